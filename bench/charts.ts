@@ -1,0 +1,249 @@
+// The two drawings of a report as SVG text: lines over a number, and the strip of active modules over time.
+//
+// Always: drawn by Vega-Lite without a DOM; colours are the page's CSS variables, so a chart follows light and dark;
+// an SVG asks for nothing, has no ids that could clash on one page, and is one image to a screen reader, with a text.
+// Not here: which figures are drawn and what is written about them (report.ts).
+
+import * as vega from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
+import { at } from '../engine/errors.ts';
+import type { Activation } from './metrics.ts';
+import { copyingPhases } from './tasks/copying.ts';
+
+/** One line of a chart. */
+export interface Line {
+  readonly name: string;
+  /** A CSS colour, such as `var(--rim)`. */
+  readonly colour: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+}
+
+/** A chart of lines. */
+export interface LineChart {
+  /** What a screen reader says of it. */
+  readonly text: string;
+  readonly x: string;
+  readonly y: string;
+  readonly lines: readonly Line[];
+  /** A dashed horizontal line with its name. */
+  readonly level?: { readonly name: string; readonly value: number };
+  /** A share from 0 to 100 %, or a positive number on a logarithmic axis. */
+  readonly scale: 'share' | 'log';
+  /** Mark each point, and put an axis tick at each x. */
+  readonly marked?: boolean;
+}
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
+// Losses below this are drawn here: a logarithmic axis has no zero.
+const LEAST_LOSS = 1e-6;
+
+/** Draws lines over a number. */
+export function lineChart(chart: LineChart): Promise<string> {
+  const log = chart.scale === 'log';
+  const values = chart.lines.flatMap(({ name, points }) =>
+    points.map(([x, y]) => ({ name, x, y: log ? Math.max(LEAST_LOSS, y) : y })),
+  );
+  const level = chart.level;
+  const xs = [...new Set(values.map((value) => value.x))];
+  const encoding = {
+    x: {
+      field: 'x',
+      type: 'quantitative' as const,
+      title: chart.x,
+      scale: { zero: chart.marked !== true, nice: false, padding: chart.marked === true ? 14 : 0 },
+      axis: { grid: false, tickCount: 5, format: ',d', ...(chart.marked === true ? { values: xs } : {}) },
+    },
+    y: {
+      field: 'y',
+      type: 'quantitative' as const,
+      title: chart.y,
+      scale: log ? { type: 'log' as const } : { domain: [0, 1] },
+      axis: log ? { values: decades(values.map((value) => value.y)), format: '~g' } : { tickCount: 5, format: '.0%' },
+    },
+    color: {
+      field: 'name',
+      type: 'nominal' as const,
+      legend: null,
+      scale: { domain: chart.lines.map((line) => line.name), range: chart.lines.map((line) => line.colour) },
+    },
+  };
+  const point = chart.marked === true ? { filled: true, size: 46 } : false;
+  return draw(
+    {
+      width: 380,
+      height: 210,
+      data: { values },
+      layer: [
+        ...(level === undefined
+          ? []
+          : [
+              {
+                data: { values: [{ y: level.value }] },
+                mark: { type: 'rule' as const, color: 'var(--muted)', strokeDash: [4, 4] },
+                encoding: { y: { field: 'y', type: 'quantitative' as const } },
+              },
+              {
+                data: { values: [{ y: level.value, name: level.name }] },
+                mark: {
+                  type: 'text' as const,
+                  align: 'right' as const,
+                  dy: log ? -6 : 9,
+                  color: 'var(--muted)',
+                  fontSize: 11,
+                },
+                encoding: {
+                  x: { value: 380 },
+                  y: { field: 'y', type: 'quantitative' as const },
+                  text: { field: 'name', type: 'nominal' as const },
+                },
+              },
+            ]),
+        { mark: { type: 'line', strokeWidth: 2, strokeJoin: 'round', point }, encoding },
+      ],
+    },
+    chart.text,
+  );
+}
+
+/**
+ * Draws which modules were active at each step, as Figure 2 of the paper: a row a module, a column a step, filled where
+ * active. Above it the three phases; under it the input symbols, and under the last phase the digits that are wanted.
+ */
+export function activationStrip(activation: Activation, text: string): Promise<string> {
+  const { symbols, mask, digits, blank } = activation;
+  const steps = symbols.length;
+  const modules = at(mask, 0).length;
+  const cell = Math.min(24, Math.max(7, Math.floor(800 / steps)));
+  const width = steps * cell;
+  const height = modules * Math.min(26, Math.max(14, Math.floor(220 / modules)));
+  const names = Array.from({ length: modules }, (_, n) => `${n + 1}`);
+  const phases = copyingPhases({ digits, blank });
+  const borders = [phases.blank[0], phases.recall[0]].map((x) => ({ x }));
+  const titles = [
+    { ...middle(phases.input), name: 'digits' },
+    { ...middle(phases.blank), name: blank > 3 ? `blank, ${blank} steps` : 'blank' },
+    { ...middle(phases.recall), name: 'recall' },
+  ];
+  const inputs = symbols.map((symbol, t) => ({ x: t + 0.5, name: symbol === 0 ? '·' : `${symbol}` }));
+  const wanted = symbols.slice(0, digits).map((symbol, i) => ({ x: phases.recall[0] + i + 0.5, name: `${symbol}` }));
+  const x = { field: 'x', type: 'quantitative' as const };
+  const name = { field: 'name', type: 'nominal' as const };
+  const fontSize = Math.min(13, cell + 3);
+  const band = { x: { field: 'from', type: 'quantitative' as const }, x2: { field: 'to' } };
+  const row = { field: 'module', type: 'ordinal' as const };
+  const label = (y: number, words: string): object => ({
+    data: { values: [{ name: words }] },
+    mark: { type: 'text', align: 'right', color: 'var(--muted)', fontSize: 11 },
+    encoding: { x: { value: -10 }, y: { value: y }, text: name },
+  });
+  const layer = [
+    {
+      data: { values: names.map((module) => ({ module, from: 0, to: steps })) },
+      mark: { type: 'rect', color: 'var(--off)' },
+      encoding: {
+        x: {
+          ...band.x,
+          title: 'step',
+          scale: { domain: [0, steps], nice: false },
+          axis: { grid: false, offset: 40, tickCount: Math.min(12, Math.max(4, Math.floor(width / 90))), format: 'd' },
+        },
+        x2: band.x2,
+        y: {
+          ...row,
+          title: 'module',
+          scale: { domain: names, paddingInner: 0.14, paddingOuter: 0 },
+          axis: { domain: false, ticks: false, grid: false },
+        },
+      },
+    },
+    {
+      data: { values: spans(mask, names) },
+      mark: { type: 'rect', color: 'var(--on)' },
+      encoding: { ...band, y: row },
+    },
+    {
+      data: { values: steps > 60 ? [] : symbols.map((_, t) => ({ x: t })) },
+      mark: { type: 'rule', color: 'var(--page)', strokeWidth: 1 },
+      encoding: { x },
+    },
+    {
+      data: { values: borders },
+      mark: { type: 'rule', color: 'var(--accent)', strokeWidth: 1.5 },
+      encoding: { x, y: { value: -22 }, y2: { value: height + 38 } },
+    },
+    {
+      data: { values: titles },
+      mark: { type: 'text', fontSize: 12, fontWeight: 600, color: 'var(--ink)' },
+      encoding: { x, y: { value: -12 }, text: name },
+    },
+    {
+      data: { values: inputs },
+      mark: { type: 'text', fontSize, color: 'var(--ink)' },
+      encoding: { x, y: { value: height + 14 }, text: name },
+    },
+    {
+      data: { values: wanted },
+      mark: { type: 'text', fontSize, fontWeight: 600, color: 'var(--accent)' },
+      encoding: { x, y: { value: height + 30 }, text: name },
+    },
+    label(height + 14, 'input'),
+    label(height + 30, 'wanted'),
+  ];
+  return draw({ width, height, layer } as TopLevelSpec, text);
+}
+
+// Ticks of a logarithmic axis: powers of ten, and 2 and 5 times them where the values span few of them.
+function decades(values: readonly number[]): number[] {
+  const from = Math.floor(Math.log10(Math.min(...values)));
+  const to = Math.ceil(Math.log10(Math.max(...values)));
+  const factors = to - from > 2 ? [1] : [1, 2, 5];
+  return Array.from({ length: to - from + 1 }, (_, i) => factors.map((factor) => factor * 10 ** (from + i))).flat();
+}
+
+// Maximal runs of steps in which a module stays active.
+function spans(
+  mask: Activation['mask'],
+  names: readonly string[],
+): readonly { readonly module: string; readonly from: number; readonly to: number }[] {
+  return names.flatMap((module, n) => {
+    const runs: { module: string; from: number; to: number }[] = [];
+    mask.forEach((active, t) => {
+      if (at(active, n) !== 1) return;
+      const last = runs[runs.length - 1];
+      if (last !== undefined && last.to === t) last.to = t + 1;
+      else runs.push({ module, from: t, to: t + 1 });
+    });
+    return runs;
+  });
+}
+
+function middle([from, to]: readonly [number, number]): { x: number } {
+  return { x: (from + to) / 2 };
+}
+
+async function draw(spec: TopLevelSpec, text: string): Promise<string> {
+  const axis = {
+    labelColor: 'var(--muted)',
+    titleColor: 'var(--muted)',
+    domainColor: 'var(--line)',
+    tickColor: 'var(--line)',
+    gridColor: 'var(--line)',
+    labelFontSize: 11,
+    titleFontSize: 12,
+    titleFontWeight: 500 as const,
+    titlePadding: 8,
+  };
+  const themed = {
+    ...spec,
+    background: 'transparent',
+    padding: 4,
+    config: { aria: false, font: FONT, view: { stroke: null }, axis },
+  };
+  const view = new vega.View(vega.parse(compile(themed).spec), { renderer: 'none', logLevel: vega.Error });
+  const svg = await view.toSVG();
+  view.finalize();
+  const size = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(svg);
+  const [width, height] = [Number(size?.[1] ?? 0), Number(size?.[2] ?? 0)];
+  const open = `<svg role="img" aria-label="${text}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`;
+  return svg.replace(/^<svg[^>]*>/, open);
+}

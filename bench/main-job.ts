@@ -1,0 +1,194 @@
+// The main job around the training: options in, a run folder, a live progress, a table and a report page out.
+//
+// Always: an error is one clear line on stderr and an exit code, never a stack trace; a stopped or failed training keeps
+// its config, metrics and report (a stopped one its weights too); an error before the training began leaves no folder.
+// Not here: the training (train.ts) and the process with its signals (main.ts).
+
+import { join } from 'node:path';
+import { at, OptionError, RimgradError } from '../engine/errors.ts';
+import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
+import { type MainOptions, parseMainOptions } from './options.ts';
+import { createProgress, formatDuration, type Progress, type ProgressStream } from './progress.ts';
+import { renderReport } from './report.ts';
+import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, type RunPlan } from './runs.ts';
+import { memoryless } from './tasks/copying.ts';
+import type { TrainCopying, TrainResult } from './train.ts';
+
+/** What the job is given by the process that it runs in. */
+export interface Surroundings {
+  readonly stdout: ProgressStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly train: TrainCopying;
+  /** Aborted to stop early and keep what there is. */
+  readonly signal: AbortSignal;
+}
+
+/** Exit codes of the job. */
+export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 130 } as const;
+
+/**
+ * Runs the main job.
+ *
+ * @param args the command line after the program's name.
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped.
+ */
+export async function runMainJob(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { stdout, stderr } = surroundings;
+  try {
+    const request = parseMainOptions(args);
+    if (request.kind === 'help') {
+      stdout.write(request.text);
+      return EXIT.done;
+    }
+    return await new Job(request.options, surroundings).run();
+  } catch (error) {
+    stderr.write(`rimgrad: ${describe(error)}\n`);
+    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+  }
+}
+
+/** A table of the last evaluations: a row for each blank length, beside a model that remembers nothing. */
+export function formatResults(options: MainOptions, metrics: readonly Metric[]): string {
+  const evaluations = lastEvaluations(sortMetrics(metrics).evaluations);
+  const models = [...new Set(evaluations.map((evaluation) => evaluation.model))];
+  if (models.length === 0) return '';
+  const level = memoryless(options);
+  const blanks = [...new Set(evaluations.map((evaluation) => evaluation.blank))].sort((a, b) => a - b);
+  const rows = [['blank', ...models.flatMap((model) => [`${model} accuracy`, `${model} cross-entropy`])]];
+  for (const blank of blanks) {
+    const cells = models.flatMap((model) => {
+      const found = evaluations.find((evaluation) => evaluation.model === model && evaluation.blank === blank);
+      return found === undefined ? ['-', '-'] : [found.accuracy.toFixed(3), found.crossEntropy.toFixed(3)];
+    });
+    rows.push([blank === options.blank ? `${blank} (trained)` : `${blank}`, ...cells]);
+  }
+  const none = models.flatMap(() => [level.accuracy.toFixed(3), level.recall.toFixed(3)]);
+  rows.push(['no memory', ...none]);
+  const widths = at(rows, 0).map((_, column) => Math.max(...rows.map((row) => at(row, column).length)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(at(widths, 0)) : cell.padStart(at(widths, column))))
+      .join('   '),
+  );
+  const title = `Accuracy and cross-entropy (nats) over the last ${options.digits} digits`;
+  return [title, '', ...lines.map((line) => `  ${line}`), ''].join('\n');
+}
+
+// One run of the job, from checked options to the exit code.
+class Job {
+  readonly #options: MainOptions;
+  readonly #around: Surroundings;
+  readonly #progress: Progress;
+  readonly #plan: RunPlan;
+  readonly #began: Date = new Date();
+  readonly #metrics: Metric[] = [];
+  #model = '';
+  #step = 0;
+  #folder: RunFolder | undefined;
+  #config: RunConfig | undefined;
+
+  constructor(options: MainOptions, around: Surroundings) {
+    this.#options = options;
+    this.#around = around;
+    this.#progress = createProgress(around.stdout);
+    const name = options.name ?? defaultRunName('copying', options.out, this.#began, options.seed);
+    this.#plan = { out: options.out, name, force: options.force };
+  }
+
+  async run(): Promise<number> {
+    checkRunPlan(this.#plan);
+    let result: TrainResult;
+    try {
+      result = await this.#train();
+    } catch (error) {
+      this.#progress.end();
+      const folder = await this.#finish({ status: 'failed', note: describe(error) });
+      if (folder !== undefined) this.#around.stdout.write(`What there is lies in ${folder.path}\n`);
+      throw error;
+    }
+    this.#progress.end();
+    for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
+    if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
+    const stopped = result.stopped ? { note: `stopped at step ${this.#step} of the ${this.#model || 'training'}` } : {};
+    const folder = await this.#finish({ status: result.stopped ? 'stopped' : 'finished', ...stopped });
+    this.#say(folder, stopped.note);
+    return result.stopped ? EXIT.stopped : EXIT.done;
+  }
+
+  #train(): Promise<TrainResult> {
+    return this.#around.train(this.#options, {
+      signal: this.#around.signal,
+      onStart: (start) => {
+        this.#config = {
+          task: 'copying',
+          started: this.#began.toISOString(),
+          status: 'running',
+          ...start,
+          options: { ...this.#options },
+        };
+        this.#folder = RunFolder.create(this.#plan, this.#config);
+        const sizes = Object.entries(start.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
+        this.#around.stdout.write(
+          `Copying ${this.#options.digits} digits over a blank of ${this.#options.blank}, on ${start.adapter}\n` +
+            `Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${this.#folder.path}\n\n`,
+        );
+      },
+      onStep: (step) => {
+        if (step.model !== this.#model) {
+          this.#model = step.model;
+          this.#progress.begin(step.model.padEnd(4), this.#options.steps);
+        }
+        this.#step = step.step;
+        this.#record({ kind: 'train', ...step });
+        this.#progress.update(step);
+        if (step.step >= this.#options.steps) this.#progress.end();
+      },
+      onEvaluation: (evaluation) => this.#record({ kind: 'evaluation', ...evaluation }),
+    });
+  }
+
+  // A figure that is not finite would be lost in JSON, so it ends the run instead.
+  #record(metric: Metric): void {
+    for (const [name, value] of Object.entries(metric)) {
+      if (typeof value === 'number' && !Number.isFinite(value)) {
+        throw new RimgradError(
+          `${metric.model} at step ${this.#step}: ${name} is ${value}; train with a smaller --learning-rate or --clip`,
+        );
+      }
+    }
+    this.#metrics.push(metric);
+    this.#folder?.append(metric);
+  }
+
+  // Writes what ends a run folder; nothing where the training never began.
+  async #finish(end: Pick<RunConfig, 'status' | 'note'>): Promise<RunFolder | undefined> {
+    if (this.#folder === undefined || this.#config === undefined) return undefined;
+    const config: RunConfig = { ...this.#config, ...end };
+    this.#folder.writeConfig(config);
+    this.#folder.close();
+    this.#folder.writeReport(await renderReport({ name: this.#plan.name, config, metrics: this.#metrics }));
+    return this.#folder;
+  }
+
+  #say(folder: RunFolder | undefined, note: string | undefined): void {
+    const { stdout } = this.#around;
+    const seconds = (Date.now() - this.#began.getTime()) / 1000;
+    const results = formatResults(this.#options, this.#metrics);
+    stdout.write(`\n${results}${results === '' ? '' : '\n'}`);
+    stdout.write(
+      `${note === undefined ? 'Done' : note.replace('stopped', 'Stopped')} after ${formatDuration(seconds)}.`,
+    );
+    stdout.write(folder === undefined ? '\n' : ` Report: ${join(folder.path, 'report.html')}\n`);
+  }
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** One line that tells what went wrong, whatever was thrown. */
+export function describe(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.replaceAll(/\s*\n\s*/g, ' ').trim();
+  return error instanceof RimgradError ? line : `an unexpected error, a bug of rimgrad: ${line}`;
+}

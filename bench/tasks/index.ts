@@ -1,0 +1,15 @@
+// `rimgrad/tasks`: the data of the tasks that the models are measured on.
+//
+// Always: pure functions of their options and a seed; nothing here touches a device, a file or a global.
+// Not here: models and training.
+
+export type { CopyingBatch, CopyingOptions, CopyingPhases, CopyingSize, CopyingSplit } from './copying.ts';
+export {
+  copying,
+  copyingBatch,
+  copyingClasses,
+  copyingLength,
+  copyingPhases,
+  copyingTokens,
+  memoryless,
+} from './copying.ts';

@@ -1,0 +1,46 @@
+// The meaning of engine/ops/einsum.ts: for every choice of the labels, the product of the two elements that the labels
+// name is added to the element of the result that they name.
+
+import { at, need } from '../../engine/errors.ts';
+import { sizeOf, stridesOf } from '../../engine/tensor.ts';
+import type { Value } from '../value.ts';
+import { type Meanings, means } from './meaning.ts';
+
+interface Equation {
+  readonly a: string;
+  readonly b: string;
+  readonly y: string;
+}
+
+/** The meaning of the one row of products. */
+export const einsumMeanings: Meanings = {
+  einsum: means<Equation>((inputs, { a, b, y }, { shape }) => {
+    const [x, w] = [at(inputs, 0), at(inputs, 1)];
+    const sizes = new Map([...labelled(a, x), ...labelled(b, w)]);
+    const labels = [...sizes.keys()];
+    const result = { shape, data: new Float64Array(sizeOf(shape)) };
+    const [inX, inW, inY] = [strides(a, x, labels), strides(b, w, labels), strides(y, result, labels)];
+    const visit = (depth: number, ix: number, iw: number, iy: number): void => {
+      const label = labels[depth];
+      if (label === undefined) {
+        result.data[iy] = at(result.data, iy) + at(x.data, ix) * at(w.data, iw);
+        return;
+      }
+      for (let i = 0; i < need(sizes.get(label), 'a size'); i++) {
+        visit(depth + 1, ix + i * at(inX, depth), iw + i * at(inW, depth), iy + i * at(inY, depth));
+      }
+    };
+    visit(0, 0, 0, 0);
+    return result;
+  }),
+};
+
+function labelled(labels: string, value: Value): (readonly [string, number])[] {
+  return [...labels].map((label, axis) => [label, at(value.shape, axis)] as const);
+}
+
+/** How far one step of each label moves in a value: 0 where the value does not have it. */
+function strides(own: string, value: Value, labels: readonly string[]): number[] {
+  const steps = stridesOf(value.shape);
+  return labels.map((label) => (own.includes(label) ? at(steps, own.indexOf(label)) : 0));
+}

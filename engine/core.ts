@@ -1,0 +1,13 @@
+// All public names of the engine but `openDevice`, which differs by runtime (index.ts, node.ts).
+
+export { type AdapterDescription, type Created, Device, type DeviceOptions, type Memory } from './device.ts';
+export * from './errors.ts';
+export { Gradients, grad } from './grad.ts';
+export * as initialisers from './initialisers.ts';
+export * from './ops/index.ts';
+export { type CompileOptions, compile, evaluate, type Feeds, Program } from './program.ts';
+export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export { scan, type Step, type TensorRecord } from './scan.ts';
+export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
+export { assign, type Update } from './update.ts';
+export { type Data, Variable, variable } from './variable.ts';

@@ -1,0 +1,352 @@
+// The device: what the engine keeps of one WebGPU device.
+//
+// It owns the pipelines (by final source, a compile in flight is shared), the storage of Variables, the staging buffers of
+// reads, the count of bytes, and the bound on steps in flight. Whatever WebGPU reports outside of a call (a lost device, a
+// validation error, exhausted memory) rejects the next call that the user awaits; nothing is only logged.
+// It destroys what it made: the GPUDevice itself only where it opened it. It touches no global: the runtime's entry
+// point (index.ts, node.ts) gives it the GPU object.
+
+import type { Kernel } from '../kernels/kernel.ts';
+import { DeviceError, LimitError, need } from './errors.ts';
+import type { Data, Variable } from './variable.ts';
+
+/** WebGPU's usage flags, which some runtimes do not have as globals. */
+export const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128, queryResolve: 512 } as const;
+const MAP_READ = 1;
+const COMPUTE_STAGE = 4;
+
+/** Steps that may be on their way to the GPU before `run` waits. */
+const IN_FLIGHT = 3;
+
+/** How to open a device. */
+export interface DeviceOptions {
+  /** An existing device: it is used and never destroyed. */
+  readonly device?: GPUDevice;
+  /** The GPU object of the runtime, where it is not `navigator.gpu`. */
+  readonly gpu?: GPU;
+  /** Which adapter to prefer where there are several; 'high-performance' by default. */
+  readonly power?: 'high-performance' | 'low-power';
+  /** Limits above WebGPU's defaults, as `{ maxBufferSize: ... }`; refused where the adapter has less. */
+  readonly limits?: Readonly<Record<string, number>>;
+}
+
+/** What an adapter says of itself. */
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** True where the adapter says that it is a software implementation. */
+  readonly software: boolean;
+}
+
+/** Bytes of device memory that this library holds. */
+export interface Memory {
+  readonly bytes: number;
+  readonly peak: number;
+  /** Of these, the storage of Variables. */
+  readonly variables: number;
+  readonly buffers: number;
+}
+
+/** How many WebGPU objects were made since the device was opened: a running program makes none. */
+export interface Created {
+  readonly buffers: number;
+  readonly bindGroups: number;
+  readonly pipelines: number;
+  readonly querySets: number;
+}
+
+/** A pipeline and the layout of its bind group. */
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** One WebGPU device and what the engine keeps on it. Made by `openDevice`. */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly adapter: AdapterDescription;
+  /** True where subgroups may be used and all have one size. */
+  readonly subgroups: boolean;
+  readonly #owned: boolean;
+  readonly #pipelines = new Map<string, Promise<CompiledKernel>>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #variables = new Map<Variable, GPUBuffer>();
+  readonly #staging: GPUBuffer[] = [];
+  readonly #live = new Set<GPUBuffer>();
+  readonly #created = { buffers: 0, bindGroups: 0, pipelines: 0, querySets: 0 };
+  #flying: Promise<unknown>[] = [];
+  #bytes = 0;
+  #peak = 0;
+  #fault: DeviceError | undefined;
+  #disposed = false;
+
+  constructor(gpu: GPUDevice, adapter: AdapterDescription, subgroups: boolean, owned: boolean) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    this.subgroups = subgroups;
+    this.#owned = owned;
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      const { error } = event;
+      this.#fault ??= new DeviceError(`the device reported: ${error.message}`);
+    });
+    void gpu.lost.then(({ message }) => {
+      if (this.#disposed) return;
+      this.#fault ??= new DeviceError(
+        `the device was lost${message === '' ? '' : ` (${message})`}; open a new one and load the last checkpoint`,
+      );
+    });
+  }
+
+  /** What the library holds on the device. */
+  memory(): Memory {
+    let variables = 0;
+    for (const buffer of this.#variables.values()) variables += buffer.size;
+    return { bytes: this.#bytes, peak: this.#peak, variables, buffers: this.#live.size };
+  }
+
+  /** Counts of the WebGPU objects made so far. */
+  created(): Created {
+    return { ...this.#created };
+  }
+
+  /** @throws DeviceError where the device was lost, disposed of, or reported an error since the last call */
+  check(): void {
+    if (this.#disposed) throw new DeviceError('the device was disposed of; open a new one');
+    if (this.#fault !== undefined) throw this.#fault;
+  }
+
+  /** A buffer that is counted. @throws LimitError over the largest size the device takes */
+  buffer(label: string, bytes: number, usage: number): GPUBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    if (size > this.gpu.limits.maxBufferSize) {
+      throw new LimitError(
+        `${label}: needs a buffer of ${size} bytes, and this device takes ${this.gpu.limits.maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
+      );
+    }
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.#created.buffers++;
+    this.#live.add(buffer);
+    this.#bytes += size;
+    this.#peak = Math.max(this.#peak, this.#bytes);
+    return buffer;
+  }
+
+  /** Destroys a buffer made by `buffer`. */
+  free(buffer: GPUBuffer): void {
+    if (!this.#live.delete(buffer)) return;
+    this.#bytes -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** The pipeline of a specialised kernel, compiled once per source. */
+  pipeline(kernel: Kernel, source: string): Promise<CompiledKernel> {
+    const known = this.#pipelines.get(source);
+    if (known !== undefined) return known;
+    const compiling = this.#compile(kernel, source);
+    this.#pipelines.set(source, compiling);
+    return compiling;
+  }
+
+  /** A bind group: uniforms at binding 0, storage behind. */
+  bindGroup(layout: GPUBindGroupLayout, entries: readonly GPUBindGroupEntry[]): GPUBindGroup {
+    this.#created.bindGroups++;
+    return this.gpu.createBindGroup({ layout, entries: [...entries] });
+  }
+
+  /** A set of timestamps. */
+  querySet(count: number): GPUQuerySet {
+    this.#created.querySets++;
+    return this.gpu.createQuerySet({ type: 'timestamp', count });
+  }
+
+  /** The storage of a Variable, made and filled at the first call. */
+  storageOf(variable: Variable): GPUBuffer {
+    variable.settle(this, (initial) => {
+      const bytes = 4 * variable.size;
+      const buffer = this.buffer(`variable ${variable.name}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget);
+      this.#variables.set(variable, buffer);
+      const write = (data: Data): void => {
+        this.gpu.queue.writeBuffer(buffer, 0, data as Data & { buffer: ArrayBuffer });
+      };
+      write(initial);
+      return {
+        owner: this,
+        write,
+        read: () => this.read(buffer, 0, bytes),
+        dispose: () => {
+          this.#variables.delete(variable);
+          this.free(buffer);
+        },
+      };
+    });
+    return need(this.#variables.get(variable), `the storage of ${variable.name}`);
+  }
+
+  /** Bytes of a buffer, by way of a staging buffer that is used again. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    this.check();
+    const fits = this.#staging.findIndex((each) => each.size >= bytes);
+    const [free] = fits < 0 ? [] : this.#staging.splice(fits, 1);
+    const staging = free ?? this.buffer('staging', bytes, USAGE.mapRead | USAGE.copyTarget);
+    const encoder = this.gpu.createCommandEncoder({ label: 'read' });
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    this.gpu.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(MAP_READ, 0, bytes);
+    } catch (cause) {
+      this.free(staging);
+      this.check();
+      throw new DeviceError('the device did not give back the data that was read', { cause });
+    }
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    this.#staging.push(staging);
+    this.check();
+    return copy;
+  }
+
+  /** Resolves once another step may be submitted. */
+  async admit(): Promise<void> {
+    this.check();
+    while (this.#flying.length >= IN_FLIGHT) {
+      await this.#flying[0];
+      this.check();
+    }
+  }
+
+  /** Notes that a step was submitted. */
+  submitted(): void {
+    const done: Promise<unknown> = this.gpu.queue
+      .onSubmittedWorkDone()
+      .catch(() => undefined)
+      .then(() => {
+        this.#flying = this.#flying.filter((each) => each !== done);
+      });
+    this.#flying.push(done);
+  }
+
+  /** Resolves when everything submitted so far has been carried out. */
+  async idle(): Promise<void> {
+    this.check();
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /**
+   * Runs `make`, which may create pipelines and buffers, and rejects with what WebGPU reports of it.
+   * @throws DeviceError for a validation error or exhausted memory
+   */
+  async guarded<T>(what: string, make: () => Promise<T>): Promise<T> {
+    this.check();
+    this.gpu.pushErrorScope('out-of-memory');
+    this.gpu.pushErrorScope('validation');
+    let failed: { error: unknown } | undefined;
+    let result: T | undefined;
+    try {
+      result = await make();
+    } catch (error) {
+      failed = { error };
+    }
+    const [invalid, exhausted] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    this.check();
+    if (exhausted !== null) {
+      throw new DeviceError(`${what}: the device is out of memory (${exhausted.message}); use a smaller batch or fewer steps`);
+    }
+    if (failed !== undefined) throw failed.error;
+    if (invalid !== null) throw new DeviceError(`${what}: WebGPU refused it: ${invalid.message}`);
+    return result as T;
+  }
+
+  /** Frees everything made on the device; destroys it where `openDevice` opened it. Variables keep no value on it. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const variable of this.#variables.keys()) variable.unsettle();
+    for (const buffer of this.#live) buffer.destroy();
+    this.#live.clear();
+    this.#variables.clear();
+    this.#bytes = 0;
+    if (this.#owned) this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #compile(kernel: Kernel, source: string): Promise<CompiledKernel> {
+    const layout = this.#layoutOf(kernel);
+    const module = this.gpu.createShaderModule({ label: kernel.name, code: source });
+    this.#created.pipelines++;
+    try {
+      const pipeline = await this.gpu.createComputePipelineAsync({
+        label: kernel.name,
+        layout: this.gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: 'main' },
+      });
+      return { pipeline, layout };
+    } catch (cause) {
+      this.#pipelines.delete(source);
+      const { messages } = await module.getCompilationInfo();
+      const lines = messages.map(({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`);
+      const detail = lines.join('\n') || (cause instanceof Error ? cause.message : String(cause));
+      throw new DeviceError(`the kernel ${kernel.name} did not compile on this device:\n${detail}`, { cause });
+    }
+  }
+
+  #layoutOf(kernel: Kernel): GPUBindGroupLayout {
+    const known = this.#layouts.get(kernel.name);
+    if (known !== undefined) return known;
+    const storage = Object.values(kernel.bindings).map(
+      ({ binding, access }): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: COMPUTE_STAGE,
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      }),
+    );
+    const layout = this.gpu.createBindGroupLayout({
+      label: kernel.name,
+      entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'uniform' } }, ...storage],
+    });
+    this.#layouts.set(kernel.name, layout);
+    return layout;
+  }
+}
+
+/**
+ * Opens a device, or takes the one given.
+ * @param gpu the runtime's GPU object; undefined where it has none
+ * @param hint what to do where there is no adapter, in the words of the runtime
+ * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
+ */
+export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
+  if (options.device !== undefined) {
+    const { device } = options;
+    return new Device(device, describe(device.adapterInfo), hasSubgroups(device, device.adapterInfo), false);
+  }
+  if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
+  const adapter = await gpu.requestAdapter({ powerPreference: options.power ?? 'high-performance' });
+  if (adapter === null) throw new DeviceError(`WebGPU found no adapter; ${hint}`);
+  const requiredLimits: Record<string, number> = {};
+  for (const [name, value] of Object.entries(options.limits ?? {})) {
+    const most: unknown = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof most !== 'number') throw new LimitError(`openDevice: there is no limit called ${name}`);
+    if (value > most) throw new LimitError(`openDevice: ${name} ${value} was asked for, and the adapter has ${most}`);
+    requiredLimits[name] = value;
+  }
+  const requiredFeatures = (['timestamp-query', 'subgroups'] as const).filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({ label: 'rimgrad', requiredFeatures, requiredLimits });
+  return new Device(device, describe(adapter.info), hasSubgroups(device, adapter.info), true);
+}
+
+function hasSubgroups(device: GPUDevice, info: GPUAdapterInfo | undefined): boolean {
+  return device.features.has('subgroups') && info !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
+}
+
+function describe(info: GPUAdapterInfo | undefined): AdapterDescription {
+  const { vendor = '', architecture = '', device = '', description = '' } = info ?? {};
+  const software = info?.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader/i.test(`${device} ${description} ${architecture}`);
+  return { vendor, architecture, device, description, software };
+}

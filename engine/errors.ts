@@ -1,0 +1,117 @@
+// The errors of the whole library, and the three small checks that raise most of them.
+//
+// A message has one form: `where: what is wrong, with its shapes or values; the mend`. It names the op or the file, the
+// shapes, the limit that was passed, and what to do about it. Every class carries its own name, so that a caller can tell
+// them apart after bundling and minifying, by `instanceof` or by `error.name`.
+// Always: nothing here logs, and nothing else in the library throws a plain Error at a user on purpose.
+// Not here: deciding what is wrong. That stands where the rule stands.
+
+/** The base of every error that this library raises: `catch (e) { if (e instanceof RimgradError) … }`. */
+export class RimgradError extends Error {
+  override readonly name: string = 'RimgradError';
+}
+
+/** Shapes or dtypes that do not fit together, or an index outside of a shape. */
+export class ShapeError extends RimgradError {
+  override readonly name: string = 'ShapeError';
+}
+
+/** An option that does not exist, or a value that an option cannot take. */
+export class OptionError extends RimgradError {
+  override readonly name: string = 'OptionError';
+}
+
+/** Data given to a program that it cannot take: missing, misnamed, of the wrong length, out of range, not finite. */
+export class FeedError extends RimgradError {
+  override readonly name: string = 'FeedError';
+}
+
+/** A request that passes a limit of the device: bytes a binding, storage buffers, workgroups, memory. */
+export class LimitError extends RimgradError {
+  override readonly name: string = 'LimitError';
+}
+
+/** No adapter, a lost device, a validation error or exhausted memory reported by WebGPU. */
+export class DeviceError extends RimgradError {
+  override readonly name: string = 'DeviceError';
+}
+
+/** A file that is truncated, damaged, of another format, or that does not fit what it is read for. */
+export class FileError extends RimgradError {
+  override readonly name: string = 'FileError';
+}
+
+/**
+ * Element `index` of an array, or an error: never a silent `undefined`.
+ *
+ * @throws RimgradError when the index is not an integer in [0, length), or the element is undefined.
+ */
+export function at<T>(array: ArrayLike<T>, index: number): T {
+  const value = array[index];
+  if (value === undefined) throw indexError(array.length, index);
+  return value;
+}
+
+function indexError(length: number, index: number): RimgradError {
+  if (length === 0) return new RimgradError(`at: index ${index} is out of range: the array is empty`);
+  return Number.isInteger(index) && index >= 0 && index < length
+    ? new RimgradError(`at: element ${index} of ${length} is undefined; fill the array before reading it`)
+    : new RimgradError(
+        `at: index ${index} is out of range for length ${length}; use an integer from 0 to ${length - 1}`,
+      );
+}
+
+/** A shape as messages show it: `[64,100]`, and `[]` for a scalar. */
+export function formatShape(shape: ArrayLike<number>): string {
+  return `[${Array.from(shape).join(',')}]`;
+}
+
+/**
+ * Refuses every key of `options` that is not in `known`, so that a misspelt option is never silently ignored.
+ *
+ * @param where what the message starts with: the function or class that takes the options.
+ * @throws OptionError naming the unknown option, the nearest known one, and all known ones.
+ */
+export function checkOptions(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const near = nearest(key, known);
+    const mend = near === undefined ? '' : ` Did you mean '${near}'?`;
+    const list = known.length === 0 ? 'it takes no options' : `known options: ${known.join(', ')}`;
+    throw new OptionError(`${where}: there is no option '${key}'.${mend} (${list})`);
+  }
+}
+
+/** The name closest to `word` by edit distance; undefined when none is near enough to be a likely misspelling. */
+export function nearest(word: string, names: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(2, Math.floor(word.length / 2)) + 1;
+  for (const name of names) {
+    const distance = editDistance(word.toLowerCase(), name.toLowerCase());
+    if (distance < least) {
+      least = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+// Levenshtein distance: the fewest insertions, deletions and substitutions of one character that turn `a` into `b`.
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = at(previous, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(substitution, at(previous, j) + 1, at(row, j - 1) + 1));
+    }
+    previous = row;
+  }
+  return at(previous, b.length);
+}
+
+/** `value`, or an error where there is none: for look-ups that can only fail through a fault of this library. */
+export function need<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new RimgradError(`${what} is missing; this is a fault of the library, please report it`);
+  return value;
+}

@@ -1,0 +1,99 @@
+// Reverse-mode differentiation: adds the backward nodes of a loss to the same graph.
+//
+// The walk visits nodes from the newest to the oldest (ids are a topological order), so every gradient of an output is
+// complete before its node's own rule is asked. Contributions are added in that order: the same graph gives the same
+// sums, to the bit. The rules themselves are in the op table.
+
+import { formatShape, OptionError, ShapeError } from './errors.ts';
+import { fill } from './ops/leaf.ts';
+import { add } from './ops/elementwise.ts';
+import { type Node, sameShape, type Tensor } from './tensor.ts';
+
+/** The gradients of one loss, by the tensor or Variable they belong to; iterates as [tensor, gradient] pairs. */
+export class Gradients {
+  readonly loss: Tensor;
+  readonly #of: ReadonlyMap<Tensor, Tensor>;
+
+  constructor(loss: Tensor, of: ReadonlyMap<Tensor, Tensor>) {
+    this.loss = loss;
+    this.#of = of;
+  }
+
+  /** The gradient with respect to one of the tensors that were asked for. @throws OptionError for any other */
+  of(wrt: Tensor): Tensor {
+    const d = this.#of.get(wrt);
+    if (d === undefined) {
+      throw new OptionError(`grad: a tensor ${formatShape(wrt.shape)} was not among those asked for; name it in wrt`);
+    }
+    return d;
+  }
+
+  [Symbol.iterator](): IterableIterator<[Tensor, Tensor]> {
+    return this.#of.entries();
+  }
+}
+
+/**
+ * Gradients of a scalar with respect to tensors or Variables, as new nodes of the same graph. A tensor that the loss
+ * does not depend on has a gradient of zeros.
+ * @param loss a tensor of one f32 element
+ * @throws ShapeError where the loss is no scalar; OptionError where a tensor holds integers
+ */
+export function grad(loss: Tensor, wrt: readonly Tensor[]): Gradients {
+  if (loss.size !== 1 || loss.dtype !== 'f32') {
+    throw new ShapeError(
+      `grad: the loss must be one f32 number, not ${loss.dtype} ${formatShape(loss.shape)}; take its sum or mean first`,
+    );
+  }
+  for (const tensor of wrt) {
+    if (tensor.dtype !== 'f32') {
+      throw new OptionError(`grad: a ${tensor.dtype} tensor ${formatShape(tensor.shape)} has no gradient; leave it out`);
+    }
+  }
+  const wanted = new Set(wrt);
+  const adjoints = backpropagate(nodesBetween(loss, wanted), new Map([[loss, fill(1, loss.shape)]]));
+  return new Gradients(loss, new Map(wrt.map((t) => [t, adjoints.get(t) ?? fill(0, t.shape)])));
+}
+
+/**
+ * Walks `nodes` (ascending ids) from the last to the first and returns the gradients of every tensor reached.
+ * @param seeds gradients that arrive from outside
+ */
+export function backpropagate(nodes: readonly Node[], seeds: ReadonlyMap<Tensor, Tensor>): Map<Tensor, Tensor> {
+  const adjoints = new Map(seeds);
+  for (const node of nodes.toReversed()) {
+    const d = node.outputs.map((output) => adjoints.get(output));
+    if (node.op.backward === undefined || d.every((each) => each === undefined)) continue;
+    node.op.backward(node, d).forEach((contribution, i) => {
+      const input = node.inputs[i];
+      if (contribution === undefined || input === undefined || input.dtype !== 'f32') return;
+      if (!sameShape(contribution.shape, input.shape)) {
+        throw new ShapeError(
+          `${node.op.name}: its backward gave ${formatShape(contribution.shape)} for input ${i} of ${formatShape(input.shape)}`,
+        );
+      }
+      const before = adjoints.get(input);
+      adjoints.set(input, before === undefined ? contribution : add(before, contribution));
+    });
+  }
+  return adjoints;
+}
+
+/** The nodes on a path from any of `from` to the loss, in ascending order. */
+function nodesBetween(loss: Tensor, from: ReadonlySet<Tensor>): Node[] {
+  const reached = new Set<Node>([loss.node]);
+  const queue = [loss.node];
+  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+    for (const input of node.inputs) {
+      if (reached.has(input.node)) continue;
+      reached.add(input.node);
+      queue.push(input.node);
+    }
+  }
+  const ascending = [...reached].sort((a, b) => a.id - b.id);
+  const dependent = new Set<Node>();
+  for (const node of ascending) {
+    if (node.outputs.some((t) => from.has(t)) || node.inputs.some((t) => dependent.has(t.node))) dependent.add(node);
+  }
+  return ascending.filter((node) => dependent.has(node));
+}

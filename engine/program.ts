@@ -1,0 +1,346 @@
+// Programs: a plan on a device, made once and run many times.
+//
+// `compile` makes every buffer, pipeline, bind group and uniform; `run` checks the feeds, writes them and replays the list
+// of kernel calls, making nothing but the encoder, pass and command buffer that WebGPU demands. It resolves as soon as the
+// step is submitted and at most three are in flight; results are read separately.
+
+import { at, FeedError, formatShape, LimitError, need, nearest, OptionError } from './errors.ts';
+import type { CompiledKernel, Device } from './device.ts';
+import { USAGE } from './device.ts';
+import { explainPlan } from './explain.ts';
+import { type Dispatch, isLoop, type Place, type Plan, planProgram } from './plan.ts';
+import type { Tensor } from './tensor.ts';
+import type { Update } from './update.ts';
+import type { Data } from './variable.ts';
+
+/** What a run is given, by the names of the inputs; a number for an input of one element. */
+export type Feeds = Readonly<Record<string, Data | number>>;
+
+/** How to compile. */
+export interface CompileOptions {
+  /** Whether dropout acts and random state advances: by default where there are updates. */
+  readonly mode?: 'train' | 'evaluate';
+  /** Called as kernels get ready, for a progress display. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Work of one submit: a driver's watchdog ends what takes too long. */
+const OPERATIONS_A_SUBMIT = 2e10;
+const CALLS_A_SUBMIT = 20_000;
+
+/** One kernel call, ready to be encoded. */
+export interface Call {
+  readonly dispatch: Dispatch;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+}
+
+/**
+ * Makes a program that computes named tensors and then carries out updates of Variables.
+ * @throws LimitError where the device is too small, before anything runs; DeviceError where WebGPU refuses
+ */
+export async function compile(
+  device: Device,
+  outputs: Readonly<Record<string, Tensor>>,
+  updates: readonly Update[] = [],
+  options: CompileOptions = {},
+): Promise<Program> {
+  if (Object.keys(outputs).length === 0 && updates.length === 0) {
+    throw new OptionError('compile: nothing is wanted; name an output or give updates');
+  }
+  const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
+  const plan = planProgram(outputs, updates, { training, subgroups: device.subgroups });
+  checkLimits(device, plan);
+  return device.guarded('compile', async () => {
+    const kernels = await compileKernels(device, plan, options.onProgress);
+    return new Program(device, plan, kernels);
+  });
+}
+
+/** Compiles, runs once, reads every output and frees the program: for a single look at tensors. */
+export async function evaluate<Names extends string>(
+  device: Device,
+  outputs: Readonly<Record<Names, Tensor>>,
+  feeds: Feeds = {},
+): Promise<Record<Names, Data>> {
+  const program = await compile(device, outputs);
+  try {
+    await program.run(feeds);
+    const names = Object.keys(outputs) as Names[];
+    const values = await Promise.all(names.map((name) => program.read(name)));
+    return Object.fromEntries(names.map((name, i) => [name, at(values, i)])) as Record<Names, Data>;
+  } finally {
+    program.dispose();
+  }
+}
+
+/** A recorded step. Made by `compile`. */
+export class Program {
+  readonly device: Device;
+  readonly plan: Plan;
+  readonly #slots: readonly GPUBuffer[];
+  readonly #uniforms: GPUBuffer;
+  /** The calls in order, loops unrolled: only references, the pipelines and bind groups are shared. */
+  readonly #calls: readonly Call[];
+  /** Calls after which the list is submitted. */
+  readonly #cuts: readonly number[];
+  #disposed = false;
+
+  constructor(device: Device, plan: Plan, kernels: ReadonlyMap<string, CompiledKernel>) {
+    this.device = device;
+    this.plan = plan;
+    this.#slots = plan.slots.map((bytes, i) =>
+      device.buffer(`slot ${i}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget),
+    );
+    const uniforms = packAll(plan);
+    this.#uniforms = device.buffer('uniforms', uniforms.bytes.byteLength, USAGE.uniform | USAGE.copyTarget);
+    device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
+    for (const { place, values } of plan.constants) {
+      const data = typeof values === 'number' ? new Float32Array(place.bytes / 4).fill(values) : values;
+      device.gpu.queue.writeBuffer(this.#bufferOf(place), place.offset, data as Data & { buffer: ArrayBuffer });
+    }
+    const calls: Call[] = [];
+    for (const item of plan.items) {
+      if (!isLoop(item)) {
+        calls.push(this.#call(item, 0, kernels, uniforms.offsets));
+        continue;
+      }
+      const still = item.body.map((dispatch) =>
+        dispatch.buffers.some(({ place }) => place.step !== 0) ? undefined : this.#call(dispatch, 0, kernels, uniforms.offsets),
+      );
+      for (let i = 0; i < item.steps; i++) {
+        const t = item.reverse ? item.steps - 1 - i : i;
+        item.body.forEach((dispatch, k) => {
+          calls.push(still[k] ?? this.#call(dispatch, t, kernels, uniforms.offsets));
+        });
+      }
+    }
+    this.#calls = calls;
+    this.#cuts = cutsOf(calls);
+  }
+
+  /** The kernel calls of a run, in order. */
+  get calls(): readonly Call[] {
+    return this.#calls;
+  }
+
+  /** Bytes of the memory that this program holds, Variables apart. */
+  get bytes(): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.size, this.#uniforms.size);
+  }
+
+  /**
+   * Checks and writes the feeds and submits one step. Resolves as soon as at most three steps are in flight.
+   * @throws FeedError for a missing, unknown or unfit feed, before anything is written
+   */
+  async run(feeds: Feeds = {}): Promise<void> {
+    this.#check();
+    const data = this.#checkFeeds(feeds);
+    await this.device.admit();
+    this.#check();
+    const { queue } = this.device.gpu;
+    this.plan.inputs.forEach(({ place }, i) => {
+      queue.writeBuffer(this.#bufferOf(place), place.offset, at(data, i) as Data & { buffer: ArrayBuffer });
+    });
+    let next = 0;
+    for (const cut of this.#cuts) {
+      const encoder = this.device.gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let last: GPUComputePipeline | undefined;
+      for (; next < cut; next++) {
+        const { dispatch, pipeline, group } = at(this.#calls, next);
+        if (pipeline !== last) {
+          pass.setPipeline(pipeline);
+          last = pipeline;
+        }
+        pass.setBindGroup(0, group);
+        const [x, y, z] = dispatch.workgroups;
+        pass.dispatchWorkgroups(x, y, z);
+      }
+      pass.end();
+      queue.submit([encoder.finish()]);
+    }
+    this.device.submitted();
+  }
+
+  /** The value of an output after the last run. @throws OptionError for a name that is none */
+  async read(name: string): Promise<Data> {
+    this.#check();
+    const output = this.plan.outputs.get(name);
+    if (output === undefined) {
+      throw new OptionError(`program: no output '${name}'; it has ${[...this.plan.outputs.keys()].join(', ') || 'none'}`);
+    }
+    const { place, tensor } = output;
+    const bytes = await this.device.read(this.#bufferOf(place), place.offset, 4 * tensor.size);
+    return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+  }
+
+  /** The kernel calls as text: a line each, with workgroups, bytes and operations; loops with their number of steps. */
+  explain(): string {
+    return explainPlan(this.plan);
+  }
+
+  /** Frees the program's memory. Variables stay. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const buffer of [...this.#slots, this.#uniforms]) this.device.free(buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #check(): void {
+    this.device.check();
+    if (this.#disposed) throw new OptionError('program: it was disposed of; compile it again');
+  }
+
+  #bufferOf(place: Place): GPUBuffer {
+    const { variable, slot } = place.value;
+    return variable === undefined ? at(this.#slots, slot) : this.device.storageOf(variable);
+  }
+
+  #call(
+    dispatch: Dispatch,
+    t: number,
+    kernels: ReadonlyMap<string, CompiledKernel>,
+    uniforms: ReadonlyMap<Dispatch, number>,
+  ): Call {
+    const { pipeline, layout } = need(kernels.get(dispatch.source), `the pipeline of ${dispatch.kernel.name}`);
+    const group = this.device.bindGroup(layout, [
+      {
+        binding: 0,
+        resource: { buffer: this.#uniforms, offset: need(uniforms.get(dispatch), 'uniforms'), size: dispatch.uniforms.byteLength },
+      },
+      ...dispatch.buffers.map(({ binding, place }) => ({
+        binding,
+        resource: { buffer: this.#bufferOf(place), offset: place.offset + t * place.step, size: place.bytes },
+      })),
+    ]);
+    return { dispatch, pipeline, group };
+  }
+
+  #checkFeeds(feeds: Feeds): Data[] {
+    const names = this.plan.inputs.map(({ tensor }) => inputName(tensor));
+    for (const name of Object.keys(feeds)) {
+      if (names.includes(name)) continue;
+      const near = nearest(name, names);
+      throw new FeedError(
+        `run: no input is called '${name}'${near === undefined ? '' : `; did you mean '${near}'?`} The program reads ${names.join(', ') || 'no inputs'}`,
+      );
+    }
+    return this.plan.inputs.map(({ tensor, below }, i) => {
+      const name = at(names, i);
+      const given = feeds[name];
+      if (given === undefined) throw new FeedError(`run: the input '${name}' ${formatShape(tensor.shape)} was not fed`);
+      return checkFeed(name, tensor, below, given);
+    });
+  }
+}
+
+function inputName(tensor: Tensor): string {
+  return (tensor.node.attrs as { readonly name: string }).name;
+}
+
+function checkFeed(name: string, tensor: Tensor, below: number | undefined, given: Data | number): Data {
+  const wrap = (value: number): Data => (tensor.dtype === 'u32' ? Uint32Array.of(value) : Float32Array.of(value));
+  const data = typeof given === 'number' ? wrap(given) : given;
+  if (!(tensor.dtype === 'u32' ? data instanceof Uint32Array : data instanceof Float32Array)) {
+    throw new FeedError(`run: '${name}' takes a ${tensor.dtype === 'u32' ? 'Uint32Array' : 'Float32Array'}`);
+  }
+  if (data.length !== tensor.size) {
+    throw new FeedError(
+      `run: '${name}' takes ${tensor.size} values, shape ${formatShape(tensor.shape)}; it was given ${data.length}`,
+    );
+  }
+  if (below !== undefined) {
+    const bad = data.findIndex((value) => value >= below);
+    if (bad >= 0) {
+      throw new FeedError(`run: '${name}' holds ${data[bad]} at position ${bad}; its values must be below ${below}`);
+    }
+  }
+  return data;
+}
+
+/** Refuses what the device cannot hold, naming the tensor and the limit. */
+function checkLimits(device: Device, plan: Plan): void {
+  const { maxStorageBufferBindingSize: most } = device.gpu.limits;
+  for (const item of plan.items) {
+    for (const { label, buffers } of isLoop(item) ? item.body : [item]) {
+      const large = buffers.find(({ place }) => place.bytes > most);
+      if (large !== undefined) {
+        throw new LimitError(
+          `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; use a smaller batch, fewer time steps, or open the device with a larger limits.maxStorageBufferBindingSize`,
+        );
+      }
+    }
+  }
+  const { maxBufferSize } = device.gpu.limits;
+  const slot = plan.slots.findIndex((bytes) => bytes > maxBufferSize);
+  if (slot >= 0) {
+    throw new LimitError(
+      `compile: a tensor of ${plan.slots[slot]} bytes is over the largest buffer of this device, ${maxBufferSize}; use a smaller batch or fewer time steps`,
+    );
+  }
+}
+
+async function compileKernels(
+  device: Device,
+  plan: Plan,
+  onProgress: CompileOptions['onProgress'],
+): Promise<Map<string, CompiledKernel>> {
+  const wanted = new Map<string, Dispatch>();
+  for (const item of plan.items) for (const each of isLoop(item) ? item.body : [item]) wanted.set(each.source, each);
+  let done = 0;
+  const compiled = await Promise.all(
+    [...wanted].map(async ([source, { kernel }]) => {
+      const result = await device.pipeline(kernel, source);
+      onProgress?.(++done, wanted.size);
+      return [source, result] as const;
+    }),
+  );
+  return new Map(compiled);
+}
+
+/** All uniforms in one buffer, equal ones once, each at a multiple of the alignment. */
+function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dispatch, number> } {
+  const alignment = 256;
+  const known = new Map<string, number>();
+  const offsets = new Map<Dispatch, number>();
+  const chunks: { offset: number; bytes: Uint8Array }[] = [];
+  let end = 0;
+  for (const item of plan.items) {
+    for (const dispatch of isLoop(item) ? item.body : [item]) {
+      const bytes = new Uint8Array(dispatch.uniforms);
+      const key = bytes.join();
+      let offset = known.get(key);
+      if (offset === undefined) {
+        offset = end;
+        known.set(key, offset);
+        chunks.push({ offset, bytes });
+        end += Math.ceil(bytes.length / alignment) * alignment;
+      }
+      offsets.set(dispatch, offset);
+    }
+  }
+  const all = new Uint8Array(Math.max(end, 16));
+  for (const { offset, bytes } of chunks) all.set(bytes, offset);
+  return { bytes: all, offsets };
+}
+
+function cutsOf(calls: readonly Call[]): number[] {
+  const cuts: number[] = [];
+  let operations = 0;
+  let first = 0;
+  calls.forEach(({ dispatch }, i) => {
+    if (i > first && (operations + dispatch.operations > OPERATIONS_A_SUBMIT || i - first >= CALLS_A_SUBMIT)) {
+      cuts.push(i);
+      first = i;
+      operations = 0;
+    }
+    operations += dispatch.operations;
+  });
+  cuts.push(calls.length);
+  return cuts;
+}

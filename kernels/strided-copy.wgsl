@@ -1,0 +1,49 @@
+// Copies one strided view into another: reshape, permute, slice, flip, broadcast and concat are this kernel.
+// Element e of the view has one coordinate per dimension, the last dimension the fastest; a coordinate moves the
+// input by its input stride and the output by its output stride. A stride may be 0 (broadcast, input only) or
+// negative (flip); the offsets then name the element of coordinate 0.
+// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged. ACCUMULATE adds f32 instead.
+// Not a reduction: no two elements may have the same place in the output.
+
+struct Uniforms {
+  count: u32, // elements of the view: the product of the sizes
+  rank: u32, // dimensions in use, 0 to 8
+  inOffset: u32, // elements
+  outOffset: u32, // elements
+  dims: array<vec4<i32>, 8>, // x size, y input stride, z output stride (elements), w unused
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> input: array<u32>; // [any], f32 or u32 bits
+@group(0) @binding(2) var<storage, read_write> output: array<u32>; // [any], f32 or u32 bits
+
+const WORKGROUP: u32 = 64;
+const ACCUMULATE: bool = false;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let e = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (e >= u.count) {
+    return;
+  }
+  var rest = e;
+  var inIndex = i32(u.inOffset);
+  var outIndex = i32(u.outOffset);
+  for (var k = u.rank; k > 0u; k--) {
+    let dim = u.dims[k - 1u];
+    let size = u32(dim.x);
+    let coordinate = i32(rest % size);
+    rest = rest / size;
+    inIndex += coordinate * dim.y;
+    outIndex += coordinate * dim.z;
+  }
+  if (ACCUMULATE) {
+    output[outIndex] = bitcast<u32>(bitcast<f32>(output[outIndex]) + bitcast<f32>(input[inIndex]));
+  } else {
+    output[outIndex] = input[inIndex];
+  }
+}

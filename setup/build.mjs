@@ -1,0 +1,27 @@
+// Builds dist/ with tsc, incrementally and file for file, and removes outputs whose source is gone: what lies in
+// dist/ always mirrors the sources. It never bundles. It returns whether the types check; tsc writes its output
+// either way, so that the tests can report a type error as one failure among the others.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { root, say } from './say.mjs';
+
+const dist = join(root, 'dist');
+const outputs = /(\.d\.ts|\.js|\.js\.map)$/;
+
+function removeStale() {
+  if (!existsSync(dist)) return;
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !outputs.test(entry.name)) continue;
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (!existsSync(join(root, relative(dist, path)).replace(outputs, '.ts'))) rmSync(path);
+  }
+}
+
+/** Compiles the sources into dist/; true when tsc reports no error (its messages go to stderr). */
+export function build() {
+  removeStale();
+  if (!existsSync(dist)) say('building');
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  return spawnSync(process.execPath, [tsc, '-p', root], { cwd: root, stdio: ['ignore', 2, 2] }).status === 0;
+}

@@ -1,0 +1,157 @@
+// The main job's command line: every option in the help with its default, everything checked, and errors that tell the
+// mend in one line.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type MainOptions, parseMainOptions } from '../bench/options.ts';
+import { OptionError } from '../engine/errors.ts';
+
+function options(...args: string[]): MainOptions {
+  const request = parseMainOptions(args);
+  if (request.kind === 'help') throw new Error('help was asked for');
+  return request.options;
+}
+
+function refused(args: readonly string[], ...words: string[]): void {
+  try {
+    parseMainOptions(args);
+  } catch (error) {
+    assert.instance(error, OptionError);
+    const message = String(error);
+    for (const word of words) assert.ok(message.includes(word), `${message} does not say: ${word}`);
+    assert.not.match(message, /\n/);
+    return;
+  }
+  assert.unreachable(`${args.join(' ')} was taken`);
+}
+
+test('the defaults are a size that a machine without a GPU trains', () => {
+  assert.equal(options(), {
+    digits: 3,
+    blank: 10,
+    testBlanks: [10, 20, 40],
+    batch: 64,
+    modules: 6,
+    active: 4,
+    hidden: 24,
+    embedding: 16,
+    keySize: 16,
+    valueSize: 32,
+    commHeads: 2,
+    commKeySize: 16,
+    commValueSize: 16,
+    cell: 'lstm',
+    preset: 'default-mixture',
+    attentionDropout: 0,
+    lstm: true,
+    lstmHidden: 144,
+    steps: 2500,
+    learningRate: 0.003,
+    clip: 1,
+    dropout: 0,
+    seed: 1,
+    evaluateEvery: 500,
+    testBatches: 10,
+    out: 'runs',
+    force: false,
+    paper: false,
+  });
+});
+
+test('every option is taken', () => {
+  const line =
+    '--digits 5 --blank 7 --test-blanks 30,14 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --key-size 13 ' +
+    '--value-size 14 --comm-heads 3 --comm-key-size 15 --comm-value-size 17 --cell gru --preset dido --comm-output ' +
+    'residual --sources kept --attention-dropout 0.2 --no-lstm --lstm-hidden 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
+    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --name a.b-c_1 --out elsewhere --force';
+  assert.equal(options(...line.split(' ')), {
+    digits: 5,
+    blank: 7,
+    testBlanks: [7, 14, 30],
+    batch: 8,
+    modules: 9,
+    active: 2,
+    hidden: 11,
+    embedding: 12,
+    keySize: 13,
+    valueSize: 14,
+    commHeads: 3,
+    commKeySize: 15,
+    commValueSize: 17,
+    cell: 'gru',
+    preset: 'dido',
+    commOutput: 'residual',
+    sources: 'kept',
+    attentionDropout: 0.2,
+    lstm: false,
+    lstmHidden: 18,
+    steps: 19,
+    learningRate: 1e-4,
+    clip: 0,
+    dropout: 0.3,
+    seed: 20,
+    evaluateEvery: 0,
+    testBatches: 2,
+    name: 'a.b-c_1',
+    out: 'elsewhere',
+    force: true,
+    paper: false,
+  });
+});
+
+test('--paper gives the sizes of the paper, and what is given wins over it', () => {
+  const paper = options('--paper');
+  assert.is(paper.digits, 10);
+  assert.is(paper.blank, 50);
+  assert.equal(paper.testBlanks, [50, 200]);
+  assert.equal([paper.modules, paper.active, paper.hidden, paper.embedding], [6, 4, 100, 600]);
+  assert.equal([paper.keySize, paper.valueSize], [64, 400]);
+  assert.equal([paper.commHeads, paper.commKeySize, paper.commValueSize], [4, 16, 16]);
+  assert.equal([paper.learningRate, paper.dropout, paper.attentionDropout], [1e-3, 0.5, 0.1]);
+  assert.is(paper.preset, 'official');
+  const mixed = options('--paper', '--hidden', '24', '--steps', '5', '--test-blanks', '60', '--dropout', '0');
+  assert.equal([mixed.hidden, mixed.steps, mixed.dropout, mixed.embedding], [24, 5, 0, 600]);
+  assert.equal(mixed.testBlanks, [50, 60]);
+});
+
+test('the test blanks follow the training blank, which is always among them', () => {
+  assert.equal(options('--blank', '6').testBlanks, [6, 12, 24]);
+  assert.equal(options('--test-blanks', '40,20,40').testBlanks, [10, 20, 40]);
+});
+
+test('the help names every option with its default', () => {
+  const request = parseMainOptions(['--help']);
+  assert.is(request.kind, 'help');
+  const text = request.kind === 'help' ? request.text : '';
+  for (const key of [...Object.keys(options()), 'name', 'commOutput', 'sources']) {
+    const flag = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    assert.match(text, key === 'lstm' ? '--no-lstm' : `--${flag} `);
+  }
+  assert.match(text, '(default: 2500; --paper: 30000)');
+});
+
+test('bad values are refused with the option and the mend', () => {
+  refused(['--steps', 'many'], "'--steps <n>'", "'many'", 'whole number from 1');
+  refused(['--steps', '0'], '--steps', 'from 1');
+  refused(['--steps', '1.5'], '--steps');
+  refused(['--seed', '4294967296'], '--seed', '4294967295');
+  refused(['--learning-rate', '-1'], '--learning-rate');
+  refused(['--learning-rate', 'NaN'], '--learning-rate');
+  refused(['--dropout', '1'], '--dropout', '0.95');
+  refused(['--test-blanks', '10,,20'], '--test-blanks');
+  refused(['--cell', 'rnn'], '--cell', 'lstm, gru');
+  refused(['--preset', 'mine'], '--preset', 'official');
+  refused(['--active', '7'], '--active 7', '6 modules');
+  refused(['--name', '../elsewhere'], '--name');
+  refused(['--name', '..'], '--name');
+  refused(['--out', ''], '--out', 'folder');
+  refused(['--steps'], '--steps', 'argument missing');
+});
+
+test('what does not exist is refused with the nearest that does', () => {
+  refused(['--blnk', '3'], "'--blnk'", 'did you mean --blank?', '--help');
+  refused(['--zzzzzzzzzzzzzzzzz'], "no option '--zzzzzzzzzzzzzzzzz'", '--help');
+  refused(['train'], 'too many arguments', '--help');
+});
+
+test.run();

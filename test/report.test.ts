@@ -1,0 +1,174 @@
+// The report page: well-formed, alone, complete, and honest about runs that ended early. How it looks is judged by eye.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { lineChart } from '../bench/charts.ts';
+import type { Metric } from '../bench/metrics.ts';
+import { type Report, renderReport } from '../bench/report.ts';
+import { FileError } from '../engine/errors.ts';
+
+const config = {
+  task: 'copying',
+  started: '2026-01-31T23:59:59.000Z',
+  status: 'finished',
+  adapter: 'an <adapter> & "more"',
+  runtime: 'Node 20',
+  parameters: { RIM: 61234, LSTM: 96777 },
+  options: { digits: 2, blank: 4, keySize: 16, testBlanks: [4, 8], lstm: true },
+} as const;
+
+const symbols = [5, 7, 0, 0, 0, 9, 0, 0];
+const activation: Metric = {
+  kind: 'activation',
+  model: 'RIM',
+  digits: 2,
+  blank: 4,
+  symbols,
+  mask: symbols.map((_, t) => [t < 2 ? 1 : 0, 1, t < 2 ? 0 : 1]),
+};
+
+function curves(model: string, steps: number): Metric[] {
+  const train = Array.from({ length: steps }, (_, i): Metric => {
+    return { kind: 'train', model, step: i + 1, loss: 2 / (i + 1), accuracy: i / steps, seconds: i };
+  });
+  const evaluations = [4, 8].flatMap((blank) =>
+    [10, 20].map((step): Metric => {
+      const accuracy = (model === 'RIM' ? 0.9 : 0.6) / (blank / 4) + step / 1000;
+      return { kind: 'evaluation', model, step, blank, crossEntropy: 0.25 * blank, accuracy };
+    }),
+  );
+  return [...train, ...evaluations];
+}
+
+const full: Report = { name: 'a-run', config, metrics: [...curves('RIM', 900), ...curves('LSTM', 900), activation] };
+
+const VOID = new Set(['meta', 'br', 'hr', 'img', 'input', 'link']);
+
+// Every element that is opened is closed in order; returns how often each occurs.
+function elements(html: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  const open: string[] = [];
+  const body = html.replace(/<!doctype html>/, '').replace(/<style>[\s\S]*?<\/style>/g, '<style></style>');
+  for (const [tag, slash, name = '', , closed] of body.matchAll(
+    /<(\/?)([a-zA-Z][\w-]*)((?:\s+[\w:-]+(?:="[^"<>]*")?)*)\s*(\/?)>/g,
+  )) {
+    if (slash === '/') assert.is(open.pop(), name, `${tag} closes another element`);
+    else {
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      if (closed !== '/' && !VOID.has(name)) open.push(name);
+    }
+  }
+  assert.equal(open, []);
+  const texts = body.replaceAll(/<\/?[a-zA-Z][\w-]*(?:\s+[\w:-]+(?:="[^"<>]*")?)*\s*\/?>/g, '');
+  assert.not.match(texts, /[<>]/, 'a stray bracket');
+  assert.not.match(texts, /&(?!amp;|lt;|gt;|quot;|#\d+;)/, 'a bare ampersand');
+  return counts;
+}
+
+test('the page is well-formed and has all its parts', async () => {
+  const html = await renderReport(full);
+  const counts = elements(html);
+  assert.is(counts.get('h1'), 1);
+  // Generalisation, loss, accuracy, the longer blank, and one strip.
+  assert.is(counts.get('svg'), 5);
+  assert.is(counts.get('figure'), 5);
+  assert.is(counts.get('figcaption'), 5);
+  assert.is(counts.get('table'), 2);
+  assert.is(counts.get('caption'), 2);
+  for (const part of ['Results', 'Curves', 'Which modules were active', 'What was run']) {
+    assert.match(html, new RegExp(`<h2 id="[a-z]+">${part}</h2>`));
+  }
+  assert.match(html, '<title>a-run - rimgrad</title>');
+  assert.match(html, '<html lang="en">');
+  assert.match(html, 'name="viewport"');
+  assert.match(html, 'prefers-color-scheme: dark');
+});
+
+test('nothing comes from anywhere else', async () => {
+  const html = await renderReport(full);
+  assert.not.match(html, /https?:|\/\/[a-z]|url\(|@import|<script|<link|<img|\ssrc=|\shref=/i);
+  assert.match(html, "default-src 'none'");
+  assert.not.match(html, /\sid="(?!results|curves|modules|setup)/, 'ids of charts would clash');
+});
+
+test('the table and the summary hold the last evaluations beside the level without memory', async () => {
+  const html = await renderReport(full);
+  const table = /<table class="results">[\s\S]*?<\/table>/.exec(html)?.[0] ?? '';
+  const row = (start: string): string => {
+    const found = [...table.matchAll(/<tr[^>]*>.*?<\/tr>/g)].map(([text]) => text).find((text) => text.includes(start));
+    return (found ?? '').replaceAll(/<[^>]*>/g, '|').replaceAll(/\|+/g, '|');
+  };
+  assert.is(row('>4 <'), '|4 |trained|92.0 %|1.000|62.0 %|1.000|');
+  assert.is(row('>8 <'), '|8 |× 2|47.0 %|2.000|32.0 %|2.000|');
+  assert.is(row('no memory'), '|no memory |(ln 8)|12.5 %|2.079|12.5 %|2.079|');
+  assert.match(html, 'After 20 training steps, the RIM recalls 92.0 % of the digits');
+});
+
+test('the strip shows each active span, the input and what is wanted', async () => {
+  const html = await renderReport({ ...full, metrics: [activation] });
+  assert.is(elements(html).get('svg'), 1);
+  const dark = [...html.matchAll(/<path[^>]*fill="var\(--on\)"/g)].length;
+  assert.is(dark, 3, 'modules 1, 2 and 3 are active in one span each');
+  const texts = [...html.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text);
+  for (const text of ['digits', 'blank, 4 steps', 'recall', 'input', 'wanted', 'module', 'step', '9']) {
+    assert.ok(texts.includes(text), `no text ${text}`);
+  }
+  assert.is(texts.filter((text) => text === '5').length >= 2, true, 'shown and wanted');
+  assert.match(html, /module 1<\/th><td>100 %<\/td><td>0 %<\/td><td>0 %/);
+  assert.match(html, /module 2<\/th><td>100 %<\/td><td>100 %<\/td><td>100 %/);
+});
+
+test('text from outside is escaped', async () => {
+  const html = await renderReport({ ...full, name: '<b>&"', config: { ...config, note: 'stopped at <i>' } });
+  elements(html);
+  assert.match(html, 'an &lt;adapter&gt; &amp; &quot;more&quot;');
+  assert.match(html, '<strong>&lt;b&gt;&amp;&quot;</strong>');
+  assert.match(html, 'stopped at &lt;i&gt;');
+});
+
+test('a run that ended early says so and shows what there is', async () => {
+  const note = 'stopped at step 1 of the RIM';
+  const one: Metric = { kind: 'train', model: 'RIM', step: 1, loss: 2, accuracy: 0.1, seconds: 1 };
+  const html = await renderReport({ name: 'a', config: { ...config, status: 'stopped', note }, metrics: [one] });
+  elements(html);
+  assert.match(html, `not complete: ${note}`);
+  assert.match(html, 'There is no evaluation of this run.');
+  const empty = await renderReport({ name: 'a', config: { ...config, status: 'running' }, metrics: [] });
+  assert.match(empty, 'still running, or killed');
+});
+
+test('models that were evaluated at different steps are told apart', async () => {
+  const evaluation = (model: string, step: number): Metric => {
+    return { kind: 'evaluation', model, step, blank: 4, crossEntropy: 1, accuracy: 0.5 };
+  };
+  const html = await renderReport({ name: 'a', config, metrics: [evaluation('RIM', 20), evaluation('LSTM', 5)] });
+  assert.match(
+    html,
+    'at the training blank of 4 after 20 training steps; the LSTM recalls 50.0 % after 5 training steps.',
+  );
+});
+
+test('curves are thinned by means, so a long run stays a small page', async () => {
+  const html = await renderReport({ ...full, metrics: [...curves('RIM', 30_000), ...curves('LSTM', 30_000)] });
+  assert.ok(html.length < 200_000, `${html.length} characters`);
+});
+
+test('a chart of zeros and huge values is drawn', async () => {
+  const points = [[0, 0] as const, [1, 1e30] as const, [2, 1e-30] as const];
+  const lines = [{ name: 'RIM', colour: 'var(--rim)', points }];
+  const svg = await lineChart({ text: 'a chart', x: 'step', y: 'nats', lines, scale: 'log' });
+  assert.match(svg, '<svg role="img" aria-label="a chart"');
+  assert.not.match(svg, /NaN|Infinity|undefined/);
+});
+
+test('a config that is of no copying run is refused', async () => {
+  try {
+    await renderReport({ name: 'a', config: { ...config, options: {} }, metrics: [] });
+    assert.unreachable('it was rendered');
+  } catch (error) {
+    assert.instance(error, FileError);
+    assert.match(String(error), "no number 'digits'");
+  }
+});
+
+test.run();
