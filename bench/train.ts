@@ -4,10 +4,29 @@
 // or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol.
 // Not here: the command line and the run folder (main-job.ts).
 
-import { RimgradError } from '../engine/errors.ts';
+import { at } from '../engine/errors.ts';
+import {
+  adam,
+  compile,
+  crossEntropy,
+  type Device,
+  evaluate,
+  grad,
+  input,
+  mean,
+  openDevice,
+  RandomState,
+  reshape,
+  slice,
+  type Tensor,
+  takeAlong,
+  topKMask,
+} from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import type { Activation, Evaluation, TrainStep } from './metrics.ts';
+import { type CopyingModel, copyingModel } from './models.ts';
 import type { MainOptions } from './options.ts';
+import { copying, copyingBatch, copyingLength } from './tasks/index.ts';
 
 /** What is known once the device is open and the models are built. */
 export interface TrainingStart {
@@ -44,5 +63,138 @@ export interface TrainResult {
 /** Trains the models that the options describe. @throws RimgradError, never after an abort */
 export type TrainCopying = (options: MainOptions, events: TrainEvents) => Promise<TrainResult>;
 
-export const trainCopying: TrainCopying = () =>
-  Promise.reject(new RimgradError('train: the training is not there yet; this file holds its interface only'));
+/** Steps between two reads of the loss: a read waits for the device. */
+const READ_EVERY = 10;
+
+export const trainCopying: TrainCopying = async (options, events) => {
+  const device = await openDevice();
+  try {
+    const random = new RandomState({ seed: options.seed });
+    const names = options.lstm ? (['RIM', 'LSTM'] as const) : (['RIM'] as const);
+    const models = names.map((name) => copyingModel(name, options, random));
+    const parameters = models.map(({ name, variables }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const);
+    events.onStart({
+      adapter: adapterName(device),
+      runtime: `Node ${process.versions.node}`,
+      parameters: Object.fromEntries(parameters),
+    });
+    const weights = new Map<string, SafetensorsTensor>();
+    const activations: Activation[] = [];
+    for (const model of models) {
+      if (events.signal.aborted) break;
+      await trainModel(device, model, options, events);
+      if (model.name === 'RIM') activations.push(...(await sampleActivations(device, model, options)));
+      for (const variable of model.variables) {
+        const data = await variable.read();
+        if (data instanceof Float32Array) weights.set(variable.name, { dtype: 'F32', shape: [...variable.shape], data });
+      }
+    }
+    return { stopped: events.signal.aborted, activations, weights };
+  } finally {
+    device.dispose();
+  }
+};
+
+/** Trains one model, evaluating on the way and at the end. */
+async function trainModel(device: Device, model: CopyingModel, options: MainOptions, events: TrainEvents): Promise<void> {
+  const { digits, blank, batch, seed, steps } = options;
+  const { loss, accuracy } = measures(model, digits, blank, batch);
+  const gradients = grad(loss, model.variables);
+  const clip = options.clip === 0 ? {} : { clipNorm: options.clip };
+  const step = await compile(device, { loss, accuracy }, adam(gradients, { learningRate: options.learningRate, ...clip }));
+  const evaluations = await Promise.all(options.testBlanks.map((each) => makeEvaluation(device, model, options, each)));
+  const evaluateAll = async (done: number): Promise<void> => {
+    for (const each of evaluations) events.onEvaluation({ model: model.name, step: done, ...(await each.run(events.signal)) });
+  };
+  const began = performance.now();
+  let measuring = 0;
+  let done = 0;
+  try {
+    for (const { x, y } of copying({ digits, blank, batch, seed, steps })) {
+      if (events.signal.aborted) break;
+      await step.run({ x, y });
+      done++;
+      if (done % READ_EVERY === 0 || done === 1 || done === steps) {
+        const [lossNow, accuracyNow] = await Promise.all([step.read('loss'), step.read('accuracy')]);
+        const seconds = (performance.now() - began - measuring) / 1000;
+        events.onStep({ model: model.name, step: done, loss: at(lossNow, 0), accuracy: at(accuracyNow, 0), seconds });
+      }
+      if (options.evaluateEvery > 0 && done % options.evaluateEvery === 0 && done < steps) {
+        const before = performance.now();
+        await evaluateAll(done);
+        measuring += performance.now() - before;
+      }
+    }
+    if (done > 0) await evaluateAll(done);
+  } finally {
+    step.dispose();
+    for (const each of evaluations) each.dispose();
+  }
+}
+
+/** The loss over all positions, as the official script has it, and the paper's figures over the recalled digits. */
+function measures(model: CopyingModel, digits: number, blank: number, batch: number): Record<'loss' | 'crossEntropy' | 'accuracy', Tensor> {
+  const length = copyingLength({ digits, blank });
+  const x = input('x', [length, batch], 'u32');
+  const y = input('y', [length, batch], 'u32');
+  const { scores } = model.forward(x);
+  const classes = at(scores.shape, 2);
+  const recalled = slice(scores, 0, length - digits, digits);
+  const wanted = slice(y, 0, length - digits, digits);
+  const best = topKMask(recalled, 1);
+  const right = takeAlong(reshape(best, [digits * batch, classes]), reshape(wanted, [digits * batch, 1]));
+  return { loss: crossEntropy(scores, y), crossEntropy: crossEntropy(recalled, wanted), accuracy: mean(right) };
+}
+
+interface EvaluationProgram {
+  run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
+  dispose(): void;
+}
+
+/** Measures a model on test sequences of one blank length. After an abort, one batch must do. */
+async function makeEvaluation(device: Device, model: CopyingModel, options: MainOptions, blank: number): Promise<EvaluationProgram> {
+  const { digits, batch, seed, testBatches } = options;
+  const { crossEntropy: ce, accuracy: acc } = measures(model, digits, blank, batch);
+  const program = await compile(device, { crossEntropy: ce, accuracy: acc });
+  return {
+    run: async (signal) => {
+      let crossEntropy = 0;
+      let accuracy = 0;
+      let batches = 0;
+      for (const { x, y } of copying({ digits, blank, batch, seed, split: 'test', steps: testBatches })) {
+        await program.run({ x, y });
+        crossEntropy += at(await program.read('crossEntropy'), 0);
+        accuracy += at(await program.read('accuracy'), 0);
+        batches++;
+        if (signal.aborted) break;
+      }
+      return { blank, crossEntropy: crossEntropy / batches, accuracy: accuracy / batches };
+    },
+    dispose: () => program.dispose(),
+  };
+}
+
+/** Which modules were active in one test sequence, at the shortest and the longest blank. */
+async function sampleActivations(device: Device, model: CopyingModel, options: MainOptions): Promise<Activation[]> {
+  const { digits, seed } = options;
+  const blanks = [...new Set([options.blank, at(options.testBlanks, options.testBlanks.length - 1)])];
+  const activations: Activation[] = [];
+  for (const blank of blanks) {
+    const length = copyingLength({ digits, blank });
+    const x = input('x', [length, 1], 'u32');
+    const { trace } = model.forward(x);
+    if (trace === undefined) continue;
+    const { x: symbols } = copyingBatch({ digits, blank, batch: 1, seed, split: 'test' }, 0);
+    const { mask } = await evaluate(device, { mask: trace.mask }, { x: symbols });
+    const modules = at(trace.mask.shape, 2);
+    const rows = Array.from({ length }, (_, t) => [...mask.slice(t * modules, (t + 1) * modules)]);
+    activations.push({ model: model.name, digits, blank, symbols: [...symbols], mask: rows });
+  }
+  return activations;
+}
+
+/** The adapter in words, as reports show it. */
+export function adapterName(device: Device): string {
+  const { vendor, architecture, device: model, description } = device.adapter;
+  return description || [vendor, architecture, model].filter((part) => part !== '').join(' ') || 'an adapter without a name';
+}

@@ -1,12 +1,16 @@
 // All public names of the engine but `openDevice`, which differs by runtime (index.ts, node.ts).
 
+export { type Clipped, clipByGlobalNorm, globalNorm } from './clip.ts';
 export { type AdapterDescription, type Created, Device, type DeviceOptions, type Memory } from './device.ts';
 export * from './errors.ts';
 export { Gradients, grad } from './grad.ts';
 export * as initialisers from './initialisers.ts';
+export { type Embedding, embedding, type LayerOptions, type Linear, linear } from './layers.ts';
 export * from './ops/index.ts';
+export * from './optimisers.ts';
 export { type CompileOptions, compile, evaluate, type Feeds, Program } from './program.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export * from './schedules.ts';
 export { scan, type Step, type TensorRecord } from './scan.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
 export { assign, type Update } from './update.ts';

@@ -11,6 +11,7 @@ import { at, formatShape, LimitError, need, OptionError, RimgradError } from './
 import { gridOf, type Emitter, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import { type ScanAttrs, scanOf } from './scan.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
+import { advance, counterOf } from './ops/random.ts';
 import type { Node, Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
 import { type Data, Variable } from './variable.ts';
@@ -117,7 +118,7 @@ class Planner {
       const place = this.#placeOf(tensor);
       results.set(name, { tensor, place: place.value.variable === undefined ? place : this.#copyOf(tensor, place) });
     }
-    for (const update of updates) this.#update(update);
+    for (const update of [...updates, ...this.#advances(live.order)]) this.#update(update);
     for (const { place } of results.values()) place.value.last = Number.POSITIVE_INFINITY;
     for (const { place } of [...this.#inputs, ...this.#constants]) {
       place.value.first = -1;
@@ -170,6 +171,12 @@ class Planner {
     });
     const inputs = node.inputs.map((input) => this.#placeOf(input));
     node.op.plan(this.#emitter(node.op.name, inputs, outputs), node);
+  }
+
+  /** In training, the random state that the program drew from goes on by one. */
+  #advances(nodes: readonly Node[]): Update[] {
+    if (!this.#options.training) return [];
+    return [...new Set(nodes.map(counterOf))].flatMap((counter) => (counter === undefined ? [] : [advance(counter)]));
   }
 
   #update(update: Update): void {

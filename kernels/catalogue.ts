@@ -3,6 +3,178 @@
  */
 import type { Kernel } from './kernel.ts';
 
+export const adamCorrection = {
+  name: 'adamCorrection',
+  bindings: {
+    d: { binding: 1, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      betas: { offset: 0, type: 'vec2<f32>' },
+      complements: { offset: 8, type: 'vec2<f32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 2 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Advances Adam's bias corrections by one step: d = beta * d + (1 - beta), which is 1 - beta^t after t steps from d = 0.
+// Raising beta to a power on the device would lose digits. Runs before the parameters of the same step read d.
+// 1 - beta comes from the host, rounded once, as in adam.wgsl: its rounding then cancels in v / d.
+
+struct Uniforms {
+  betas: vec2<f32>,
+  complements: vec2<f32>, // 1 - beta
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read_write> d: array<f32>; // d [2]
+
+const WORKGROUP: u32 = 2;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) local: u32) {
+  let beta = select(u.betas.x, u.betas.y, local == 1u);
+  let complement = select(u.complements.x, u.complements.y, local == 1u);
+  d[local] = fma(beta, d[local], complement);
+}
+` as string,
+} as const;
+
+export const adam = {
+  name: 'adam',
+  bindings: {
+    gradient: { binding: 1, access: 'read', element: 'f32' },
+    rate: { binding: 2, access: 'read', element: 'f32' },
+    scale: { binding: 3, access: 'read', element: 'f32' },
+    d: { binding: 4, access: 'read', element: 'f32' },
+    p: { binding: 5, access: 'read_write', element: 'f32' },
+    m: { binding: 6, access: 'read_write', element: 'f32' },
+    v: { binding: 7, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      decay: { offset: 4, type: 'f32' },
+      epsilon: { offset: 8, type: 'f32' },
+      betas: { offset: 16, type: 'vec2<f32>' },
+      complements: { offset: 24, type: 'vec2<f32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    ELEMENTS: { type: 'u32', value: 4 },
+    DECOUPLED: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// One step of Adam (Kingma and Ba 2014, algorithm 1) on one parameter, in place:
+// g = scale * gradient, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with d from adam-correction.wgsl.
+// Weight decay is added to g as decay * p; DECOUPLED adds it to the step instead (AdamW, Loshchilov and Hutter 2017).
+// scale clips the gradients without a copy of them. Every element is one invocation's, ELEMENTS of them WORKGROUP apart.
+
+struct Uniforms {
+  count: u32, // elements of the parameter
+  decay: f32, // weight decay
+  epsilon: f32,
+  betas: vec2<f32>,
+  complements: vec2<f32>, // 1 - beta
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
+@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
+@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
+@group(0) @binding(4) var<storage, read> d: array<f32>; // d [2]
+@group(0) @binding(5) var<storage, read_write> p: array<f32>; // p [count]
+@group(0) @binding(6) var<storage, read_write> m: array<f32>; // m [count]
+@group(0) @binding(7) var<storage, read_write> v: array<f32>; // v [count]
+
+const WORKGROUP: u32 = 64;
+const ELEMENTS: u32 = 4;
+const DECOUPLED: bool = false;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  for (var k = 0u; k < ELEMENTS; k++) {
+    let i = first + k * WORKGROUP;
+    if (i < u.count) {
+      let shrink = u.decay * p[i];
+      let g = scale[0] * gradient[i] + select(shrink, 0.0, DECOUPLED);
+      let mNext = fma(u.betas.x, m[i], u.complements.x * g);
+      let vNext = fma(u.betas.y, v[i], u.complements.y * g * g);
+      let step = (mNext / d[0]) / (sqrt(vNext / d[1]) + u.epsilon) + select(0.0, shrink, DECOUPLED);
+      m[i] = mNext;
+      v[i] = vNext;
+      p[i] = fma(-rate[0], step, p[i]);
+    }
+  }
+}
+` as string,
+} as const;
+
+export const binaryCrossEntropy = {
+  name: 'binaryCrossEntropy',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    t: { binding: 2, access: 'read', element: 'f32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Binary cross-entropy of logits x with targets t from 0 to 1: y = max(x, 0) - x t + log(1 + e^-|x|), which keeps its digits at
+// both ends and at any size of x. One invocation an element.
+
+struct Uniforms {
+  count: u32, // elements
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
+@group(0) @binding(2) var<storage, read> t: array<f32>; // [count]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+
+const WORKGROUP: u32 = 64;
+
+// log(1 + e) for e from 0 to 1, as 2 artanh(s) with s = e / (2 + e) of at most 1/3: the first term left out is below 2e-8 of it.
+fn logOnePlus(e: f32) -> f32 {
+  let s = e / (2.0 + e);
+  let q = s * s;
+  let series = 0.33333333 + q * (0.2 + q * (0.14285714 + q * (0.11111111 + q * (0.090909091 + q * 0.076923077))));
+  return 2.0 * s * (1.0 + q * series);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let logit = x[i];
+  y[i] = select(0.0, logit, logit > 0.0) - logit * t[i] + logOnePlus(exp(-abs(logit)));
+}
+` as string,
+} as const;
+
 export const binary = {
   name: 'binary',
   bindings: {
@@ -109,6 +281,696 @@ fn main(
 ` as string,
 } as const;
 
+export const conv2dInput = {
+  name: 'conv2dInput',
+  bindings: {
+    y: { binding: 1, access: 'read', element: 'f32' },
+    w: { binding: 2, access: 'read', element: 'f32' },
+    x: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 48,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      images: { offset: 4, type: 'u32' },
+      channels: { offset: 8, type: 'vec2<u32>' },
+      xSize: { offset: 16, type: 'vec2<u32>' },
+      ySize: { offset: 24, type: 'vec2<u32>' },
+      kernelSize: { offset: 32, type: 'vec2<u32>' },
+      stride: { offset: 40, type: 'u32' },
+      padding: { offset: 44, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The gradient of conv2d.wgsl for its images, which is also the forward of a transposed convolution; an invocation an
+// element of x: x[b,c,i,j] = sum over o, p, q of y[b, o, (i + padding - p)/stride, (j + padding - q)/stride] * w[o,c,p,q]
+// where both divisions are whole and inside y. Gathers, so that no two invocations write the same place.
+// Sums run in the order o, p, q. Plain and untuned.
+
+struct Uniforms {
+  count: u32, // elements of x
+  images: u32, // images that share one set of weights
+  channels: vec2<u32>, // of x, of y
+  xSize: vec2<u32>, // rows, columns
+  ySize: vec2<u32>, // rows, columns
+  kernelSize: vec2<u32>, // rows, columns
+  stride: u32,
+  padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> y: array<f32>; // y [groups*images,Co,Ho,Wo]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // w [groups,Co,Ci,P,Q]
+@group(0) @binding(3) var<storage, read_write> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
+
+const WORKGROUP: u32 = 64;
+
+// The row or column of y that tap p of the kernel reads x from, or size where there is none.
+fn sourceOf(position: u32, p: u32, size: u32) -> u32 {
+  let padded = position + u.padding;
+  if (padded < p || (padded - p) % u.stride != 0u) {
+    return size;
+  }
+  return min((padded - p) / u.stride, size);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (index >= u.count) {
+    return;
+  }
+  let column = index % u.xSize.y;
+  let row = (index / u.xSize.y) % u.xSize.x;
+  let plane = index / (u.xSize.y * u.xSize.x);
+  let channel = plane % u.channels.x;
+  let image = plane / u.channels.x;
+  var total = 0.0;
+  for (var o = 0u; o < u.channels.y; o++) {
+    let weights = ((image / u.images) * u.channels.y + o) * u.channels.x + channel;
+    for (var p = 0u; p < u.kernelSize.x; p++) {
+      let yRow = sourceOf(row, p, u.ySize.x);
+      if (yRow == u.ySize.x) {
+        continue;
+      }
+      let yStart = ((image * u.channels.y + o) * u.ySize.x + yRow) * u.ySize.y;
+      let wStart = (weights * u.kernelSize.x + p) * u.kernelSize.y;
+      for (var q = 0u; q < u.kernelSize.y; q++) {
+        let yColumn = sourceOf(column, q, u.ySize.y);
+        if (yColumn < u.ySize.y) {
+          total = fma(y[yStart + yColumn], w[wStart + q], total);
+        }
+      }
+    }
+  }
+  x[index] = total;
+}
+` as string,
+} as const;
+
+export const conv2dWeight = {
+  name: 'conv2dWeight',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    y: { binding: 2, access: 'read', element: 'f32' },
+    w: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 48,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      images: { offset: 4, type: 'u32' },
+      channels: { offset: 8, type: 'vec2<u32>' },
+      xSize: { offset: 16, type: 'vec2<u32>' },
+      ySize: { offset: 24, type: 'vec2<u32>' },
+      kernelSize: { offset: 32, type: 'vec2<u32>' },
+      stride: { offset: 40, type: 'u32' },
+      padding: { offset: 44, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The gradient of conv2d.wgsl for its weights, a workgroup a weight:
+// w[o,c,p,q] = sum over b, i, j of x[b, c, i*stride + p - padding, j*stride + q - padding] * y[b,o,i,j]; x is 0 outside.
+// The sum runs over the images of one group. Its lanes take every WORKGROUP-th place and meet in a tree: the order of the
+// sum depends on the shapes only. No atomics. Plain and untuned.
+
+struct Uniforms {
+  count: u32, // elements of w
+  images: u32, // images that share one set of weights
+  channels: vec2<u32>, // of x, of y
+  xSize: vec2<u32>, // rows, columns
+  ySize: vec2<u32>, // rows, columns
+  kernelSize: vec2<u32>, // rows, columns
+  stride: u32,
+  padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
+@group(0) @binding(2) var<storage, read> y: array<f32>; // y [groups*images,Co,Ho,Wo]
+@group(0) @binding(3) var<storage, read_write> w: array<f32>; // w [groups,Co,Ci,P,Q]
+
+const WORKGROUP: u32 = 64;
+
+var<workgroup> lanes: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let own = min(index, u.count - 1u);
+  let q = own % u.kernelSize.y;
+  let p = (own / u.kernelSize.y) % u.kernelSize.x;
+  let planes = own / (u.kernelSize.y * u.kernelSize.x);
+  let c = planes % u.channels.x;
+  let o = (planes / u.channels.x) % u.channels.y;
+  let first = planes / (u.channels.x * u.channels.y) * u.images;
+  let area = u.ySize.x * u.ySize.y;
+  var total = 0.0;
+  for (var place = local; place < u.images * area; place += WORKGROUP) {
+    let image = first + place / area;
+    let row = (place % area) / u.ySize.y;
+    let column = place % u.ySize.y;
+    let xRow = i32(row * u.stride + p) - i32(u.padding);
+    let xColumn = i32(column * u.stride + q) - i32(u.padding);
+    if (xRow >= 0 && xRow < i32(u.xSize.x) && xColumn >= 0 && xColumn < i32(u.xSize.y)) {
+      let xPlane = (image * u.channels.x + c) * u.xSize.x * u.xSize.y;
+      let yPlane = (image * u.channels.y + o) * area;
+      total = fma(x[xPlane + u32(xRow) * u.xSize.y + u32(xColumn)], y[yPlane + place % area], total);
+    }
+  }
+  lanes[local] = total;
+  workgroupBarrier();
+  for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      lanes[local] += lanes[local + half];
+    }
+    workgroupBarrier();
+  }
+  if (local == 0u && index < u.count) {
+    w[index] = lanes[0];
+  }
+}
+` as string,
+} as const;
+
+export const conv2d = {
+  name: 'conv2d',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    w: { binding: 2, access: 'read', element: 'f32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 48,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      images: { offset: 4, type: 'u32' },
+      channels: { offset: 8, type: 'vec2<u32>' },
+      xSize: { offset: 16, type: 'vec2<u32>' },
+      ySize: { offset: 24, type: 'vec2<u32>' },
+      kernelSize: { offset: 32, type: 'vec2<u32>' },
+      stride: { offset: 40, type: 'u32' },
+      padding: { offset: 44, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Cross-correlation of images with a bank of weights, an invocation an element of the result:
+// y[b,o,i,j] = sum over c, p, q of x[b, c, i*stride + p - padding, j*stride + q - padding] * w[o,c,p,q]; x is 0 outside.
+// Images share the weights, or every run of "images" of them has weights of its own (one step of a scan each).
+// Sums run in the order c, p, q. Plain and untuned.
+
+struct Uniforms {
+  count: u32, // elements of y
+  images: u32, // images that share one set of weights
+  channels: vec2<u32>, // of x, of y
+  xSize: vec2<u32>, // rows, columns
+  ySize: vec2<u32>, // rows, columns
+  kernelSize: vec2<u32>, // rows, columns
+  stride: u32,
+  padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // w [groups,Co,Ci,P,Q]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // y [groups*images,Co,Ho,Wo]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (index >= u.count) {
+    return;
+  }
+  let column = index % u.ySize.y;
+  let row = (index / u.ySize.y) % u.ySize.x;
+  let plane = index / (u.ySize.y * u.ySize.x);
+  let channel = plane % u.channels.y;
+  let image = plane / u.channels.y;
+  let weights = ((image / u.images) * u.channels.y + channel) * u.channels.x * u.kernelSize.x * u.kernelSize.y;
+  let top = i32(row * u.stride) - i32(u.padding);
+  let left = i32(column * u.stride) - i32(u.padding);
+  var total = 0.0;
+  for (var c = 0u; c < u.channels.x; c++) {
+    for (var p = 0u; p < u.kernelSize.x; p++) {
+      let xRow = top + i32(p);
+      if (xRow < 0 || xRow >= i32(u.xSize.x)) {
+        continue;
+      }
+      let xStart = ((image * u.channels.x + c) * u.xSize.x + u32(xRow)) * u.xSize.y;
+      let wStart = weights + (c * u.kernelSize.x + p) * u.kernelSize.y;
+      for (var q = 0u; q < u.kernelSize.y; q++) {
+        let xColumn = left + i32(q);
+        if (xColumn >= 0 && xColumn < i32(u.xSize.y)) {
+          total = fma(x[xStart + u32(xColumn)], w[wStart + q], total);
+        }
+      }
+    }
+  }
+  y[index] = total;
+}
+` as string,
+} as const;
+
+export const crossEntropyBackward = {
+  name: 'crossEntropyBackward',
+  bindings: {
+    logits: { binding: 1, access: 'read', element: 'f32' },
+    labels: { binding: 2, access: 'read', element: 'u32' },
+    stats: { binding: 3, access: 'read', element: 'f32' },
+    d: { binding: 4, access: 'read', element: 'f32' },
+    dlogits: { binding: 5, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The backward of cross-entropy: dlogits = (e^(logit - max) / sum - 1 at the label) d, from the row's max and sum. A row whose loss
+// is NaN has a sum that is NaN, and so its gradient is. One invocation an element.
+
+struct Uniforms {
+  count: u32, // elements of logits
+  columns: u32, // C, classes
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, C]
+@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
+@group(0) @binding(3) var<storage, read> stats: array<f32>; // [rows, 2]: the greatest logit, the sum
+@group(0) @binding(4) var<storage, read> d: array<f32>; // [rows]
+@group(0) @binding(5) var<storage, read_write> dlogits: array<f32>; // [rows, C]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let row = i / u.columns;
+  let p = exp(max(logits[i] - stats[2u * row], -128.0)) / stats[2u * row + 1u];
+  dlogits[i] = d[row] * (p - select(0.0, 1.0, i % u.columns == labels[row]));
+}
+` as string,
+} as const;
+
+export const crossEntropy = {
+  name: 'crossEntropy',
+  bindings: {
+    logits: { binding: 1, access: 'read', element: 'f32' },
+    labels: { binding: 2, access: 'read', element: 'u32' },
+    loss: { binding: 3, access: 'read_write', element: 'f32' },
+    stats: { binding: 4, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+      nan: { offset: 8, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Cross-entropy of every row of logits with its label: loss = log(sum of e^(logit - max)) + max - logit of the label, exact for
+// logits of any size. stats keeps max and the sum for the backward. A row with a NaN or +infinity, one of nothing but
+// -infinity, and a label past the columns give NaN.
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32, // C, classes
+  nan: u32, // the bits of a NaN
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, C]
+@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>; // [rows]
+@group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [rows, 2]: the greatest logit, the sum
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+
+var<workgroup> lanes: array<f32, LANES>;
+var<workgroup> faults: array<u32, LANES>;
+
+// The greatest of a row, and whether any element of it is a NaN or +infinity.
+fn greatestOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  lanes[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      lanes[lane] = max(lanes[lane], lanes[lane + width]);
+    }
+    workgroupBarrier();
+  }
+  let greatest = lanes[0];
+  workgroupBarrier();
+  return greatest;
+}
+
+fn faultOfRow(lane: u32, own: u32) -> u32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  faults[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      faults[lane] = faults[lane] | faults[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return faults[0];
+}
+
+fn sumOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  lanes[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      lanes[lane] = lanes[lane] + lanes[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return lanes[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+
+  var own = -3.4028234e38;
+  var fault = 0u;
+  for (var i = first; i < end; i += step) {
+    let bits = bitcast<u32>(logits[base + i]);
+    if (bits == 0x7f800000u || (bits & 0x7fffffffu) > 0x7f800000u) {
+      fault = 1u;
+    } else {
+      own = max(own, logits[base + i]);
+    }
+  }
+  let peak = greatestOfRow(lane, own);
+  let broken = faultOfRow(lane, fault) != 0u;
+  var part = 0.0;
+  for (var i = first; i < end; i += step) {
+    part += exp(max(logits[base + i] - peak, -128.0));
+  }
+  let total = sumOfRow(lane, part);
+
+  if (first == 0u && row < u.rows) {
+    let label = labels[row];
+    if (broken || total == 0.0 || label >= u.columns) {
+      loss[row] = bitcast<f32>(u.nan);
+      stats[2u * row + 1u] = bitcast<f32>(u.nan);
+    } else {
+      loss[row] = log(total) + (peak - logits[base + label]);
+      stats[2u * row + 1u] = total;
+    }
+    stats[2u * row] = peak;
+  }
+}
+` as string,
+} as const;
+
+export const cumulativeProductBackward = {
+  name: 'cumulativeProductBackward',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    dy: { binding: 2, access: 'read', element: 'f32' },
+    dx: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The backward of running products y[i] = x[0] ... x[i]: dx[j] = (x[0] ... x[j-1]) r[j], where r[j] = dy[j] + x[j+1] r[j+1]
+// gathers what follows. No division, so that zeros in a row have their right gradient. An invocation does one row: forward
+// for the products before each element, backward for r.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> dy: array<f32>; // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [rows, columns]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (row >= u.rows) {
+    return;
+  }
+  let base = row * u.columns;
+  var before = 1.0;
+  for (var i = base; i < base + u.columns; i++) {
+    dx[i] = before;
+    before = before * x[i];
+  }
+  var carried = 0.0;
+  for (var i = base + u.columns; i > base; i--) {
+    let following = dy[i - 1u] + carried;
+    dx[i - 1u] = dx[i - 1u] * following;
+    carried = x[i - 1u] * following;
+  }
+}
+` as string,
+} as const;
+
+export const cumulative = {
+  name: 'cumulative',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    y: { binding: 2, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+    PRODUCT: { type: 'bool', value: false },
+    REVERSE: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Running sums of every row, or running products with PRODUCT: y[i] joins x[0] to x[i]; with REVERSE, x[i] to the last.
+// With COOPERATE a workgroup shares a row: every lane joins a stretch of its own, then walks it again from what the
+// stretches before it came to. Without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+const PRODUCT: bool = false;
+const REVERSE: bool = false;
+
+var<workgroup> stretches: array<f32, LANES>;
+
+fn joined(a: f32, b: f32) -> f32 {
+  if (PRODUCT) {
+    return a * b;
+  }
+  return a + b;
+}
+
+fn placeOf(base: u32, i: u32) -> u32 {
+  return base + select(i, u.columns - 1u - i, REVERSE);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let base = row * u.columns;
+  let length = select(u.columns, (u.columns + LANES - 1u) / LANES, COOPERATE);
+  let first = select(0u, lane * length, COOPERATE);
+  let end = select(0u, min(first + length, u.columns), row < u.rows);
+
+  var total = select(0.0, 1.0, PRODUCT);
+  if (COOPERATE) {
+    for (var i = first; i < end; i++) {
+      total = joined(total, x[placeOf(base, i)]);
+    }
+    stretches[lane] = total;
+    workgroupBarrier();
+    total = select(0.0, 1.0, PRODUCT);
+    for (var before = 0u; before < lane; before++) {
+      total = joined(total, stretches[before]);
+    }
+  }
+  for (var i = first; i < end; i++) {
+    let place = placeOf(base, i);
+    total = joined(total, x[place]);
+    y[place] = total;
+  }
+}
+` as string,
+} as const;
+
+export const dropoutMask = {
+  name: 'dropoutMask',
+  bindings: {
+    step: { binding: 1, access: 'read', element: 'u32' },
+    y: { binding: 2, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      keyLow: { offset: 4, type: 'u32' },
+      keyHigh: { offset: 8, type: 'u32' },
+      stream: { offset: 12, type: 'u32' },
+      threshold: { offset: 16, type: 'u32' },
+      scale: { offset: 20, type: 'f32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// A dropout mask: y[i] = u.scale where random number i is at least u.threshold, else 0. The numbers are the upper 24 bits of
+// Threefry-2x32 with 20 rounds (Salmon et al., SC 2011), key (seed's low word, seed's high word ^ step), counter (i, stream):
+// the definition in engine/random.ts, bit for bit. step[0] counts the training runs. One invocation an element.
+
+struct Uniforms {
+  count: u32, // elements
+  keyLow: u32, // words of the seed
+  keyHigh: u32,
+  stream: u32,
+  threshold: u32, // the least 24-bit number that keeps
+  scale: f32, // 1 / (1 - rate)
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> step: array<u32>; // [1]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [count]
+
+const WORKGROUP: u32 = 64;
+
+fn mixed(x: vec2<u32>, rotation: u32) -> vec2<u32> {
+  let sum = x.x + x.y;
+  return vec2<u32>(sum, ((x.y << rotation) | (x.y >> (32u - rotation))) ^ sum);
+}
+
+fn fourOdd(x: vec2<u32>) -> vec2<u32> {
+  return mixed(mixed(mixed(mixed(x, 13u), 15u), 26u), 6u);
+}
+
+fn fourEven(x: vec2<u32>) -> vec2<u32> {
+  return mixed(mixed(mixed(mixed(x, 17u), 29u), 16u), 24u);
+}
+
+fn threefry(key: vec2<u32>, counter: vec2<u32>) -> u32 {
+  let third = 0x1bd11bdau ^ key.x ^ key.y;
+  var x = counter + key;
+  x = fourOdd(x) + vec2<u32>(key.y, third + 1u);
+  x = fourEven(x) + vec2<u32>(third, key.x + 2u);
+  x = fourOdd(x) + vec2<u32>(key.x, key.y + 3u);
+  x = fourEven(x) + vec2<u32>(key.y, third + 4u);
+  x = fourOdd(x) + vec2<u32>(third, key.x + 5u);
+  return x.x;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let bits = threefry(vec2<u32>(u.keyLow, u.keyHigh ^ step[0]), vec2<u32>(i, u.stream));
+  y[i] = select(0.0, u.scale, (bits >> 8u) >= u.threshold);
+}
+` as string,
+} as const;
+
 export const fill = {
   name: 'fill',
   bindings: {
@@ -150,6 +1012,614 @@ fn main(
     return;
   }
   output[i] = u.value;
+}
+` as string,
+} as const;
+
+export const gather = {
+  name: 'gather',
+  bindings: {
+    table: { binding: 1, access: 'read', element: 'u32' },
+    index: { binding: 2, access: 'read', element: 'u32' },
+    y: { binding: 3, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      positions: { offset: 4, type: 'u32' },
+      rows: { offset: 8, type: 'u32' },
+      columns: { offset: 12, type: 'u32' },
+      nan: { offset: 16, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Takes rows of a table by index: y[g, p, :] = table[g, index[g, p], :], group by group. An index past the table gives NaN.
+// Elements are moved as bits. One invocation an element of y.
+
+struct Uniforms {
+  count: u32, // elements of y
+  positions: u32, // P, indices of a group
+  rows: u32, // V, rows of a group's table
+  columns: u32, // C, elements of a row
+  nan: u32, // the bits of a NaN
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> table: array<u32>; // [groups, V, C], f32 bits
+@group(0) @binding(2) var<storage, read> index: array<u32>; // [groups, P]
+@group(0) @binding(3) var<storage, read_write> y: array<u32>; // [groups, P, C], f32 bits
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let position = i / u.columns;
+  let row = index[position];
+  if (row < u.rows) {
+    y[i] = table[((position / u.positions) * u.rows + row) * u.columns + i % u.columns];
+  } else {
+    y[i] = u.nan;
+  }
+}
+` as string,
+} as const;
+
+export const gruGatesBackward = {
+  name: 'gruGatesBackward',
+  bindings: {
+    gx: { binding: 1, access: 'read', element: 'f32' },
+    gh: { binding: 2, access: 'read', element: 'f32' },
+    h: { binding: 3, access: 'read', element: 'f32' },
+    dy: { binding: 4, access: 'read', element: 'f32' },
+    dgx: { binding: 5, access: 'read_write', element: 'f32' },
+    dgh: { binding: 6, access: 'read_write', element: 'f32' },
+    dh: { binding: 7, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      hidden: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The backward of gru-gates.wgsl, one invocation a hidden unit: the gates are computed again from their inputs, so
+// nothing of the forward is kept. dgx and dgh differ in the third gate only, where dgh carries the factor r.
+// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+
+struct Uniforms {
+  count: u32, // rows * hidden
+  hidden: u32, // H
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gx: array<f32>; // gx [rows,3H]
+@group(0) @binding(2) var<storage, read> gh: array<f32>; // gh [rows,3H]
+@group(0) @binding(3) var<storage, read> h: array<f32>; // h [rows,H]
+@group(0) @binding(4) var<storage, read> dy: array<f32>; // dh' [rows,H]
+@group(0) @binding(5) var<storage, read_write> dgx: array<f32>; // dgx [rows,3H]
+@group(0) @binding(6) var<storage, read_write> dgh: array<f32>; // dgh [rows,3H]
+@group(0) @binding(7) var<storage, read_write> dh: array<f32>; // dh [rows,H]
+
+const WORKGROUP: u32 = 64;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn tanhSlopeOf(v: f32) -> f32 {
+  let e = exp(-2.0 * abs(v));
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let reset = (i / u.hidden) * 3u * u.hidden + i % u.hidden;
+  let renew = reset + u.hidden;
+  let fresh = renew + u.hidden;
+  let ra = gx[reset] + gh[reset];
+  let za = gx[renew] + gh[renew];
+  let r = sigmoidOf(ra);
+  let z = sigmoidOf(za);
+  let keep = sigmoidOf(-za); // 1 - z
+  let na = gx[fresh] + r * gh[fresh];
+  let n = tanhOf(na);
+
+  let dna = dy[i] * keep * tanhSlopeOf(na);
+  let dza = dy[i] * (h[i] - n) * z * keep;
+  let dra = dna * gh[fresh] * r * sigmoidOf(-ra);
+  dgx[reset] = dra;
+  dgh[reset] = dra;
+  dgx[renew] = dza;
+  dgh[renew] = dza;
+  dgx[fresh] = dna;
+  dgh[fresh] = dna * r;
+  dh[i] = dy[i] * z;
+}
+` as string,
+} as const;
+
+export const gruGates = {
+  name: 'gruGates',
+  bindings: {
+    gx: { binding: 1, access: 'read', element: 'f32' },
+    gh: { binding: 2, access: 'read', element: 'f32' },
+    h: { binding: 3, access: 'read', element: 'f32' },
+    y: { binding: 4, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      hidden: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The gates of a GRU, one invocation a hidden unit, in the order reset, update, new (Cho et al. 2014, as torch.nn.GRU):
+// r = sigmoid(gx_r + gh_r), z = sigmoid(gx_z + gh_z), n = tanh(gx_n + r * gh_n), y = (1 - z) * n + z * h.
+// The products with the weights, and their biases, are already in gx (from the input) and gh (from the state).
+// A row is a batch row, a step or a module alike. 1 - z is the sigmoid of minus
+// its argument, so that no digits are lost near z = 1.
+
+struct Uniforms {
+  count: u32, // rows * hidden
+  hidden: u32, // H
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gx: array<f32>; // gx [rows,3H]
+@group(0) @binding(2) var<storage, read> gh: array<f32>; // gh [rows,3H]
+@group(0) @binding(3) var<storage, read> h: array<f32>; // h [rows,H]
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // h' [rows,H]
+
+const WORKGROUP: u32 = 64;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let reset = (i / u.hidden) * 3u * u.hidden + i % u.hidden;
+  let renew = reset + u.hidden;
+  let fresh = renew + u.hidden;
+  let r = sigmoidOf(gx[reset] + gh[reset]);
+  let za = gx[renew] + gh[renew];
+  let n = tanhOf(gx[fresh] + r * gh[fresh]);
+  y[i] = sigmoidOf(-za) * n + sigmoidOf(za) * h[i];
+}
+` as string,
+} as const;
+
+export const increment = {
+  name: 'increment',
+  bindings: {
+    counter: { binding: 1, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      by: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {},
+  workgroup: [1, 1, 1],
+  source: `// Adds u.by to one u32 in place, modulo 2^32: the counter of the training runs. One invocation.
+
+struct Uniforms {
+  by: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read_write> counter: array<u32>; // [1]
+
+@compute @workgroup_size(1)
+fn main() {
+  counter[0] = counter[0] + u.by;
+}
+` as string,
+} as const;
+
+export const layerNormBackward = {
+  name: 'layerNormBackward',
+  bindings: {
+    z: { binding: 1, access: 'read', element: 'f32' },
+    scale: { binding: 2, access: 'read', element: 'f32' },
+    dz: { binding: 3, access: 'read', element: 'f32' },
+    dx: { binding: 4, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// The backward of layer normalisation, from its normalised rows z and their scale: dx = scale (dz - mean(dz) - z mean(z dz)).
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> z: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> scale: array<f32>; // [rows]
+@group(0) @binding(3) var<storage, read> dz: array<f32>; // [rows, columns]
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+
+var<workgroup> sums: array<vec2<f32>, LANES>;
+
+fn sumsOfRow(lane: u32, own: vec2<f32>) -> vec2<f32> {
+  if (!COOPERATE) {
+    return own;
+  }
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+
+  var part = vec2<f32>(0.0, 0.0);
+  for (var i = base + first; i < base + end; i += step) {
+    part += vec2<f32>(dz[i], z[i] * dz[i]);
+  }
+  let means = sumsOfRow(lane, part) / f32(u.columns);
+  for (var i = base + first; i < base + end; i += step) {
+    dx[i] = scale[row] * (dz[i] - means.x - z[i] * means.y);
+  }
+}
+` as string,
+} as const;
+
+export const layerNorm = {
+  name: 'layerNorm',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    weight: { binding: 2, access: 'read', element: 'f32' },
+    bias: { binding: 3, access: 'read', element: 'f32' },
+    y: { binding: 4, access: 'read_write', element: 'f32' },
+    scale: { binding: 5, access: 'read_write', element: 'f32' },
+    z: { binding: 6, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+      epsilon: { offset: 8, type: 'f32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+    AFFINE: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Layer normalisation of every row: z = (x - mean) / sqrt(variance + epsilon), biased variance, y = z * weight + bias. The
+// mean is taken first, then the variance about it. Without AFFINE, y is z and weight, bias and z are not used.
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [columns]
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(5) var<storage, read_write> scale: array<f32>; // [rows], 1 / sqrt(variance + epsilon)
+@group(0) @binding(6) var<storage, read_write> z: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+const AFFINE: bool = false;
+
+var<workgroup> sums: array<f32, LANES>;
+
+fn sumOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  workgroupBarrier();
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+  let size = f32(u.columns);
+
+  var part = 0.0;
+  for (var i = first; i < end; i += step) {
+    part += x[base + i];
+  }
+  let mean = sumOfRow(lane, part) / size;
+  part = 0.0;
+  for (var i = first; i < end; i += step) {
+    let distance = x[base + i] - mean;
+    part += distance * distance;
+  }
+  let factor = 1.0 / sqrt(sumOfRow(lane, part) / size + u.epsilon);
+  for (var i = first; i < end; i += step) {
+    let normal = (x[base + i] - mean) * factor;
+    if (AFFINE) {
+      z[base + i] = normal;
+      y[base + i] = normal * weight[i] + bias[i];
+    } else {
+      y[base + i] = normal;
+    }
+  }
+  if (first == 0u && row < u.rows) {
+    scale[row] = factor;
+  }
+}
+` as string,
+} as const;
+
+export const lstmGatesBackward = {
+  name: 'lstmGatesBackward',
+  bindings: {
+    gates: { binding: 1, access: 'read', element: 'f32' },
+    c: { binding: 2, access: 'read', element: 'f32' },
+    dyh: { binding: 3, access: 'read', element: 'f32' },
+    dyc: { binding: 4, access: 'read', element: 'f32' },
+    dgates: { binding: 5, access: 'read_write', element: 'f32' },
+    dc: { binding: 6, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      hidden: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The backward of lstm-gates.wgsl, one invocation a hidden unit: gates and c' are computed again from the inputs, so
+// nothing of the forward is kept. dyc is what reaches c' from outside; what comes through h' is added here.
+// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+
+struct Uniforms {
+  count: u32, // rows * hidden
+  hidden: u32, // H
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gates: array<f32>; // gates [rows,4H]
+@group(0) @binding(2) var<storage, read> c: array<f32>; // c [rows,H]
+@group(0) @binding(3) var<storage, read> dyh: array<f32>; // dh' [rows,H]
+@group(0) @binding(4) var<storage, read> dyc: array<f32>; // dc' [rows,H]
+@group(0) @binding(5) var<storage, read_write> dgates: array<f32>; // dgates [rows,4H]
+@group(0) @binding(6) var<storage, read_write> dc: array<f32>; // dc [rows,H]
+
+const WORKGROUP: u32 = 64;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn tanhSlopeOf(v: f32) -> f32 {
+  let e = exp(-2.0 * abs(v));
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let first = (i / u.hidden) * 4u * u.hidden + i % u.hidden;
+  let ia = gates[first];
+  let fa = gates[first + u.hidden];
+  let ga = gates[first + 2u * u.hidden];
+  let oa = gates[first + 3u * u.hidden];
+  let admit = sigmoidOf(ia);
+  let keep = sigmoidOf(fa);
+  let fresh = tanhOf(ga);
+  let show = sigmoidOf(oa);
+  let next = keep * c[i] + admit * fresh; // c'
+
+  let dnext = dyc[i] + dyh[i] * show * tanhSlopeOf(next);
+  dgates[first] = dnext * fresh * admit * sigmoidOf(-ia);
+  dgates[first + u.hidden] = dnext * c[i] * keep * sigmoidOf(-fa);
+  dgates[first + 2u * u.hidden] = dnext * admit * tanhSlopeOf(ga);
+  dgates[first + 3u * u.hidden] = dyh[i] * tanhOf(next) * show * sigmoidOf(-oa);
+  dc[i] = dnext * keep;
+}
+` as string,
+} as const;
+
+export const lstmGates = {
+  name: 'lstmGates',
+  bindings: {
+    gates: { binding: 1, access: 'read', element: 'f32' },
+    c: { binding: 2, access: 'read', element: 'f32' },
+    yh: { binding: 3, access: 'read_write', element: 'f32' },
+    yc: { binding: 4, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      hidden: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The gates of an LSTM, one invocation a hidden unit, in the order input, forget, cell, output (torch.nn.LSTM):
+// c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
+// The products with the weights, and their biases, are already in the gates. A row is a batch row, a step or a module.
+
+struct Uniforms {
+  count: u32, // rows * hidden
+  hidden: u32, // H
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gates: array<f32>; // gates [rows,4H]
+@group(0) @binding(2) var<storage, read> c: array<f32>; // c [rows,H]
+@group(0) @binding(3) var<storage, read_write> yh: array<f32>; // h' [rows,H]
+@group(0) @binding(4) var<storage, read_write> yc: array<f32>; // c' [rows,H]
+
+const WORKGROUP: u32 = 64;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let first = (i / u.hidden) * 4u * u.hidden + i % u.hidden;
+  let admit = sigmoidOf(gates[first]);
+  let keep = sigmoidOf(gates[first + u.hidden]);
+  let fresh = tanhOf(gates[first + 2u * u.hidden]);
+  let show = sigmoidOf(gates[first + 3u * u.hidden]);
+  let next = keep * c[i] + admit * fresh;
+  yc[i] = next;
+  yh[i] = show * tanhOf(next);
 }
 ` as string,
 } as const;
@@ -392,6 +1862,282 @@ fn main(
 ` as string,
 } as const;
 
+export const rmsprop = {
+  name: 'rmsprop',
+  bindings: {
+    gradient: { binding: 1, access: 'read', element: 'f32' },
+    rate: { binding: 2, access: 'read', element: 'f32' },
+    scale: { binding: 3, access: 'read', element: 'f32' },
+    p: { binding: 4, access: 'read_write', element: 'f32' },
+    v: { binding: 5, access: 'read_write', element: 'f32' },
+    m: { binding: 6, access: 'read_write', element: 'f32' },
+    a: { binding: 7, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      decay: { offset: 4, type: 'f32' },
+      epsilon: { offset: 8, type: 'f32' },
+      momentum: { offset: 12, type: 'f32' },
+      alpha: { offset: 16, type: 'f32' },
+      complement: { offset: 20, type: 'f32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    ELEMENTS: { type: 'u32', value: 4 },
+    MOMENTUM: { type: 'bool', value: false },
+    CENTERED: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// One step of RMSprop (Tieleman and Hinton 2012) on one parameter, in place: g = scale * gradient + decay * p,
+// v = alpha v + (1 - alpha) g^2, step = g / (sqrt(v) + epsilon), p = p - rate * step.
+// CENTERED keeps the mean a of g too and takes v - a^2, not below 0, in place of v (Graves 2013). With MOMENTUM,
+// m = momentum * m + step takes the place of step. A buffer whose flag is off is neither read nor written.
+
+struct Uniforms {
+  count: u32, // elements of the parameter
+  decay: f32, // weight decay
+  epsilon: f32,
+  momentum: f32,
+  alpha: f32,
+  complement: f32, // 1 - alpha
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
+@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
+@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
+@group(0) @binding(4) var<storage, read_write> p: array<f32>; // p [count]
+@group(0) @binding(5) var<storage, read_write> v: array<f32>; // v [count]
+@group(0) @binding(6) var<storage, read_write> m: array<f32>; // m [count] with MOMENTUM, else [1]
+@group(0) @binding(7) var<storage, read_write> a: array<f32>; // a [count] with CENTERED, else [1]
+
+const WORKGROUP: u32 = 64;
+const ELEMENTS: u32 = 4;
+const MOMENTUM: bool = false;
+const CENTERED: bool = false;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  for (var k = 0u; k < ELEMENTS; k++) {
+    let i = first + k * WORKGROUP;
+    if (i < u.count) {
+      let g = fma(u.decay, p[i], scale[0] * gradient[i]);
+      let vNext = fma(u.alpha, v[i], u.complement * g * g);
+      v[i] = vNext;
+      var variance = vNext;
+      if (CENTERED) {
+        let mean = fma(u.alpha, a[i], u.complement * g);
+        a[i] = mean;
+        variance = max(fma(-mean, mean, vNext), 0.0);
+      }
+      var step = g / (sqrt(variance) + u.epsilon);
+      if (MOMENTUM) {
+        step = fma(u.momentum, m[i], step);
+        m[i] = step;
+      }
+      p[i] = fma(-rate[0], step, p[i]);
+    }
+  }
+}
+` as string,
+} as const;
+
+export const segmentChain = {
+  name: 'segmentChain',
+  bindings: {
+    index: { binding: 1, access: 'read', element: 'u32' },
+    links: { binding: 2, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      positions: { offset: 4, type: 'u32' },
+      rows: { offset: 8, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Chains the positions of equal index, in their order: for every position, the next one of its group with the same index;
+// for every row of the table, the first. Links are 1 + position, 0 where the chain ends; links must be 0 before. Every link
+// has one writer. An invocation looks back from one position to the nearest of the same index.
+
+struct Uniforms {
+  count: u32, // groups * P
+  positions: u32, // P, indices of a group
+  rows: u32, // V, rows of a group's table; an index past it is in no chain
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> index: array<u32>; // [groups, P]
+@group(0) @binding(2) var<storage, read_write> links: array<u32>; // [groups * P + groups * V]: the next ones, then the first ones
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let p = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (p >= u.count) {
+    return;
+  }
+  let row = index[p];
+  if (row >= u.rows) {
+    return;
+  }
+  let base = p - p % u.positions;
+  var q = p;
+  while (q > base && index[q - 1u] != row) {
+    q--;
+  }
+  if (q > base) {
+    links[q - 1u] = p + 1u;
+  } else {
+    links[u.count + (p / u.positions) * u.rows + row] = p + 1u;
+  }
+}
+` as string,
+} as const;
+
+export const segmentSum = {
+  name: 'segmentSum',
+  bindings: {
+    d: { binding: 1, access: 'read', element: 'f32' },
+    index: { binding: 2, access: 'read', element: 'u32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      positions: { offset: 4, type: 'u32' },
+      parts: { offset: 8, type: 'u32' },
+      partLength: { offset: 12, type: 'u32' },
+      rows: { offset: 16, type: 'u32' },
+      columns: { offset: 20, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Sums rows by index: y[g, s, v, :] = sum of d[g, p, :] over the positions p of part s of group g with index[g, p] = v, in the
+// order of the positions. The positions of a group are cut into equal parts, summed in a second pass. One invocation an
+// element of y; it reads every index of its part, so this is for few rows. For many: segment-chain and segment-walk.
+
+struct Uniforms {
+  count: u32, // elements of y
+  positions: u32, // P, indices of a group
+  parts: u32, // S, parts of a group
+  partLength: u32, // positions of a part; the last may have fewer
+  rows: u32, // V
+  columns: u32, // C
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> d: array<f32>; // [groups, P, C]
+@group(0) @binding(2) var<storage, read> index: array<u32>; // [groups, P]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [groups, S, V, C]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let column = i % u.columns;
+  let row = (i / u.columns) % u.rows;
+  let piece = i / (u.columns * u.rows);
+  let base = (piece / u.parts) * u.positions;
+  let first = (piece % u.parts) * u.partLength;
+  let end = min(first + u.partLength, u.positions);
+  var total = 0.0;
+  for (var p = base + first; p < base + end; p++) {
+    if (index[p] == row) {
+      total += d[p * u.columns + column];
+    }
+  }
+  y[i] = total;
+}
+` as string,
+} as const;
+
+export const segmentWalk = {
+  name: 'segmentWalk',
+  bindings: {
+    d: { binding: 1, access: 'read', element: 'f32' },
+    links: { binding: 2, access: 'read', element: 'u32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      links: { offset: 4, type: 'u32' },
+      columns: { offset: 8, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Sums rows along the chains that segment-chain made: y[g, v, :] = sum of d[g, p, :] over the positions p with index[g, p] = v, in
+// their order. One invocation an element of y.
+
+struct Uniforms {
+  count: u32, // elements of y
+  links: u32, // groups * P: where the first links begin
+  columns: u32, // C
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> d: array<f32>; // [groups, P, C]
+@group(0) @binding(2) var<storage, read> links: array<u32>; // [groups * P + groups * V]: the next ones, then the first ones
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [groups, V, C]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let column = i % u.columns;
+  var total = 0.0;
+  var link = links[u.links + i / u.columns];
+  while (link != 0u) {
+    total += d[(link - 1u) * u.columns + column];
+    link = links[link - 1u];
+  }
+  y[i] = total;
+}
+` as string,
+} as const;
+
 export const select = {
   name: 'select',
   bindings: {
@@ -457,6 +2203,417 @@ fn main(
       y[i] = b[ib];
     }
   }
+}
+` as string,
+} as const;
+
+export const sgd = {
+  name: 'sgd',
+  bindings: {
+    gradient: { binding: 1, access: 'read', element: 'f32' },
+    rate: { binding: 2, access: 'read', element: 'f32' },
+    scale: { binding: 3, access: 'read', element: 'f32' },
+    p: { binding: 4, access: 'read_write', element: 'f32' },
+    m: { binding: 5, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      decay: { offset: 4, type: 'f32' },
+      momentum: { offset: 8, type: 'f32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    ELEMENTS: { type: 'u32', value: 4 },
+    MOMENTUM: { type: 'bool', value: false },
+    NESTEROV: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// One step of stochastic gradient descent on one parameter, in place: g = scale * gradient + decay * p, p = p - rate * g.
+// With MOMENTUM, m = momentum * m + g takes the place of g; with NESTEROV g + momentum * m does. Without MOMENTUM the
+// buffer m is neither read nor written. scale clips the gradients without a copy of them.
+
+struct Uniforms {
+  count: u32, // elements of the parameter
+  decay: f32, // weight decay
+  momentum: f32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
+@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
+@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
+@group(0) @binding(4) var<storage, read_write> p: array<f32>; // p [count]
+@group(0) @binding(5) var<storage, read_write> m: array<f32>; // m [count] with MOMENTUM, else [1]
+
+const WORKGROUP: u32 = 64;
+const ELEMENTS: u32 = 4;
+const MOMENTUM: bool = false;
+const NESTEROV: bool = false;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  for (var k = 0u; k < ELEMENTS; k++) {
+    let i = first + k * WORKGROUP;
+    if (i < u.count) {
+      let g = fma(u.decay, p[i], scale[0] * gradient[i]);
+      var step = g;
+      if (MOMENTUM) {
+        let next = fma(u.momentum, m[i], g);
+        m[i] = next;
+        step = select(next, fma(u.momentum, next, g), NESTEROV);
+      }
+      p[i] = fma(-rate[0], step, p[i]);
+    }
+  }
+}
+` as string,
+} as const;
+
+export const softmaxBackward = {
+  name: 'softmaxBackward',
+  bindings: {
+    p: { binding: 1, access: 'read', element: 'f32' },
+    dp: { binding: 2, access: 'read', element: 'f32' },
+    dx: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// The backward of softmax, from its result p: dx = p (dp - sum of p dp over the row). Where p is 0, dx is 0 whatever dp is:
+// columns that took no part have no gradient.
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> p: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> dp: array<f32>; // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+
+var<workgroup> sums: array<f32, LANES>;
+
+fn sumOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+
+  var part = 0.0;
+  for (var i = base + first; i < base + end; i += step) {
+    if (p[i] != 0.0) {
+      part += p[i] * dp[i];
+    }
+  }
+  let total = sumOfRow(lane, part);
+  for (var i = base + first; i < base + end; i += step) {
+    if (p[i] == 0.0) {
+      dx[i] = 0.0;
+    } else {
+      dx[i] = p[i] * (dp[i] - total);
+    }
+  }
+}
+` as string,
+} as const;
+
+export const softmax = {
+  name: 'softmax',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'u32' },
+    mask: { binding: 2, access: 'read', element: 'f32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 128,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+      topK: { offset: 8, type: 'u32' },
+      nan: { offset: 12, type: 'u32' },
+      maskRank: { offset: 16, type: 'u32' },
+      maskColumn: { offset: 20, type: 'u32' },
+      maskRows: { offset: 32, type: 'array<vec4<u32>, 6>' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    COOPERATE: { type: 'bool', value: false },
+    MASKED: { type: 'bool', value: false },
+    TOP_K: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Softmax of every row: y = e^(x - max) / sum. With MASKED only columns whose mask is not 0 take part, with TOP_K only the
+// u.topK largest of those (of equal scores the lowest column); all others, and rows with nothing left, are 0.
+// The greatest score is subtracted first, so that scores of any size are safe. A row in which a NaN, +infinity or nothing
+// but -infinity takes part is NaN wherever a column takes part. Scores are compared by bits, in one total order.
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+  topK: u32,
+  nan: u32, // the bits of a NaN
+  maskRank: u32, // dimensions of the rows as the mask sees them, 0 to 6
+  maskColumn: u32, // stride of the mask along a row
+  maskRows: array<vec4<u32>, 6>, // x size, y stride of the mask, outermost first
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
+@group(0) @binding(2) var<storage, read> mask: array<f32>; // [any] that broadcasts to x
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+const MASKED: bool = false;
+const TOP_K: bool = false;
+
+var<workgroup> keys: array<u32, LANES>;
+var<workgroup> sums: array<f32, LANES>;
+
+// A number that orders as the score does, above 0: -0 as 0, every NaN above all.
+fn keyOf(bits: u32) -> u32 {
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+fn scoreOf(key: u32) -> f32 {
+  return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
+}
+
+// The key of a column, 0 where the mask takes it out.
+fn keyAt(base: u32, maskBase: u32, column: u32) -> u32 {
+  if (MASKED) {
+    if (mask[maskBase + column * u.maskColumn] == 0.0) {
+      return 0u;
+    }
+  }
+  return keyOf(x[base + column]);
+}
+
+fn isAmongTopK(base: u32, maskBase: u32, column: u32, key: u32) -> bool {
+  if (!TOP_K) {
+    return true;
+  }
+  var rank = 0u;
+  for (var j = 0u; j < u.columns && rank < u.topK; j++) {
+    let other = keyAt(base, maskBase, j);
+    if (other > key || (other == key && j < column)) {
+      rank++;
+    }
+  }
+  return rank < u.topK;
+}
+
+fn maskOffset(row: u32) -> u32 {
+  var rest = row;
+  var offset = 0u;
+  for (var k = u.maskRank; k > 0u; k--) {
+    let dim = u.maskRows[k - 1u];
+    offset += (rest % dim.x) * dim.y;
+    rest = rest / dim.x;
+  }
+  return offset;
+}
+
+fn greatestOfRow(lane: u32, own: u32) -> u32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  keys[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      keys[lane] = max(keys[lane], keys[lane + width]);
+    }
+    workgroupBarrier();
+  }
+  return keys[0];
+}
+
+fn sumOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+  let maskBase = maskOffset(row);
+
+  var own = 0u;
+  for (var i = first; i < end; i += step) {
+    own = max(own, keyAt(base, maskBase, i));
+  }
+  let greatest = greatestOfRow(lane, own);
+  let broken = greatest >= 0xff800000u || greatest <= 0x007fffffu;
+  let peak = scoreOf(greatest);
+
+  var part = 0.0;
+  for (var i = first; i < end; i += step) {
+    let key = keyAt(base, maskBase, i);
+    var e = 0.0;
+    if (key != 0u) {
+      if (isAmongTopK(base, maskBase, i, key)) {
+        e = exp(max(bitcast<f32>(x[base + i]) - peak, -128.0));
+      }
+    }
+    y[base + i] = e;
+    part += e;
+  }
+  let total = sumOfRow(lane, part);
+
+  for (var i = first; i < end; i += step) {
+    if (broken) {
+      y[base + i] = select(bitcast<f32>(u.nan), 0.0, keyAt(base, maskBase, i) == 0u);
+    } else {
+      y[base + i] = y[base + i] / total;
+    }
+  }
+}
+` as string,
+} as const;
+
+export const sort = {
+  name: 'sort',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'u32' },
+    values: { binding: 2, access: 'read_write', element: 'u32' },
+    indices: { binding: 3, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    DESCENDING: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Sorts every row: values, and the column that each came from. Equal elements keep their order, in both directions. An
+// invocation places one element: its place is the number of elements that go before it, so the work grows with the square
+// of the row. Elements are compared by bits, in one total order: -0 as 0, every NaN above all.
+
+struct Uniforms {
+  count: u32, // elements
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
+@group(0) @binding(2) var<storage, read_write> values: array<u32>; // [rows, columns], f32 bits
+@group(0) @binding(3) var<storage, read_write> indices: array<u32>; // [rows, columns]
+
+const WORKGROUP: u32 = 64;
+const DESCENDING: bool = false;
+
+fn keyOf(bits: u32) -> u32 {
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let column = i % u.columns;
+  let base = i - column;
+  let key = keyOf(x[i]);
+  var place = 0u;
+  for (var j = 0u; j < u.columns; j++) {
+    let other = keyOf(x[base + j]);
+    let before = select(other < key, other > key, DESCENDING);
+    if (before || (other == key && j < column)) {
+      place++;
+    }
+  }
+  values[base + place] = x[i];
+  indices[base + place] = column;
 }
 ` as string,
 } as const;
@@ -530,6 +2687,76 @@ fn main(
   } else {
     output[outIndex] = input[inIndex];
   }
+}
+` as string,
+} as const;
+
+export const topKMask = {
+  name: 'topKMask',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'u32' },
+    y: { binding: 2, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      columns: { offset: 4, type: 'u32' },
+      topK: { offset: 8, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// y = 1 for the u.topK largest scores of every row, else 0; of equal scores the lowest column wins. An invocation ranks one
+// element: it counts the elements that go before it. Scores are compared by bits, in one total order: -0 as 0, every NaN
+// above all.
+
+struct Uniforms {
+  count: u32, // elements
+  columns: u32,
+  topK: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, columns]
+
+const WORKGROUP: u32 = 64;
+
+fn keyOf(bits: u32) -> u32 {
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let column = i % u.columns;
+  let base = i - column;
+  let key = keyOf(x[i]);
+  var rank = 0u;
+  for (var j = 0u; j < u.columns && rank < u.topK; j++) {
+    let other = keyOf(x[base + j]);
+    if (other > key || (other == key && j < column)) {
+      rank++;
+    }
+  }
+  y[i] = select(0.0, 1.0, rank < u.topK);
 }
 ` as string,
 } as const;
@@ -675,11 +2902,39 @@ type Checked<K extends Kernel> = K;
 
 /** Any kernel of this catalogue. */
 export type AnyKernel = Checked<
+  | typeof adamCorrection
+  | typeof adam
+  | typeof binaryCrossEntropy
   | typeof binary
+  | typeof conv2dInput
+  | typeof conv2dWeight
+  | typeof conv2d
+  | typeof crossEntropyBackward
+  | typeof crossEntropy
+  | typeof cumulativeProductBackward
+  | typeof cumulative
+  | typeof dropoutMask
   | typeof fill
+  | typeof gather
+  | typeof gruGatesBackward
+  | typeof gruGates
+  | typeof increment
+  | typeof layerNormBackward
+  | typeof layerNorm
+  | typeof lstmGatesBackward
+  | typeof lstmGates
   | typeof matmul
   | typeof reduce
+  | typeof rmsprop
+  | typeof segmentChain
+  | typeof segmentSum
+  | typeof segmentWalk
   | typeof select
+  | typeof sgd
+  | typeof softmaxBackward
+  | typeof softmax
+  | typeof sort
   | typeof stridedCopy
+  | typeof topKMask
   | typeof unary
 >;

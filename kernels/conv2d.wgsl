@@ -1,6 +1,6 @@
 // Cross-correlation of images with a bank of weights, an invocation an element of the result:
 // y[b,o,i,j] = sum over c, p, q of x[b, c, i*stride + p - padding, j*stride + q - padding] * w[o,c,p,q]; x is 0 outside.
-// Images share the weights, or every run of `images` of them has weights of its own (one step of a scan each).
+// Images share the weights, or every run of "images" of them has weights of its own (one step of a scan each).
 // Sums run in the order c, p, q. Plain and untuned.
 
 struct Uniforms {

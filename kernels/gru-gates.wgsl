@@ -1,7 +1,8 @@
 // The gates of a GRU, one invocation a hidden unit, in the order reset, update, new (Cho et al. 2014, as torch.nn.GRU):
 // r = sigmoid(gx_r + gh_r), z = sigmoid(gx_z + gh_z), n = tanh(gx_n + r * gh_n), y = (1 - z) * n + z * h.
 // The products with the weights, and their biases, are already in gx (from the input) and gh (from the state).
-// A row is a batch row, a step or a module alike. 1 - z is sigmoid(-z's argument): no digits are lost near z = 1.
+// A row is a batch row, a step or a module alike. 1 - z is the sigmoid of minus
+// its argument, so that no digits are lost near z = 1.
 
 struct Uniforms {
   count: u32, // rows * hidden

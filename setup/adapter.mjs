@@ -29,6 +29,9 @@ function probe(extra = {}) {
   return { adapter: null, env, problem: child.stderr?.match(/^\w*Error.*$/m)?.[0] };
 }
 
+/** Driver files of GPUs that container runtimes mount outside the loader's own search path. */
+const hardwareDrivers = ['/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json'];
+
 /** Driver files of software Vulkan that may lie outside the loader's own search path, best first. */
 function softwareDrivers() {
   const folders = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
@@ -38,7 +41,7 @@ function softwareDrivers() {
       .map((file) => join(folder, file)),
   );
   const browsers = ['/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome'];
-  const swiftshader = browsers.map((folder) => join(folder, 'vk_swiftshader_icd.json')).filter(existsSync);
+  const swiftshader = browsers.map((folder) => join(folder, 'vk_swiftshader_icd.json'));
   return [...lavapipe, ...swiftshader];
 }
 
@@ -53,12 +56,18 @@ function driverEnv(file) {
 export function findAdapter() {
   const asIs = probe();
   const driverGiven = process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES;
-  if (asIs.adapter || driverGiven || process.platform !== 'linux') return asIs;
-  for (const file of softwareDrivers()) {
-    const found = probe(driverEnv(file));
-    if (found.adapter) return found;
-  }
-  return asIs;
+  const isHardware = (found) => found.adapter !== null && !found.adapter.software;
+  if (isHardware(asIs) || driverGiven || process.platform !== 'linux') return asIs;
+  const firstWith = (files, fits) => {
+    for (const file of files.filter(existsSync)) {
+      const found = probe(driverEnv(file));
+      if (fits(found)) return found;
+    }
+    return undefined;
+  };
+  const gpu = firstWith(hardwareDrivers, isHardware);
+  if (gpu || asIs.adapter) return gpu ?? asIs;
+  return firstWith(softwareDrivers(), (found) => found.adapter !== null) ?? asIs;
 }
 
 /** The command that gives this machine an adapter, or a sentence where no command can. */
@@ -77,13 +86,16 @@ export function ensureAdapter() {
   const found = findAdapter();
   if (found.adapter) return found;
   if (process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES) {
-    throw new SetupError('no WebGPU adapter with the Vulkan driver that VK_ICD_FILENAMES / VK_DRIVER_FILES names; unset it');
+    throw new SetupError(
+      'no WebGPU adapter with the Vulkan driver that VK_ICD_FILENAMES / VK_DRIVER_FILES names; unset it',
+    );
   }
   if (found.problem) throw new SetupError(`the npm package webgpu does not run here: ${found.problem}`);
   if (!(isRoot && hasApt())) throw new SetupError(`no WebGPU adapter found. To mend it, run:\n  ${adapterMend()}`);
   aptInstall(LAVAPIPE, 'no WebGPU adapter found', OLDEST_MESA);
   const now = findAdapter();
-  if (!now.adapter) throw new SetupError(`${LAVAPIPE} is installed, yet Dawn finds no WebGPU adapter; npm run doctor says more`);
+  if (!now.adapter)
+    throw new SetupError(`${LAVAPIPE} is installed, yet Dawn finds no WebGPU adapter; npm run doctor says more`);
   return now;
 }
 

@@ -2,7 +2,16 @@
 // downloads live in a temporary folder that is removed afterwards. Mirrors and keys are those of the machine's own
 // sources (one-line and deb822); where the release's version is too old, the same mirror's backports suite is read too.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SetupError, say } from './say.mjs';
@@ -22,7 +31,10 @@ export function hasApt(os = osRelease()) {
 /** The `deb` entries of apt's sources under `etc`: {kind, text, suites}; text is one line or one deb822 stanza. */
 export function aptEntries(etc = '/etc/apt') {
   const parts = join(etc, 'sources.list.d');
-  const files = [join(etc, 'sources.list'), ...(existsSync(parts) ? readdirSync(parts).map((f) => join(parts, f)) : [])];
+  const files = [
+    join(etc, 'sources.list'),
+    ...(existsSync(parts) ? readdirSync(parts).map((f) => join(parts, f)) : []),
+  ];
   return files.filter(existsSync).flatMap((file) => {
     const text = readFileSync(file, 'utf8').replace(/^#.*\n?/gm, '');
     if (file.endsWith('.list')) {
@@ -34,7 +46,10 @@ export function aptEntries(etc = '/etc/apt') {
     }
     if (!file.endsWith('.sources')) return [];
     return text.split(/\n\s*\n/).flatMap((stanza) => {
-      const suites = stanza.match(/^Suites:(.*)$/im)?.[1].trim().split(/\s+/);
+      const suites = stanza
+        .match(/^Suites:(.*)$/im)?.[1]
+        .trim()
+        .split(/\s+/);
       const off = /^Enabled:\s*no/im.test(stanza) || !/^Types:.*\bdeb\b/im.test(stanza);
       return suites && !off ? [{ kind: 'sources', text: stanza.trim(), suites }] : [];
     });
@@ -62,7 +77,8 @@ export function aptInstall(name, why, atLeast = 0) {
   const own = aptEntries().filter(({ suites }) => suites.some((s) => s === codename || s.startsWith(`${codename}-`)));
   const home = mkdtempSync(join(tmpdir(), 'rimgrad-apt-'));
   chmodSync(home, 0o755); // apt downloads as the user _apt
-  for (const folder of ['parts', 'lists/partial', 'archives/partial']) mkdirSync(join(home, folder), { recursive: true });
+  for (const folder of ['parts', 'lists/partial', 'archives/partial'])
+    mkdirSync(join(home, folder), { recursive: true });
   const options = Object.entries({
     'Dir::Etc::sourcelist': '/dev/null',
     'Dir::Etc::sourceparts': join(home, 'parts'),
@@ -86,14 +102,16 @@ export function aptInstall(name, why, atLeast = 0) {
     }
     apt('apt-get', 'update');
   };
-  const versions = () => [...apt('apt-cache', 'madison', name).matchAll(/\|\s*(\S+)\s*\|/g)].map(([, version]) => version);
+  const versions = () =>
+    [...apt('apt-cache', 'madison', name).matchAll(/\|\s*(\S+)\s*\|/g)].map(([, version]) => version);
   const goodEnough = (version) => Number.parseInt(version.replace(/^\d+:/, ''), 10) >= atLeast;
   try {
     use(own.length > 0 ? own : aptEntries());
     let version = versions().find(goodEnough);
     if (!version) {
       const backports = backportsOf(own, codename);
-      if (!backports) throw new SetupError(`no apt source of ${codename ?? 'this system'} offers ${name} ${atLeast || ''}`);
+      if (!backports)
+        throw new SetupError(`no apt source of ${codename ?? 'this system'} offers ${name} ${atLeast || ''}`);
       use([...own, backports]);
       version = versions().find(goodEnough);
       if (!version) throw new SetupError(`${name} ${atLeast} or newer is in neither ${codename} nor its backports`);

@@ -18,10 +18,11 @@ function removeStale() {
   }
 }
 
-/** Compiles the sources into dist/; true when tsc reports no error (its messages go to stderr). */
-export function build() {
+/** Compiles the sources into dist/; true when tsc reports no error. Its messages go to stderr, unless `quiet`. */
+export function build({ quiet = false } = {}) {
   removeStale();
   if (!existsSync(dist)) say('building');
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  return spawnSync(process.execPath, [tsc, '-p', root], { cwd: root, stdio: ['ignore', 2, 2] }).status === 0;
+  const output = quiet ? 'ignore' : 2;
+  return spawnSync(process.execPath, [tsc, '-p', root], { cwd: root, stdio: ['ignore', output, output] }).status === 0;
 }

@@ -24,8 +24,11 @@ export function ensurePackages() {
   say('installing the npm packages (npm ci)');
   const options = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath;
+  const output = { cwd: root, encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] };
   const done = npm
-    ? spawnSync(process.execPath, [npm, ...options], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
-    : spawnSync('npm', options, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], shell: process.platform === 'win32' });
-  if (done.status !== 0) throw new SetupError('npm ci failed (see above); is the package registry reachable?');
+    ? spawnSync(process.execPath, [npm, ...options], output)
+    : spawnSync('npm', options, { ...output, shell: process.platform === 'win32' });
+  if (done.status === 0) return;
+  const why = `${done.error?.message ?? done.stderr}`.trim().split('\n').slice(0, 12).join('\n  ');
+  throw new SetupError(`npm ci failed:\n  ${why}`);
 }

@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { adapterMend, ensureAdapter, findAdapter } from './adapter.mjs';
 import { ensureChromium, findChromium } from './browser.mjs';
 import { build } from './build.mjs';
@@ -30,7 +31,8 @@ async function main([name, ...args]) {
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) throw new SetupError(`no command ${name ?? ''}; there are ${Object.keys(commands).join(', ')}`);
   ensurePackages();
-  if (command.build && !build() && command.build !== 'try') throw new SetupError('the build failed (see above)');
+  if (command.build === 'try') build({ quiet: true });
+  else if (command.build && !build()) throw new SetupError('the build failed (see above)');
   if (!command.script) return 0;
   const env = { ...process.env };
   if (command.adapter) {
@@ -38,21 +40,36 @@ async function main([name, ...args]) {
     Object.assign(env, found.env);
     if (!found.adapter) env.RIMGRAD_MEND = found.problem ?? adapterMend();
   }
-  if (command.chromium) env.RIMGRAD_CHROMIUM = (command.chromium === 'ensure' ? ensureChromium() : findChromium()) ?? '';
+  if (command.chromium)
+    env.RIMGRAD_CHROMIUM = (command.chromium === 'ensure' ? ensureChromium() : findChromium()) ?? '';
   return run([join(root, command.script), ...(command.args ?? []), ...args], env);
 }
 
+/** Two lines that Dawn writes to stderr for every adapter of some drivers, and that tell a user nothing. */
+const dawnNoise = /^Warning: maxDynamic\w+BuffersPerPipelineLayout artificially reduced/;
+
 /** Runs node with `args`; resolves with its exit code (128 + n when signal n ended it). */
 function run(args, env) {
-  const child = spawn(process.execPath, ['--enable-source-maps', ...args], { env, stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--enable-source-maps', ...args], {
+    env,
+    stdio: ['inherit', 'inherit', 'pipe'],
+  });
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    if (!dawnNoise.test(line)) process.stderr.write(`${line}\n`);
+  });
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   process.on('SIGHUP', () => child.kill('SIGHUP'));
   process.on('SIGINT', () => {
     if (!process.stdin.isTTY) child.kill('SIGINT'); // a terminal has sent it to the child already
   });
+  if (process.env.npm_lifecycle_event) {
+    // npm's shell between us does not pass on a SIGTERM: it dies, which shows as another parent
+    const shell = process.ppid;
+    setInterval(() => process.ppid === shell || child.kill('SIGTERM'), 500).unref();
+  }
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)));
+    child.on('close', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)));
   });
 }
 

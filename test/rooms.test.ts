@@ -51,7 +51,8 @@ function complaint(file: string, specifier: string): string {
   const target = specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : ownNames[specifier];
   if (target === undefined) {
     const node = specifier.startsWith('node:');
-    if (room === 'setup' && !node && file !== 'setup/probe.mjs') return `${file}: setup/ uses Node's own modules only, not ${specifier}`;
+    if (room === 'setup' && !node && file !== 'setup/probe.mjs')
+      return `${file}: setup/ uses Node's own modules only, not ${specifier}`;
     if (!core.includes(room) || tools.includes(file)) return '';
     if (file === nodeEntry && (node || specifier === 'webgpu')) return '';
     return `${file}: the core depends on nothing, yet imports ${specifier}`;
@@ -74,7 +75,10 @@ function sources(): string[] {
 
 test('imports point only downwards, and the core depends on nothing', () => {
   const files = sources();
-  assert.ok(files.includes('setup/run.mjs') && files.includes('test/rooms.test.ts'), `found only ${files.length} files`);
+  assert.ok(
+    files.includes('setup/run.mjs') && files.includes('test/rooms.test.ts'),
+    `found only ${files.length} files`,
+  );
   const complaints = files.flatMap((file) =>
     specifiers(readFileSync(join(root, file), 'utf8')).map((specifier) => complaint(file, specifier)),
   );
@@ -89,7 +93,9 @@ test('every folder with sources is a room of the house', () => {
 });
 
 test('the own names are those of package.json', () => {
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, unknown> };
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    exports: Record<string, unknown>;
+  };
   const names = Object.keys(exports).filter((name) => name !== './package.json');
   assert.equal(names.map((name) => posix.join('rimgrad', name)).sort(), Object.keys(ownNames).sort());
   for (const [name, file] of Object.entries(ownNames)) {
@@ -121,7 +127,8 @@ test('the rule finds each kind of breach', () => {
   ] as const) {
     assert.is(complaint(file, specifier), '');
   }
-  const source = "import a from 'a';\n// import b from 'b';\nexport {\n  c,\n} from 'c';\nconst d = await import('d');\nimport 'e';";
+  const source =
+    "import a from 'a';\n// import b from 'b';\nexport {\n  c,\n} from 'c';\nconst d = await import('d');\nimport 'e';";
   assert.equal(specifiers(source).sort(), ['a', 'c', 'd', 'e']);
 });
 

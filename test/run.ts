@@ -3,7 +3,7 @@
 // crashes, hangs, does not end by itself or tests nothing is a failure. The last line is `N passed, N failed`
 // (`, N skipped`); with CI set in the environment a skip fails. It asserts nothing itself.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,10 +31,9 @@ const children = new Set<ReturnType<typeof spawn>>();
 
 function jobs(filters: readonly string[]): Job[] {
   const tsc = 'node_modules/typescript/bin/tsc';
-  const core = existsSync(join(root, 'engine')) ? ['tsconfig.core.json'] : [];
   const checks: Job[] = [
     { name: 'lint', args: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'], uvu: false },
-    ...['tsconfig.json', ...core].map((file) => ({
+    ...['tsconfig.json', 'tsconfig.core.json'].map((file) => ({
       name: `types (${file})`,
       args: [tsc, '-p', file, '--noEmit'],
       uvu: false,
@@ -44,7 +43,9 @@ function jobs(filters: readonly string[]): Job[] {
     .filter((file) => file.endsWith('.test.js'))
     .toSorted()
     .map((file) => ({ name: file.replace(/\.js$/, ''), args: ['--enable-source-maps', join(tests, file)], uvu: true }));
-  return [...checks, ...files].filter(({ name }) => filters.length === 0 || filters.some((part) => name.includes(part)));
+  return [...checks, ...files].filter(
+    ({ name }) => filters.length === 0 || filters.some((part) => name.includes(part)),
+  );
 }
 
 /** Reads the last summary that uvu printed: total, passed, skipped; undefined when there is none. */

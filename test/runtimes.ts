@@ -18,11 +18,16 @@ export function chromiumPath(): string | undefined {
   return path && existsSync(path) ? path : undefined;
 }
 
-/** Flags that give headless Chromium a WebGPU adapter on a machine without a GPU. */
+/** Flags that give headless Chromium a WebGPU adapter on a machine without a GPU, and keep it off the network. */
 export const chromiumFlags: readonly string[] = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
   '--no-sandbox',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-quic',
+  '--disable-sync',
 ];
 
 /** Skips a uvu test aloud: the runner shows the line, and counts the skip as a failure when CI is set. */

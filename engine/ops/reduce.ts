@@ -5,7 +5,7 @@ import { reduce as reduceKernel } from '../../kernels/catalogue.ts';
 import { at, ShapeError } from '../errors.ts';
 import { applyOne, type Emitter, gridOf, type Op, type View } from '../op.ts';
 import { normaliseAxis, type Shape, sizeOf, stridesOf, type Tensor } from '../tensor.ts';
-import { affine, equal, mul, reciprocal, square, sub } from './elementwise.ts';
+import { affine, equal, mul, reciprocal } from './elementwise.ts';
 import { broadcastTo, reshape } from './shape.ts';
 
 /** Which axes to reduce (default: all), and whether they stay as axes of size 1. */
@@ -164,10 +164,6 @@ export const min: (x: Tensor, options?: ReduceOptions) => Tensor = reduction(min
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const y = sum(x, options);
   return affine(y, y.size / x.size, 0);
-}
-/** Mean of the squared differences of two tensors of one shape. */
-export function meanSquare(prediction: Tensor, target: Tensor): Tensor {
-  return mean(square(sub(prediction, target)));
 }
 
 /** The rows of this file, for tables of all ops. */

@@ -1,0 +1,64 @@
+// The LSTM that RIMs are compared with (Hochreiter and Schmidhuber 1997), in PyTorch's form: gates i, f, g, o, two biases,
+// every weight and bias uniform within 1/sqrt(H). One layer over a sequence.
+
+import { add, fill, initialisers, lstmGates, matmul, scan, type Tensor, Variable } from '../../engine/core.ts';
+import { checkOptions, formatShape, OptionError, ShapeError } from '../../engine/errors.ts';
+
+/** Sizes of an LSTM. */
+export interface LSTMOptions {
+  /** D */
+  readonly inputSize: number;
+  /** H */
+  readonly hiddenSize: number;
+}
+
+/** The state of an LSTM, h and c [B,H]. */
+export type LSTMState = Readonly<{ h: Tensor; c: Tensor }>;
+
+/** An LSTM over sequences; call it with x [T,B,D]. */
+export interface LSTM {
+  /** @returns h of every step [T,B,H], and the state after the last */
+  (x: Tensor, state?: LSTMState): { readonly hidden: Tensor; readonly state: LSTMState };
+  readonly weights: Readonly<Record<'inputGates' | 'stateGates' | 'inputBias' | 'stateBias', Variable>>;
+  readonly variables: readonly Variable[];
+}
+
+/**
+ * Makes an LSTM.
+ * `[i f g o] = x·inputGates + inputBias + h·stateGates + stateBias; c' = σ(f)c + σ(i)tanh(g); h' = σ(o)tanh(c')`
+ * @throws OptionError for sizes that are none; ShapeError at a call whose x does not fit
+ */
+export function lstm(options: LSTMOptions, random: { readonly seed: number }): LSTM {
+  checkOptions('LSTM', options, ['inputSize', 'hiddenSize']);
+  const { inputSize: D, hiddenSize: H } = options;
+  for (const [name, size] of Object.entries(options)) {
+    if (!Number.isSafeInteger(size) || size < 1) throw new OptionError(`LSTM: ${name} must be a whole number of at least 1, not ${size}`);
+  }
+  const initial = initialisers.uniform(1 / Math.sqrt(H));
+  const weight = (name: string, shape: readonly number[], stream: number): Variable =>
+    new Variable(`lstm.${name}`, shape, initial(shape, { seed: random.seed, stream }));
+  const weights = {
+    inputGates: weight('inputGates', [D, 4 * H], 0),
+    stateGates: weight('stateGates', [H, 4 * H], 1),
+    inputBias: weight('inputBias', [4 * H], 2),
+    stateBias: weight('stateBias', [4 * H], 3),
+  };
+  const run = (x: Tensor, start?: LSTMState): ReturnType<LSTM> => {
+    const [, B, size] = x.shape;
+    if (B === undefined || size !== D || x.shape.length !== 3) {
+      throw new ShapeError(`LSTM: x must be [T,B,${D}], not ${formatShape(x.shape)}`);
+    }
+    const zeros = fill(0, [B, H]);
+    const result = scan(
+      (input, { h, c }) => {
+        const gates = add(add(matmul(input.x, weights.inputGates), weights.inputBias), add(matmul(h, weights.stateGates), weights.stateBias));
+        const next = lstmGates(gates, c);
+        return { state: next, output: { h: next.h } };
+      },
+      { x },
+      start ?? { h: zeros, c: zeros },
+    );
+    return { hidden: result.outputs.h, state: result.state };
+  };
+  return Object.assign(run, { weights, variables: Object.values(weights) });
+}

@@ -1,0 +1,84 @@
+// The two models of the copying task: embedding, RIM or LSTM, readout from all hidden units to the symbols.
+
+import { dropout, embedding, linear, type RandomState, type Tensor, type Variable } from '../engine/core.ts';
+import { makeRIM, type PresetOptions, presetOptions, type CellOptions, type RIMTrace } from '../rims/index.ts';
+import { lstm } from './baselines/index.ts';
+import type { MainOptions } from './options.ts';
+import { copyingClasses, copyingTokens } from './tasks/index.ts';
+
+/** A model that reads symbols and gives scores of symbols. */
+export interface CopyingModel {
+  /** As reports show it. */
+  readonly name: 'RIM' | 'LSTM';
+  readonly variables: readonly Variable[];
+  /**
+   * @param symbols u32 [T,B]
+   * @returns scores [T,B,classes], and a RIM's trace
+   */
+  forward(symbols: Tensor): { readonly scores: Tensor; readonly trace?: RIMTrace };
+}
+
+/** The options of the RIM's cell that the main job's options mean. @throws OptionError for impossible ones */
+export function cellOptions(options: MainOptions): CellOptions {
+  const sizes: PresetOptions = {
+    inputSize: options.embedding,
+    hiddenSize: options.hidden,
+    modules: options.modules,
+    active: options.active,
+    cell: options.cell,
+    keySize: options.keySize,
+    valueSize: options.valueSize,
+    commHeads: options.commHeads,
+    commKeySize: options.commKeySize,
+    commValueSize: options.commValueSize,
+    inputDropout: options.attentionDropout,
+    commDropout: options.attentionDropout,
+    ...(options.commOutput && { commOutput: options.commOutput }),
+    ...(options.sources && { sources: options.sources }),
+  };
+  // The mixture that generalised best at small sizes: the official cell, with weights scaled to their sizes.
+  if (options.preset === 'default-mixture') return presetOptions('official', { rowWeights: false, initialisation: 'fan-in', ...sizes });
+  return presetOptions(options.preset, sizes);
+}
+
+/** Builds a model. @param random what dropout draws from */
+export function copyingModel(name: CopyingModel['name'], options: MainOptions, random: RandomState): CopyingModel {
+  const { seed } = options;
+  const prefix = name.toLowerCase();
+  const embed = embedding({ tokens: copyingTokens, size: options.embedding }, { seed, name: `${prefix}.embedding` });
+  const drop = (x: Tensor): Tensor => (options.dropout === 0 ? x : dropout(x, { rate: options.dropout, random }));
+  const core = name === 'RIM' ? rimCore(options, random) : lstmCore(options);
+  const readout = linear({ from: core.size, to: copyingClasses }, { seed, name: `${prefix}.readout` });
+  return {
+    name,
+    variables: [...embed.variables, ...core.variables, ...readout.variables],
+    forward: (symbols) => {
+      const { hidden, trace } = core.run(drop(embed(symbols)));
+      return { scores: readout(drop(hidden)), ...(trace && { trace }) };
+    },
+  };
+}
+
+interface Core {
+  readonly size: number;
+  readonly variables: readonly Variable[];
+  run(x: Tensor): { readonly hidden: Tensor; readonly trace?: RIMTrace };
+}
+
+function rimCore(options: MainOptions, random: RandomState): Core {
+  const rim = makeRIM(cellOptions(options), { seed: options.seed, dropout: random });
+  return {
+    size: options.modules * options.hidden,
+    variables: rim.variables,
+    run: (x) => {
+      const { hidden, trace } = rim(x);
+      const [first] = trace;
+      return { hidden, ...(first && { trace: first }) };
+    },
+  };
+}
+
+function lstmCore(options: MainOptions): Core {
+  const net = lstm({ inputSize: options.embedding, hiddenSize: options.lstmHidden }, { seed: options.seed });
+  return { size: options.lstmHidden, variables: net.variables, run: (x) => ({ hidden: net(x).hidden }) };
+}

@@ -1,0 +1,19 @@
+// The cases by which ops are checked: on the user's device (gradcheck.ts), against central differences, and for races.
+
+import type { Case } from '../draw.ts';
+import { einsumCases } from './einsum.ts';
+import { elementwiseCases } from './elementwise.ts';
+import { scanCases } from './scan.ts';
+import { reduceCases, shapeCases } from './shape.ts';
+
+/** Cases of every op of the op table. */
+export const opCases: readonly Case[] = [
+  ...elementwiseCases,
+  ...shapeCases,
+  ...reduceCases,
+  ...einsumCases,
+  ...scanCases,
+];
+
+/** Everything that `gradientCheck` runs by itself. */
+export const allCases: readonly Case[] = [...opCases];

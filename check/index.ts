@@ -1,0 +1,17 @@
+// The public names of rimgrad/check: what every op means, in float64, and the checks that are built on it.
+// No kernels are used but through a device that the user opened; nothing here is part of the core bundle.
+
+export { CALCULUS_LIMIT, type CalculusOptions, type CalculusResult, checkCalculus } from './calculus.ts';
+export { allCases, opCases } from './cases/index.ts';
+export { type Case, Draw, type DrawnCase, drawCase } from './draw.ts';
+export {
+  type GradientCheckLine,
+  type GradientCheckOptions,
+  type GradientCheckResult,
+  gradientCheck,
+  KERNEL_LIMIT,
+} from './gradcheck.ts';
+export { interpret, type InterpretOptions } from './interpret.ts';
+export type { Meaning, Meanings } from './meanings/meaning.ts';
+export { meanings } from './meanings/index.ts';
+export type { Numbers, Value } from './value.ts';

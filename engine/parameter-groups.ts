@@ -1,0 +1,204 @@
+// What every optimiser is given and checks: gradients by parameter, a learning rate, weight decay, clipping, groups of
+// parameters with options of their own, and names for the state. `prepare` turns that into a list of parameters, each with
+// the tensors that its update reads.
+// Always true of the list: f32 Variables of different names, gradients of their shapes that no update of the list changes
+// before they are read, a learning rate of one element. Not here: the rules of the optimisers (optimisers.ts).
+
+import { clipFactor } from './clip.ts';
+import { at, checkOptions, formatShape, need, OptionError, ShapeError } from './errors.ts';
+import { identity } from './ops/elementwise.ts';
+import { fill } from './ops/leaf.ts';
+import { type Shape, sameShape, sizeOf, Tensor } from './tensor.ts';
+import { Variable } from './variable.ts';
+
+/** Some of the parameters, with options of their own. */
+export interface ParameterGroup {
+  readonly variables: readonly Variable[];
+  /** Default: that of the optimiser. */
+  readonly learningRate?: number | Tensor;
+  /** Default: that of the optimiser. */
+  readonly weightDecay?: number;
+}
+
+/** What every optimiser takes. */
+export interface OptimiserOptions {
+  /** A number, or a scalar tensor: `input('learningRate', [])` makes it a feed of each run. */
+  readonly learningRate: number | Tensor;
+  /** Multiple of the parameter that joins its gradient (adamw: its step). Default 0, for adamw 0.01. */
+  readonly weightDecay?: number;
+  /** The largest 2-norm over all gradients together; longer ones are scaled down to it. Default: no clipping. */
+  readonly clipNorm?: number;
+  /** The scalar to clip by, where it is not the norm of these very gradients. */
+  readonly norm?: Tensor;
+  /** Parameters with options of their own, each in one group at most. */
+  readonly groups?: readonly ParameterGroup[];
+  /** What the names of the state Variables begin with. Default: the name of the optimiser. */
+  readonly name?: string;
+}
+
+/** Gradients by parameter: what `grad` returns, or pairs. */
+export type ParameterGradients = Iterable<readonly [Tensor, Tensor]>;
+
+/** The names of `OptimiserOptions`. */
+export const COMMON: readonly string[] = ['learningRate', 'weightDecay', 'clipNorm', 'norm', 'groups', 'name'];
+
+/** A parameter with what its update reads. */
+export interface Parameter {
+  readonly variable: Variable;
+  readonly gradient: Tensor;
+  readonly rate: Tensor;
+  readonly decay: number;
+}
+
+/** A list of parameters and what their updates share. */
+export interface Prepared {
+  readonly parameters: readonly Parameter[];
+  /** The factor of all gradients, []. */
+  readonly scale: Tensor;
+  readonly norm: Tensor | undefined;
+  readonly prefix: string;
+  /** A new state Variable of a parameter, of its shape, zeros. */
+  state(kind: string, of: Variable): Variable;
+}
+
+/** Checks gradients and options. @param defaultDecay the weight decay where none is given */
+export function prepare(
+  where: string,
+  gradients: ParameterGradients,
+  options: OptimiserOptions,
+  defaultDecay: number,
+): Prepared {
+  const {
+    learningRate,
+    weightDecay = defaultDecay,
+    clipNorm,
+    norm: imposed,
+    groups = [],
+    name: prefix = where,
+  } = options;
+  const pairs = parametersOf(where, gradients);
+  const groupOf = groupsOf(where, groups, pairs);
+  checkDecay(where, weightDecay);
+  const rate = rateOf(where, learningRate);
+  const rates = new Map(
+    groups.map((group) => [group, group.learningRate === undefined ? rate : rateOf(where, group.learningRate)]),
+  );
+  if (clipNorm === undefined && imposed !== undefined) {
+    throw new OptionError(
+      `${where}: a norm was given without clipNorm, the largest that it may be; give both or neither`,
+    );
+  }
+  const clip = clipNorm === undefined ? undefined : clipFactor(where, [...pairs.values()], clipNorm, imposed);
+  const parameters = [...pairs].map(([variable, gradient]): Parameter => {
+    const group = groupOf.get(variable);
+    const own = group === undefined ? rate : need(rates.get(group), 'a learning rate');
+    return { variable, gradient: settled(gradient, pairs), rate: own, decay: group?.weightDecay ?? weightDecay };
+  });
+  return {
+    parameters,
+    scale: clip?.scale ?? fill(1, []),
+    norm: clip?.norm,
+    prefix,
+    state: (kind, of) => zeros(`${prefix}.${kind}.${of.name}`, of.shape),
+  };
+}
+
+/** The pairs as a map, every one a Variable with a gradient of its shape, no Variable or name twice. */
+function parametersOf(where: string, gradients: ParameterGradients): Map<Variable, Tensor> {
+  const pairs = new Map<Variable, Tensor>();
+  const names = new Set<string>();
+  for (const [variable, gradient] of gradients) {
+    if (!(variable instanceof Variable)) {
+      throw new OptionError(
+        `${where}: a gradient belongs to a '${variable.node.op.name}' ${formatShape(variable.shape)}, which is no Variable and cannot be updated; take grad with respect to Variables`,
+      );
+    }
+    if (names.has(variable.name)) {
+      const what = pairs.has(variable) ? 'is given twice' : 'is the name of two parameters';
+      throw new OptionError(
+        `${where}: '${variable.name}' ${what}; the state of an optimiser goes by name, so name each once`,
+      );
+    }
+    if (variable.dtype !== 'f32' || gradient.dtype !== 'f32' || !sameShape(variable.shape, gradient.shape)) {
+      throw new ShapeError(
+        `${where}: the gradient of '${variable.name}' is ${gradient.dtype} ${formatShape(gradient.shape)}, the parameter ${variable.dtype} ${formatShape(variable.shape)}; both must be f32 of one shape`,
+      );
+    }
+    names.add(variable.name);
+    pairs.set(variable, gradient);
+  }
+  if (pairs.size === 0) throw new OptionError(`${where}: there are no gradients, so there is nothing to update`);
+  return pairs;
+}
+
+/** The group of each parameter that is in one. */
+function groupsOf(
+  where: string,
+  groups: readonly ParameterGroup[],
+  pairs: ReadonlyMap<Variable, Tensor>,
+): Map<Variable, ParameterGroup> {
+  const groupOf = new Map<Variable, ParameterGroup>();
+  groups.forEach((group, i) => {
+    checkOptions(`${where}: groups[${i}]`, group, ['variables', 'learningRate', 'weightDecay']);
+    if (group.variables.length === 0) throw new OptionError(`${where}: groups[${i}] has no variables; leave it out`);
+    if (group.weightDecay !== undefined) checkDecay(where, group.weightDecay);
+    for (const variable of group.variables) {
+      if (!pairs.has(variable)) {
+        throw new OptionError(`${where}: groups[${i}] names '${variable.name}', which has no gradient here`);
+      }
+      if (groupOf.has(variable))
+        throw new OptionError(`${where}: '${variable.name}' is named twice in groups; name it once`);
+      groupOf.set(variable, group);
+    }
+  });
+  return groupOf;
+}
+
+/** A gradient that is a parameter's own memory is copied, for updates change that memory before all have read it. */
+function settled(gradient: Tensor, pairs: ReadonlyMap<Variable, Tensor>): Tensor {
+  let root = gradient;
+  while (root.node.op.alias === true) root = at(root.node.inputs, 0);
+  return root instanceof Variable && pairs.has(root) ? identity(gradient) : gradient;
+}
+
+function rateOf(where: string, rate: number | Tensor): Tensor {
+  if (rate instanceof Tensor) {
+    if (rate.size === 1 && rate.dtype === 'f32') return rate;
+    throw new ShapeError(
+      `${where}: the learning rate must be one f32 number, not ${rate.dtype} ${formatShape(rate.shape)}`,
+    );
+  }
+  if (!Number.isFinite(rate) || rate < 0) {
+    throw new OptionError(
+      `${where}: learningRate must be a number of at least 0 or a scalar tensor, not ${String(rate)}`,
+    );
+  }
+  return fill(rate, []);
+}
+
+function checkDecay(where: string, decay: number): void {
+  if (!Number.isFinite(decay) || decay < 0) {
+    throw new OptionError(`${where}: weightDecay must be a number of at least 0, not ${String(decay)}`);
+  }
+}
+
+/** Refuses what is not from 0 to below 1. */
+export function checkShare(where: string, option: string, share: number): void {
+  if (!(share >= 0 && Math.fround(share) < 1)) {
+    throw new OptionError(`${where}: ${option} must be from 0 to below 1 in float32, not ${String(share)}`);
+  }
+}
+
+/** Refuses an epsilon that float32 would take for 0. */
+export function checkEpsilon(where: string, epsilon: number): void {
+  if (!(epsilon >= 1.2e-38 && Number.isFinite(epsilon))) {
+    throw new OptionError(
+      `${where}: epsilon must be a number above 0 that float32 holds (such as 1e-8), not ${String(epsilon)}`,
+    );
+  }
+}
+
+/** A new Variable of zeros. */
+export function zeros(name: string, shape: Shape): Variable {
+  return new Variable(name, shape, new Float32Array(sizeOf(shape)));
+}

@@ -1,0 +1,62 @@
+// The backward of softmax, from its result p: dx = p (dp - sum of p dp over the row). Where p is 0, dx is 0 whatever dp is:
+// columns that took no part have no gradient.
+// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+
+struct Uniforms {
+  rows: u32,
+  columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> p: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read> dp: array<f32>; // [rows, columns]
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [rows, columns]
+
+const LANES: u32 = 64;
+const COOPERATE: bool = false;
+
+var<workgroup> sums: array<f32, LANES>;
+
+fn sumOfRow(lane: u32, own: f32) -> f32 {
+  if (!COOPERATE) {
+    return own;
+  }
+  sums[lane] = own;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  return sums[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = select(index * LANES + lane, index, COOPERATE);
+  let first = select(0u, lane, COOPERATE);
+  let step = select(1u, LANES, COOPERATE);
+  let end = select(0u, u.columns, row < u.rows);
+  let base = row * u.columns;
+
+  var part = 0.0;
+  for (var i = base + first; i < base + end; i += step) {
+    if (p[i] != 0.0) {
+      part += p[i] * dp[i];
+    }
+  }
+  let total = sumOfRow(lane, part);
+  for (var i = base + first; i < base + end; i += step) {
+    if (p[i] == 0.0) {
+      dx[i] = 0.0;
+    } else {
+      dx[i] = p[i] * (dp[i] - total);
+    }
+  }
+}

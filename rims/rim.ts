@@ -1,0 +1,191 @@
+// A RIM over sequences: layers of cells, in one or two directions, each a scan over time.
+
+import { concat, constant, fill, initialisers, mul, type RandomState, reshape, scan, type Tensor, type TensorRecord, Variable } from '../engine/core.ts';
+import { at, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
+import { type CellState, RIMCell } from './cell.ts';
+import { type CellOptions, type Preset, type PresetOptions, presetOptions } from './options.ts';
+
+/** What concerns the sequence, besides the cell. */
+export interface SequenceOptions {
+  readonly layers?: number;
+  readonly bidirectional?: boolean;
+  /** What the next layer reads: every h, or that of active modules only (the official code; others zero). */
+  readonly layerFeed?: 'all' | 'active';
+  /**
+   * The state before the first step. 'zeros': all modules tie at the first step, the lowest indices win; 'learned': a weight
+   * [N,H]; 'noise': seeded normal numbers, the same at every run, different for each batch row (dido draws anew).
+   */
+  readonly initialState?: 'zeros' | 'learned' | 'noise';
+}
+
+/** Options of a RIM by way of a preset. */
+export type RIMOptions = PresetOptions & SequenceOptions;
+
+/** Where its random numbers come from. */
+export interface RIMRandom {
+  readonly seed: number;
+  /** Dropout draws from it; without one, there is no dropout. */
+  readonly dropout?: RandomState;
+}
+
+/** What happened in one cell over time. */
+export interface RIMTrace {
+  /** [T,B,N] */
+  readonly mask: Tensor;
+  /** [T,B,N,I,S], the null row first; missing without input attention. */
+  readonly inputAttention?: Tensor;
+  /** [T,B,C,N,N], reader then source; missing without communication. */
+  readonly communicationAttention?: Tensor;
+  /** [T,B,N,H] */
+  readonly hidden: Tensor;
+  /** [T,B,N,H], of an LSTM. */
+  readonly cellState?: Tensor;
+}
+
+/** What a RIM returns. Cells are ordered layer by layer, forward before backward. */
+export interface RIMResult {
+  /** The last layer's h of every step, [T,B,N*H], both directions side by side [T,B,2*N*H]. */
+  readonly hidden: Tensor;
+  /** The state of each cell after its last step. */
+  readonly state: readonly CellState[];
+  readonly trace: readonly RIMTrace[];
+}
+
+/** What a call may be given besides the input. */
+export interface RIMCall {
+  /** The state of each cell before its first step. */
+  readonly state?: readonly CellState[];
+  /** For each cell [T,B,N]: 1 active, 0 inactive, negative: as the modules' competition decides. */
+  readonly mask?: readonly Tensor[];
+  /** For each cell, factors on the attended values [T,B,N,I*V] or the input probabilities [T,B,N,I,S]. */
+  readonly dropValues?: readonly Tensor[];
+  readonly dropProbabilities?: readonly Tensor[];
+}
+
+/** A Recurrent Independent Mechanisms network over sequences; call it with a sequence. */
+export interface RIM {
+  /** @param x [T,B,D], or [T,B,R,D] */
+  (x: Tensor, call?: RIMCall): RIMResult;
+  readonly cells: readonly RIMCell[];
+  readonly variables: readonly Variable[];
+}
+
+/**
+ * Makes a RIM from full cell options. The input size of the cells above the first layer follows from the layers.
+ * @throws OptionError for options that do not go together
+ */
+export function makeRIM(options: CellOptions, random: RIMRandom, sequence: SequenceOptions = {}): RIM {
+  const { layers = 1, bidirectional = false, layerFeed = 'all', initialState = 'zeros' } = sequence;
+  if (!Number.isSafeInteger(layers) || layers < 1) throw new OptionError(`RIM: layers must be at least 1, not ${layers}`);
+  const directions = bidirectional ? 2 : 1;
+  const { modules: N, hiddenSize: H } = options;
+  const cells: RIMCell[] = [];
+  const learned: Variable[] = [];
+  for (let layer = 0; layer < layers; layer++) {
+    for (let direction = 0; direction < directions; direction++) {
+      const own = layer === 0 ? options : { ...options, inputSize: directions * N * H, inputRows: 1 };
+      const name = layers * directions === 1 ? 'rim' : `rim.${cells.length}`;
+      const stream = 32 * cells.length;
+      const dropout = random.dropout === undefined ? {} : { dropout: random.dropout };
+      cells.push(new RIMCell(own, { seed: random.seed, stream, ...dropout }, name));
+      if (initialState === 'learned') {
+        const initial = initialisers.uniform(1 / Math.sqrt(H))([N, H], { seed: random.seed, stream: stream + 16 });
+        learned.push(new Variable(`${name}.initial`, [N, H], initial));
+      }
+    }
+  }
+
+  const startOf = (index: number, batch: number): CellState => {
+    const zeros = fill(0, [batch, N, H]);
+    const memory = options.cell === 'lstm' ? { c: zeros } : {};
+    if (initialState === 'zeros') return { h: zeros, ...memory };
+    if (initialState === 'learned') {
+      return { h: mul(reshape(at(learned, index), [1, N, H]), fill(1, [batch, N, H])), ...memory };
+    }
+    const noise = initialisers.normal(1)([batch, N, H], { seed: random.seed, stream: 32 * index + 17 });
+    return { h: constant(noise, [batch, N, H]), ...memory };
+  };
+
+  const run = (x: Tensor, call: RIMCall = {}): RIMResult => {
+    const [steps, batch] = x.shape;
+    if (steps === undefined || batch === undefined || x.shape.length < 3) {
+      throw new ShapeError(`RIM: x must be [T,B,${options.inputSize}] or [T,B,R,${options.inputSize}], not ${formatShape(x.shape)}`);
+    }
+    const state: CellState[] = [];
+    const trace: RIMTrace[] = [];
+    let layerInput = x;
+    for (let layer = 0; layer < layers; layer++) {
+      const outputs: Tensor[] = [];
+      for (let direction = 0; direction < directions; direction++) {
+        const index = layer * directions + direction;
+        const start = call.state?.[index] ?? startOf(index, batch);
+        const result = runCell(at(cells, index), layerInput, start, direction === 1, {
+          mask: call.mask?.[index],
+          dropValues: call.dropValues?.[index],
+          dropProbabilities: call.dropProbabilities?.[index],
+        });
+        state.push(result.state);
+        trace.push(result.trace);
+        const { hidden, mask } = result.trace;
+        const last = layer === layers - 1;
+        const fed = layerFeed === 'active' && !last ? mul(hidden, reshape(mask, [steps, batch, N, 1])) : hidden;
+        outputs.push(reshape(fed, [steps, batch, N * H]));
+      }
+      layerInput = concat(outputs, 2);
+    }
+    return { hidden: layerInput, state, trace };
+  };
+  const variables = [...cells.flatMap((cell) => cell.variables), ...learned];
+  return Object.assign(run, { cells, variables });
+}
+
+/** RIMs by preset. */
+export const RIM: Readonly<Record<Preset, (options: RIMOptions, random: RIMRandom) => RIM>> = {
+  /** The paper's choices. */
+  paper: (options, random) => fromPreset('paper', options, random),
+  /** The choices of the official code. */
+  official: (options, random) => fromPreset('official', options, random),
+  /** The choices of dido's code. */
+  dido: (options, random) => fromPreset('dido', options, random),
+};
+
+function fromPreset(preset: Preset, options: RIMOptions, random: RIMRandom): RIM {
+  const { layers, bidirectional, layerFeed, initialState, ...cell } = options;
+  const usual = { layerFeed: preset === 'official' ? 'active' : 'all', initialState: preset === 'dido' ? 'noise' : 'zeros' } as const;
+  const given = { layers, bidirectional, layerFeed, initialState };
+  const sequence = { ...usual, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+  return makeRIM(presetOptions(preset, cell), random, sequence);
+}
+
+interface Sequences {
+  readonly mask: Tensor | undefined;
+  readonly dropValues: Tensor | undefined;
+  readonly dropProbabilities: Tensor | undefined;
+}
+
+/** One cell over time. */
+function runCell(cell: RIMCell, x: Tensor, start: CellState, reverse: boolean, imposed: Sequences): { state: CellState; trace: RIMTrace } {
+  const inputs: Record<string, Tensor> = { x };
+  for (const [name, tensor] of Object.entries(imposed)) if (tensor !== undefined) inputs[name] = tensor;
+  const state: TensorRecord = start.c === undefined ? { h: start.h } : { h: start.h, c: start.c };
+  const result = scan(
+    ({ x: step, ...given }: TensorRecord, { h, c }: TensorRecord) => {
+      const before: CellState = { h: need(h, 'h'), ...(c && { c }) };
+      const { state: after, trace } = cell.step(need(step, 'x'), before, given);
+      const output: Record<string, Tensor> = { mask: trace.mask, hidden: after.h };
+      if (after.c !== undefined) output.cellState = after.c;
+      if (trace.probabilities !== undefined) output.inputAttention = trace.probabilities;
+      if (trace.commProbabilities !== undefined) output.communicationAttention = trace.commProbabilities;
+      const next: TensorRecord = after.c === undefined ? { h: after.h } : { h: after.h, c: after.c };
+      return { state: next, output: output as TensorRecord };
+    },
+    inputs as TensorRecord,
+    state,
+    { reverse },
+  );
+  const { h, c } = result.state;
+  return {
+    state: { h: need(h, 'h'), ...(c && { c }) },
+    trace: result.outputs as unknown as RIMTrace,
+  };
+}
