@@ -52,13 +52,12 @@ export async function checkCalculus(
 function difference(interpretation: Interpretation, loss: Tensor, tensor: Tensor, i: number): number {
   const { data } = interpretation.value(tensor);
   const x = at(data, i);
-  const step = STEP * Math.max(1, Math.abs(x));
   const lossAt = (value: number): number => {
     const moved = Float64Array.from(data);
     moved[i] = value;
     return at(interpretation.changed(loss, tensor, moved).data, 0);
   };
-  return (lossAt(x + step) - lossAt(x - step)) / (x + step - (x - step));
+  return (lossAt(x + STEP) - lossAt(x - STEP)) / (x + STEP - (x - STEP));
 }
 
 function compare(analytic: Numbers, probes: readonly number[], numeric: readonly number[]): { worst: number; scale: number } {

@@ -79,15 +79,16 @@ export async function gradientCheck(device: Device, options: GradientCheckOption
 
 /** The worst error of the device's kernels in a case: of its outputs and of every gradient. */
 export async function kernelError(device: Device, each: Case, seed?: number): Promise<number> {
-  const drawn = drawCase(each, seed);
-  const wanted = wantedOf(drawn);
   const training = each.training ?? false;
-  const expected = await interpret(wanted, { feeds: drawn.feeds, training });
   // Twice: a program without gradients keeps less, and so plans its memory otherwise.
-  const alone = await run(device, drawn.outputs, drawn.feeds, training);
-  const all = await run(device, wanted, drawn.feeds, training);
-  const errorsOf = (got: readonly Data[]): number => got.map((data, i) => errorOf(data, at(expected, i))).reduce(worse, 0);
-  return worse(errorsOf(alone), errorsOf(all));
+  const errors = [(drawn: DrawnCase) => drawn.outputs, wantedOf].map(async (part) => {
+    const drawn = drawCase(each, seed);
+    const wanted = part(drawn);
+    const expected = await interpret(wanted, { feeds: drawn.feeds, training });
+    const got = await run(device, wanted, drawn.feeds, training);
+    return got.map((data, i) => errorOf(data, at(expected, i))).reduce(worse, 0);
+  });
+  return (await Promise.all(errors)).reduce(worse, 0);
 }
 
 /** The worst error of the gradients of a case against central differences. */
@@ -139,5 +140,6 @@ async function run(
     return values;
   } finally {
     program.dispose();
+    for (const variable of program.plan.variables) variable.dispose();
   }
 }

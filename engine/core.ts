@@ -9,6 +9,7 @@ export { type Embedding, embedding, type LayerOptions, type Linear, linear } fro
 export * from './ops/index.ts';
 export * from './optimisers.ts';
 export { type CompileOptions, compile, evaluate, type Feeds, Program } from './program.ts';
+export { formatProfile, type Profile, type ProfileEntry } from './profile.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
 export * from './schedules.ts';
 export { scan, type Step, type TensorRecord } from './scan.ts';

@@ -7,7 +7,7 @@
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { DeviceError, LimitError, need } from './errors.ts';
+import { at, checkOptions, DeviceError, LimitError, nearest, need } from './errors.ts';
 import type { Data, Variable } from './variable.ts';
 
 /** WebGPU's usage flags, which some runtimes do not have as globals. */
@@ -76,7 +76,9 @@ export class Device {
   readonly #staging: GPUBuffer[] = [];
   readonly #live = new Set<GPUBuffer>();
   readonly #created = { buffers: 0, bindGroups: 0, pipelines: 0, querySets: 0 };
-  #flying: Promise<unknown>[] = [];
+  /** Steps on their way to the GPU, and those that wait for one of them to land, in order. */
+  #flying = 0;
+  readonly #waiting: (() => void)[] = [];
   #bytes = 0;
   #peak = 0;
   #fault: DeviceError | undefined;
@@ -87,18 +89,22 @@ export class Device {
     this.adapter = adapter;
     this.subgroups = subgroups;
     this.#owned = owned;
-    gpu.addEventListener('uncapturederror', (event) => {
-      event.preventDefault();
-      const { error } = event;
-      this.#fault ??= new DeviceError(`the device reported: ${error.message}`);
-    });
+    gpu.addEventListener('uncapturederror', this.#onError);
     void gpu.lost.then(({ message }) => {
-      if (this.#disposed) return;
       this.#fault ??= new DeviceError(
         `the device was lost${message === '' ? '' : ` (${message})`}; open a new one and load the last checkpoint`,
       );
+      this.#wake();
     });
   }
+
+  /** What was computed since the error cannot be trusted, so the fault stays. */
+  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
+    event.preventDefault();
+    this.#fault ??= new DeviceError(
+      `the device reported: ${event.error.message}; open a new one and load the last checkpoint`,
+    );
+  };
 
   /** What the library holds on the device. */
   memory(): Memory {
@@ -112,7 +118,7 @@ export class Device {
     return { ...this.#created };
   }
 
-  /** @throws DeviceError where the device was lost, disposed of, or reported an error since the last call */
+  /** @throws DeviceError where the device was lost, disposed of, or reported an error: then it stays unusable */
   check(): void {
     if (this.#disposed) throw new DeviceError('the device was disposed of; open a new one');
     if (this.#fault !== undefined) throw this.#fault;
@@ -162,6 +168,11 @@ export class Device {
     return this.gpu.createQuerySet({ type: 'timestamp', count });
   }
 
+  /** True for a Variable whose storage is on this device. */
+  holds(variable: Variable): boolean {
+    return this.#variables.has(variable);
+  }
+
   /** The storage of a Variable, made and filled at the first call. */
   storageOf(variable: Variable): GPUBuffer {
     variable.settle(this, (initial) => {
@@ -188,9 +199,7 @@ export class Device {
   /** Bytes of a buffer, by way of a staging buffer that is used again. */
   async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     this.check();
-    const fits = this.#staging.findIndex((each) => each.size >= bytes);
-    const [free] = fits < 0 ? [] : this.#staging.splice(fits, 1);
-    const staging = free ?? this.buffer('staging', bytes, USAGE.mapRead | USAGE.copyTarget);
+    const staging = this.#freeStaging(bytes) ?? this.buffer('staging', bytes, USAGE.mapRead | USAGE.copyTarget);
     const encoder = this.gpu.createCommandEncoder({ label: 'read' });
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     this.gpu.queue.submit([encoder.finish()]);
@@ -208,24 +217,34 @@ export class Device {
     return copy;
   }
 
-  /** Resolves once another step may be submitted. */
-  async admit(): Promise<void> {
+  /** Carries out `work`, which submits one step, as soon as fewer than three are in flight, in the order of the calls. */
+  async step(work: () => void): Promise<void> {
     this.check();
-    while (this.#flying.length >= IN_FLIGHT) {
-      await this.#flying[0];
+    if (this.#flying < IN_FLIGHT) this.#flying++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
       this.check();
+      work();
+    } catch (error) {
+      this.#land();
+      throw error;
     }
-  }
-
-  /** Notes that a step was submitted. */
-  submitted(): void {
-    const done: Promise<unknown> = this.gpu.queue
+    void this.gpu.queue
       .onSubmittedWorkDone()
       .catch(() => undefined)
-      .then(() => {
-        this.#flying = this.#flying.filter((each) => each !== done);
-      });
-    this.#flying.push(done);
+      .then(() => this.#land());
+  }
+
+  /** A step has landed: the next that waits takes its place. */
+  #land(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#flying--;
+    else next();
+  }
+
+  /** Nothing will land any more: whoever waits is to find out why. */
+  #wake(): void {
+    for (const next of this.#waiting.splice(0)) next();
   }
 
   /** Resolves when everything submitted so far has been carried out. */
@@ -236,62 +255,77 @@ export class Device {
   }
 
   /**
-   * Runs `make`, which may create pipelines and buffers, and rejects with what WebGPU reports of it.
+   * Runs `make`, which may create WebGPU objects, and rejects with what WebGPU reports of it. It must not wait: the
+   * scopes that catch the errors belong to whatever is called while they are open.
    * @throws DeviceError for a validation error or exhausted memory
    */
-  async guarded<T>(what: string, make: () => Promise<T>): Promise<T> {
+  async guarded<T>(what: string, make: () => T): Promise<T> {
     this.check();
     this.gpu.pushErrorScope('out-of-memory');
     this.gpu.pushErrorScope('validation');
-    let failed: { error: unknown } | undefined;
-    let result: T | undefined;
+    let made: { readonly result: T } | { readonly error: unknown };
     try {
-      result = await make();
+      made = { result: make() };
     } catch (error) {
-      failed = { error };
+      made = { error };
     }
     const [invalid, exhausted] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    if ('error' in made) throw made.error;
     this.check();
     if (exhausted !== null) {
       throw new DeviceError(`${what}: the device is out of memory (${exhausted.message}); use a smaller batch or fewer steps`);
     }
-    if (failed !== undefined) throw failed.error;
     if (invalid !== null) throw new DeviceError(`${what}: WebGPU refused it: ${invalid.message}`);
-    return result as T;
+    return made.result;
   }
 
   /** Frees everything made on the device; destroys it where `openDevice` opened it. Variables keep no value on it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.gpu.removeEventListener('uncapturederror', this.#onError);
     for (const variable of this.#variables.keys()) variable.unsettle();
     for (const buffer of this.#live) buffer.destroy();
     this.#live.clear();
     this.#variables.clear();
     this.#bytes = 0;
     if (this.#owned) this.gpu.destroy();
+    this.#wake();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** Takes the smallest free staging buffer that holds `bytes`. */
+  #freeStaging(bytes: number): GPUBuffer | undefined {
+    let best = -1;
+    this.#staging.forEach(({ size }, i) => {
+      if (size >= bytes && (best < 0 || size < at(this.#staging, best).size)) best = i;
+    });
+    return best < 0 ? undefined : this.#staging.splice(best, 1)[0];
+  }
+
   async #compile(kernel: Kernel, source: string): Promise<CompiledKernel> {
+    // What is wrong with the source rejects the pipeline; the scope keeps it from being reported a second time.
+    this.gpu.pushErrorScope('validation');
     const layout = this.#layoutOf(kernel);
     const module = this.gpu.createShaderModule({ label: kernel.name, code: source });
+    const compiling = this.gpu.createComputePipelineAsync({
+      label: kernel.name,
+      layout: this.gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    const refused = this.gpu.popErrorScope().catch(() => null);
     this.#created.pipelines++;
     try {
-      const pipeline = await this.gpu.createComputePipelineAsync({
-        label: kernel.name,
-        layout: this.gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main' },
-      });
-      return { pipeline, layout };
+      return { pipeline: await compiling, layout };
     } catch (cause) {
       this.#pipelines.delete(source);
+      this.check();
       const { messages } = await module.getCompilationInfo();
       const lines = messages.map(({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`);
-      const detail = lines.join('\n') || (cause instanceof Error ? cause.message : String(cause));
+      const detail = lines.join('\n') || (await refused)?.message || (cause instanceof Error ? cause.message : String(cause));
       throw new DeviceError(`the kernel ${kernel.name} did not compile on this device:\n${detail}`, { cause });
     }
   }
@@ -322,6 +356,7 @@ export class Device {
  * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
  */
 export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
+  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'limits']);
   if (options.device !== undefined) {
     const { device } = options;
     return new Device(device, describe(device.adapterInfo), hasSubgroups(device, device.adapterInfo), false);
@@ -332,13 +367,27 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
   const requiredLimits: Record<string, number> = {};
   for (const [name, value] of Object.entries(options.limits ?? {})) {
     const most: unknown = adapter.limits[name as keyof GPUSupportedLimits];
-    if (typeof most !== 'number') throw new LimitError(`openDevice: there is no limit called ${name}`);
+    if (typeof most !== 'number') {
+      const near = nearest(name, limitNames(adapter.limits));
+      throw new LimitError(`openDevice: there is no limit called ${name}${near === undefined ? '' : `; did you mean '${near}'?`}`);
+    }
     if (value > most) throw new LimitError(`openDevice: ${name} ${value} was asked for, and the adapter has ${most}`);
     requiredLimits[name] = value;
   }
   const requiredFeatures = (['timestamp-query', 'subgroups'] as const).filter((feature) => adapter.features.has(feature));
-  const device = await adapter.requestDevice({ label: 'rimgrad', requiredFeatures, requiredLimits });
+  const device = await adapter
+    .requestDevice({ label: 'rimgrad', requiredFeatures, requiredLimits })
+    .catch((cause: unknown) => {
+      throw new DeviceError(`the adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}); ${hint}`, { cause });
+    });
   return new Device(device, describe(adapter.info), hasSubgroups(device, adapter.info), true);
+}
+
+/** The names of all limits: properties of the prototype in every runtime. */
+function limitNames(limits: GPUSupportedLimits): string[] {
+  const names: string[] = [];
+  for (const name in limits) names.push(name);
+  return names;
 }
 
 function hasSubgroups(device: GPUDevice, info: GPUAdapterInfo | undefined): boolean {

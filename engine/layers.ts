@@ -7,8 +7,8 @@
 
 import { checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
 import { fanInUniform, type Initialiser, uniform } from './initialisers.ts';
-import { add } from './ops/elementwise.ts';
 import { matmul } from './ops/einsum.ts';
+import { add } from './ops/elementwise.ts';
 import { gather } from './ops/gather.ts';
 import type { Tensor } from './tensor.ts';
 import { Variable } from './variable.ts';
@@ -78,7 +78,10 @@ export function linear(
  * otherwise (`weight: initialisers.normal(1)` is PyTorch's).
  * @throws OptionError for sizes that are no whole numbers of at least 1
  */
-export function embedding(sizes: { readonly tokens: number; readonly size: number }, options: Omit<LayerOptions, 'bias'>): Embedding {
+export function embedding(
+  sizes: { readonly tokens: number; readonly size: number },
+  options: Omit<LayerOptions, 'bias'>,
+): Embedding {
   checkOptions('embedding', sizes, ['tokens', 'size']);
   checkOptions('embedding', options, ['seed', 'name', 'weight']);
   checkSize('embedding', 'tokens', sizes.tokens);

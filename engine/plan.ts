@@ -5,10 +5,10 @@
 // once, over views that move by a fixed step of bytes an iteration. Always true: no call binds a buffer for writing that it
 // binds a second time; what is fed, constant, wanted or a Variable has memory of its own.
 
-import { stridedCopy } from '../kernels/catalogue.ts';
+import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, packUniforms, specialise } from '../kernels/kernel.ts';
 import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
-import { gridOf, type Emitter, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
+import { type Emitter, gridOf, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import { type ScanAttrs, scanOf } from './scan.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
 import { advance, counterOf } from './ops/random.ts';
@@ -18,6 +18,13 @@ import { type Data, Variable } from './variable.ts';
 
 /** Bytes that the offset of a binding is a multiple of, on every WebGPU device. */
 const ALIGNMENT = 256;
+
+/** Bytes of a vec4: every place is a multiple of it, so that kernels may read and write whole vectors. */
+const VECTOR = 16;
+
+function roundUp(bytes: number, unit: number): number {
+  return Math.ceil(bytes / unit) * unit;
+}
 
 /** A run of bytes with a life: from its first to its last use in the list. */
 export interface Value {
@@ -238,9 +245,10 @@ class Planner {
   // ---- memory
 
   #allocate(label: string, bytes: number): Place {
-    const value: Value = { label, bytes, first: Number.POSITIVE_INFINITY, last: -1, slot: -1, variable: undefined };
+    const whole = roundUp(bytes, VECTOR);
+    const value: Value = { label, bytes: whole, first: Number.POSITIVE_INFINITY, last: -1, slot: -1, variable: undefined };
     this.#values.push(value);
-    return { value, offset: 0, step: 0, bytes };
+    return { value, offset: 0, step: 0, bytes: whole };
   }
 
   #placeOf(tensor: Tensor): Place {
@@ -255,7 +263,7 @@ class Planner {
 
   #variable(variable: Variable): void {
     if (this.#variables.has(variable)) return;
-    const bytes = 4 * variable.size;
+    const bytes = roundUp(4 * variable.size, VECTOR);
     const value: Value = { label: `variable ${variable.name}`, bytes, first: -1, last: -1, slot: -1, variable };
     const place: Place = { value, offset: 0, step: 0, bytes };
     this.#variables.set(variable, place);
@@ -280,15 +288,24 @@ class Planner {
 
   #copyOf(tensor: Tensor, from: Place): Place {
     const to = this.#allocate('copy', 4 * tensor.size);
-    this.#copy('copy', from, to, [[tensor.size, 1, 1]]);
+    this.#copy('copy', from, to, tensor.size);
     return to;
   }
 
-  #copy(label: string, from: Place, to: Place, dims: readonly (readonly [size: number, from: number, to: number])[]): void {
-    const count = dims.reduce((product, [size]) => product * size, 1);
+  /** Copies elements as they lie. */
+  #copy(label: string, from: Place, to: Place, elements: number): void {
+    const vectors = Math.ceil(elements / 4);
+    const { WORKGROUP, VECTORS } = copy.constants;
+    const workgroups = gridOf(vectors, WORKGROUP.value * VECTORS.value);
+    this.#call(label, copy, { buffers: { input: from, output: to }, uniforms: { vectors }, workgroups });
+  }
+
+  /** Copies rows from one distance between them to another, both in elements. */
+  #copyRows(label: string, from: Place, to: Place, rows: number, elements: number, distances: readonly [number, number]): void {
+    const count = rows * elements;
     this.#call(label, stridedCopy, {
       buffers: { input: from, output: to },
-      uniforms: { count, rank: dims.length, inOffset: 0, outOffset: 0, dims: dims.flatMap(([n, a, b]) => [n, a, b, 0]) },
+      uniforms: { count, rank: 2, inOffset: 0, outOffset: 0, dims: [rows, ...distances, 0, elements, 1, 1, 0] },
       workgroups: gridOf(count, stridedCopy.constants.WORKGROUP.value),
     });
   }
@@ -297,12 +314,7 @@ class Planner {
 
   #scan(node: Node, { attrs, body, taps, states, slices }: LiveScan): void {
     const { steps, reverse } = attrs;
-    const elements = (t: Tensor): number => t.size;
-    const padded = (t: Tensor): number => Math.ceil((4 * t.size) / ALIGNMENT) * ALIGNMENT;
-    const rows = (t: Tensor, from: number, to: number): [number, number, number][] => [
-      [steps, from, to],
-      [elements(t), 1, 1],
-    ];
+    const padded = (t: Tensor): number => roundUp(4 * t.size, ALIGNMENT);
     // Sequences, a step of which may have to begin at a multiple of the alignment.
     for (const i of slices) {
       const tensor = at(attrs.slices, i);
@@ -311,9 +323,9 @@ class Planner {
       let place = outer;
       if (stride !== 4 * tensor.size) {
         place = this.#allocate('scan padding', steps * stride);
-        this.#copy('scan padding', outer, place, rows(tensor, elements(tensor), stride / 4));
+        this.#copyRows('scan padding', outer, place, steps, tensor.size, [tensor.size, stride / 4]);
       }
-      this.#places.set(tensor, { value: place.value, offset: place.offset, step: stride, bytes: 4 * tensor.size });
+      this.#places.set(tensor, { value: place.value, offset: place.offset, step: stride, bytes: roundUp(4 * tensor.size, VECTOR) });
     }
 
     // States: one cell, or the whole history where it is wanted: T + 1 of them, the initial one before the first.
@@ -321,7 +333,7 @@ class Planner {
     const cells = states.map((i) => {
       const [before, after] = [at(attrs.stateIn, i), at(attrs.stateOut, i)];
       const stride = padded(before);
-      const bytes = 4 * before.size;
+      const bytes = roundUp(4 * before.size, VECTOR);
       const history = roots.includes(before) || roots.includes(after);
       const value = this.#allocate('scan state', history ? (steps + 1) * stride : bytes).value;
       const step = history ? stride : 0;
@@ -329,7 +341,7 @@ class Planner {
       const later: Place = { value, offset: reverse ? 0 : step, step, bytes };
       const start: Place = { value, offset: reverse ? steps * step : 0, step: 0, bytes };
       const end: Place = { value, offset: reverse ? 0 : steps * step, step: 0, bytes };
-      this.#copy('scan state', this.#placeOf(at(node.inputs, i)), start, [[before.size, 1, 1]]);
+      this.#copy('scan state', this.#placeOf(at(node.inputs, i)), start, before.size);
       this.#places.set(before, earlier);
       return { i, before, after, later, end, history };
     });
@@ -341,7 +353,7 @@ class Planner {
       if (arenas.has(root) || cells.some((cell) => cell.before === root || cell.after === root)) continue;
       const stride = padded(root);
       const { value } = this.#allocate('scan history', steps * stride);
-      arenas.set(root, { value, offset: 0, step: stride, bytes: 4 * root.size });
+      arenas.set(root, { value, offset: 0, step: stride, bytes: roundUp(4 * root.size, VECTOR) });
     }
 
     const outside = this.#calls;
@@ -350,9 +362,9 @@ class Planner {
     this.#calls = calls;
     for (const each of body) this.#compute(each, (output) => arenas.get(output));
     for (const [root, arena] of arenas) {
-      if (!produced.has(root)) this.#copy('scan history', this.#placeOf(root), arena, [[root.size, 1, 1]]);
+      if (!produced.has(root)) this.#copy('scan history', this.#placeOf(root), arena, root.size);
     }
-    for (const { before, after, later } of cells) this.#copy('scan state', this.#placeOf(after), later, [[before.size, 1, 1]]);
+    for (const { before, after, later } of cells) this.#copy('scan state', this.#placeOf(after), later, before.size);
     this.#calls = outside;
     // What was there before the loop, or is kept of every step, lives through all of it.
     const ended = this.#clock++;
@@ -377,10 +389,10 @@ class Planner {
             : cell.later;
       const whole: Place = { value: inside.value, offset: inside.offset, step: 0, bytes: steps * inside.step };
       const output = at(node.outputs, attrs.stateIn.length + i);
-      let place: Place = { ...whole, bytes: 4 * output.size };
+      let place: Place = { ...whole, bytes: roundUp(4 * output.size, VECTOR) };
       if (inside.step !== 4 * tensor.size) {
         place = this.#allocate('scan packing', 4 * output.size);
-        this.#copy('scan packing', whole, place, rows(tensor, inside.step / 4, elements(tensor)));
+        this.#copyRows('scan packing', whole, place, steps, tensor.size, [inside.step / 4, tensor.size]);
       }
       this.#places.set(output, place);
     });

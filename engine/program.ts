@@ -9,7 +9,8 @@ import type { CompiledKernel, Device } from './device.ts';
 import { USAGE } from './device.ts';
 import { explainPlan } from './explain.ts';
 import { type Dispatch, isLoop, type Place, type Plan, planProgram } from './plan.ts';
-import type { Tensor } from './tensor.ts';
+import { type Profile, profileCalls } from './profile.ts';
+import { sameShape, type Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
 import type { Data } from './variable.ts';
 
@@ -50,11 +51,22 @@ export async function compile(
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
   const plan = planProgram(outputs, updates, { training, subgroups: device.subgroups });
+  checkNames(plan);
   checkLimits(device, plan);
-  return device.guarded('compile', async () => {
-    const kernels = await compileKernels(device, plan, options.onProgress);
-    return new Program(device, plan, kernels);
-  });
+  const kernels = await compileKernels(device, plan, options.onProgress);
+  const settled = plan.variables.filter((variable) => !device.holds(variable));
+  let program: Program | undefined;
+  try {
+    return await device.guarded('compile', () => {
+      for (const variable of plan.variables) device.storageOf(variable);
+      program = new Program(device, plan, kernels);
+      return program;
+    });
+  } catch (error) {
+    program?.dispose();
+    for (const variable of settled) if (device.holds(variable)) variable.dispose();
+    throw error;
+  }
 }
 
 /** Compiles, runs once, reads every output and frees the program: for a single look at tensors. */
@@ -84,6 +96,7 @@ export class Program {
   readonly #calls: readonly Call[];
   /** Calls after which the list is submitted. */
   readonly #cuts: readonly number[];
+  #ran = false;
   #disposed = false;
 
   constructor(device: Device, plan: Plan, kernels: ReadonlyMap<string, CompiledKernel>) {
@@ -136,12 +149,13 @@ export class Program {
   async run(feeds: Feeds = {}): Promise<void> {
     this.#check();
     const data = this.#checkFeeds(feeds);
-    await this.device.admit();
+    await this.device.step(() => this.#submit(data));
+  }
+
+  #submit(data: readonly Data[]): void {
     this.#check();
+    this.#write(data);
     const { queue } = this.device.gpu;
-    this.plan.inputs.forEach(({ place }, i) => {
-      queue.writeBuffer(this.#bufferOf(place), place.offset, at(data, i) as Data & { buffer: ArrayBuffer });
-    });
     let next = 0;
     for (const cut of this.#cuts) {
       const encoder = this.device.gpu.createCommandEncoder();
@@ -160,19 +174,31 @@ export class Program {
       pass.end();
       queue.submit([encoder.finish()]);
     }
-    this.device.submitted();
+    this.#ran = true;
   }
 
-  /** The value of an output after the last run. @throws OptionError for a name that is none */
+  /** The value of an output after the last run. @throws OptionError for a name that is none, or before any run */
   async read(name: string): Promise<Data> {
     this.#check();
     const output = this.plan.outputs.get(name);
     if (output === undefined) {
       throw new OptionError(`program: no output '${name}'; it has ${[...this.plan.outputs.keys()].join(', ') || 'none'}`);
     }
+    if (!this.#ran) throw new OptionError(`program: '${name}' was not computed yet; await run(...) before reading it`);
     const { place, tensor } = output;
     const bytes = await this.device.read(this.#bufferOf(place), place.offset, 4 * tensor.size);
     return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+  }
+
+  /**
+   * Times every kernel call of a step, in passes of their own. Variables come out as they went in.
+   * @throws FeedError as `run` does
+   */
+  async profile(feeds: Feeds = {}): Promise<Profile> {
+    this.#check();
+    this.#write(this.#checkFeeds(feeds));
+    this.#ran = true;
+    return profileCalls(this.device, this.#calls);
   }
 
   /** The kernel calls as text: a line each, with workgroups, bytes and operations; loops with their number of steps. */
@@ -189,6 +215,13 @@ export class Program {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #write(data: readonly Data[]): void {
+    this.plan.inputs.forEach(({ place }, i) => {
+      const bytes = at(data, i) as Data & { buffer: ArrayBuffer };
+      this.device.gpu.queue.writeBuffer(this.#bufferOf(place), place.offset, bytes);
+    });
   }
 
   #check(): void {
@@ -223,17 +256,18 @@ export class Program {
 
   #checkFeeds(feeds: Feeds): Data[] {
     const names = this.plan.inputs.map(({ tensor }) => inputName(tensor));
+    const known = [...new Set(names)];
     for (const name of Object.keys(feeds)) {
       if (names.includes(name)) continue;
-      const near = nearest(name, names);
+      const near = nearest(name, known);
       throw new FeedError(
-        `run: no input is called '${name}'${near === undefined ? '' : `; did you mean '${near}'?`} The program reads ${names.join(', ') || 'no inputs'}`,
+        `run: no input is called '${name}'${near === undefined ? '.' : `; did you mean '${near}'?`} The program reads ${known.join(', ') || 'no inputs'}`,
       );
     }
     return this.plan.inputs.map(({ tensor, below }, i) => {
       const name = at(names, i);
       const given = feeds[name];
-      if (given === undefined) throw new FeedError(`run: the input '${name}' ${formatShape(tensor.shape)} was not fed`);
+      if (given === undefined) throw new FeedError(`run: the input '${name}' ${formatShape(tensor.shape)} was not fed; give it to run({ ${name}: ... })`);
       return checkFeed(name, tensor, below, given);
     });
   }
@@ -244,10 +278,13 @@ function inputName(tensor: Tensor): string {
 }
 
 function checkFeed(name: string, tensor: Tensor, below: number | undefined, given: Data | number): Data {
-  const wrap = (value: number): Data => (tensor.dtype === 'u32' ? Uint32Array.of(value) : Float32Array.of(value));
-  const data = typeof given === 'number' ? wrap(given) : given;
-  if (!(tensor.dtype === 'u32' ? data instanceof Uint32Array : data instanceof Float32Array)) {
-    throw new FeedError(`run: '${name}' takes a ${tensor.dtype === 'u32' ? 'Uint32Array' : 'Float32Array'}`);
+  const whole = tensor.dtype === 'u32';
+  if (typeof given === 'number' && whole && given >>> 0 !== given) {
+    throw new FeedError(`run: '${name}' takes whole numbers from 0 to ${2 ** 32 - 1}; it was given ${given}`);
+  }
+  const data = typeof given !== 'number' ? given : whole ? Uint32Array.of(given) : Float32Array.of(given);
+  if (!(whole ? data instanceof Uint32Array : data instanceof Float32Array)) {
+    throw new FeedError(`run: '${name}' takes a ${whole ? 'Uint32Array' : 'Float32Array'}, not ${kindOf(given)}`);
   }
   if (data.length !== tensor.size) {
     throw new FeedError(
@@ -261,6 +298,24 @@ function checkFeed(name: string, tensor: Tensor, below: number | undefined, give
     }
   }
   return data;
+}
+
+function kindOf(given: unknown): string {
+  if (typeof given !== 'object' || given === null) return String(given);
+  return `a ${(given as { readonly constructor?: { readonly name: string } }).constructor?.name ?? 'object'}`;
+}
+
+/** Refuses two inputs of one name that no feed fits both. */
+function checkNames(plan: Plan): void {
+  const known = new Map<string, Tensor>();
+  for (const { tensor } of plan.inputs) {
+    const name = inputName(tensor);
+    const other = known.get(name);
+    known.set(name, tensor);
+    if (other === undefined || (other.dtype === tensor.dtype && sameShape(other.shape, tensor.shape))) continue;
+    const [a, b] = [other, tensor].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
+    throw new OptionError(`compile: two inputs are called '${name}', ${a} and ${b}; give them different names`);
+  }
 }
 
 /** Refuses what the device cannot hold, naming the tensor and the limit. */
@@ -279,8 +334,12 @@ function checkLimits(device: Device, plan: Plan): void {
   const { maxBufferSize } = device.gpu.limits;
   const slot = plan.slots.findIndex((bytes) => bytes > maxBufferSize);
   if (slot >= 0) {
+    const values = plan.items
+      .flatMap((item) => (isLoop(item) ? item.body : [item]))
+      .flatMap(({ buffers }) => buffers.map(({ place }) => place.value));
+    const { label } = need(values.find((value) => value.slot === slot && value.bytes === plan.slots[slot]), 'a value');
     throw new LimitError(
-      `compile: a tensor of ${plan.slots[slot]} bytes is over the largest buffer of this device, ${maxBufferSize}; use a smaller batch or fewer time steps`,
+      `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
     );
   }
 }

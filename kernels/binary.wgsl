@@ -1,22 +1,24 @@
-// One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. With BROADCAST the
-// operands are read through strides, 0 where one repeats; without it all three have the same layout.
-// An invocation computes ELEMENTS neighbouring elements of y.
+// One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. An invocation computes
+// VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells how operands lie:
+// 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or repeats;
+// 2, through strides, element by element. A stride is 0 where an operand repeats.
 
 struct Uniforms {
+  vectors: u32, // elements of y / 4, rounded up
   count: u32, // elements of y
   rank: u32, // dimensions in use, 1 to 6
-  dims: array<vec4<u32>, 6>, // x size, y stride of a, z stride of b, outermost first
+  dims: array<vec4<u32>, 6>, // x size, y stride of a, z stride of b (elements), outermost first
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [any] that broadcasts to y
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [any] that broadcasts to y
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [any] that broadcasts to y
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [any] that broadcasts to y
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // [vectors]
 
 const WORKGROUP: u32 = 64;
-const ELEMENTS: u32 = 4;
+const VECTORS: u32 = 4;
 const OP: u32 = 0;
-const BROADCAST: bool = false;
+const LAYOUT: u32 = 0;
 
 fn powOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
@@ -54,28 +56,54 @@ fn apply(p: f32, q: f32) -> f32 {
   }
 }
 
+// Where element i of y lies in a (x) and b (y).
+fn offsetsOf(i: u32) -> vec2<u32> {
+  var rest = i;
+  var offsets = vec2<u32>(0u);
+  for (var k = u.rank; k > 0u; k--) {
+    let dim = u.dims[k - 1u];
+    offsets += (rest % dim.x) * dim.yz;
+    rest = rest / dim.x;
+  }
+  return offsets;
+}
+
+fn element(i: u32) -> f32 {
+  let offsets = offsetsOf(min(i, u.count - 1u));
+  return apply(a[offsets.x / 4u][offsets.x % 4u], b[offsets.y / 4u][offsets.y % 4u]);
+}
+
+fn applied(p: vec4<f32>, q: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(apply(p.x, q.x), apply(p.y, q.y), apply(p.z, q.z), apply(p.w, q.w));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = ((group.y * groups.x + group.x) * WORKGROUP + local) * ELEMENTS;
-  for (var i = first; i < min(first + ELEMENTS, u.count); i++) {
-    if (BROADCAST) {
-      var rest = i;
-      var ia = 0u;
-      var ib = 0u;
-      for (var k = u.rank; k > 0u; k--) {
-        let dim = u.dims[k - 1u];
-        let coordinate = rest % dim.x;
-        rest = rest / dim.x;
-        ia += coordinate * dim.y;
-        ib += coordinate * dim.z;
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      if (LAYOUT == 0u) {
+        y[i] = applied(a[i], b[i]);
+      } else if (LAYOUT == 1u) {
+        let offsets = offsetsOf(4u * i);
+        let along = u.dims[u.rank - 1u].yz;
+        var p = a[offsets.x / 4u];
+        var q = b[offsets.y / 4u];
+        if (along.x == 0u) {
+          p = vec4<f32>(p[offsets.x % 4u]);
+        }
+        if (along.y == 0u) {
+          q = vec4<f32>(q[offsets.y % 4u]);
+        }
+        y[i] = applied(p, q);
+      } else {
+        y[i] = vec4<f32>(element(4u * i), element(4u * i + 1u), element(4u * i + 2u), element(4u * i + 3u));
       }
-      y[i] = apply(a[ia], b[ib]);
-    } else {
-      y[i] = apply(a[i], b[i]);
     }
   }
 }

@@ -178,44 +178,47 @@ fn main(
 export const binary = {
   name: 'binary',
   bindings: {
-    a: { binding: 1, access: 'read', element: 'f32' },
-    b: { binding: 2, access: 'read', element: 'f32' },
-    y: { binding: 3, access: 'read_write', element: 'f32' },
+    a: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    b: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    y: { binding: 3, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
     size: 112,
     fields: {
-      count: { offset: 0, type: 'u32' },
-      rank: { offset: 4, type: 'u32' },
+      vectors: { offset: 0, type: 'u32' },
+      count: { offset: 4, type: 'u32' },
+      rank: { offset: 8, type: 'u32' },
       dims: { offset: 16, type: 'array<vec4<u32>, 6>' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
-    ELEMENTS: { type: 'u32', value: 4 },
+    VECTORS: { type: 'u32', value: 4 },
     OP: { type: 'u32', value: 0 },
-    BROADCAST: { type: 'bool', value: false },
+    LAYOUT: { type: 'u32', value: 0 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. With BROADCAST the
-// operands are read through strides, 0 where one repeats; without it all three have the same layout.
-// An invocation computes ELEMENTS neighbouring elements of y.
+  source: `// One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. An invocation computes
+// VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells how operands lie:
+// 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or repeats;
+// 2, through strides, element by element. A stride is 0 where an operand repeats.
 
 struct Uniforms {
+  vectors: u32, // elements of y / 4, rounded up
   count: u32, // elements of y
   rank: u32, // dimensions in use, 1 to 6
-  dims: array<vec4<u32>, 6>, // x size, y stride of a, z stride of b, outermost first
+  dims: array<vec4<u32>, 6>, // x size, y stride of a, z stride of b (elements), outermost first
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [any] that broadcasts to y
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [any] that broadcasts to y
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [any] that broadcasts to y
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [any] that broadcasts to y
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // [vectors]
 
 const WORKGROUP: u32 = 64;
-const ELEMENTS: u32 = 4;
+const VECTORS: u32 = 4;
 const OP: u32 = 0;
-const BROADCAST: bool = false;
+const LAYOUT: u32 = 0;
 
 fn powOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
@@ -253,28 +256,54 @@ fn apply(p: f32, q: f32) -> f32 {
   }
 }
 
+// Where element i of y lies in a (x) and b (y).
+fn offsetsOf(i: u32) -> vec2<u32> {
+  var rest = i;
+  var offsets = vec2<u32>(0u);
+  for (var k = u.rank; k > 0u; k--) {
+    let dim = u.dims[k - 1u];
+    offsets += (rest % dim.x) * dim.yz;
+    rest = rest / dim.x;
+  }
+  return offsets;
+}
+
+fn element(i: u32) -> f32 {
+  let offsets = offsetsOf(min(i, u.count - 1u));
+  return apply(a[offsets.x / 4u][offsets.x % 4u], b[offsets.y / 4u][offsets.y % 4u]);
+}
+
+fn applied(p: vec4<f32>, q: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(apply(p.x, q.x), apply(p.y, q.y), apply(p.z, q.z), apply(p.w, q.w));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = ((group.y * groups.x + group.x) * WORKGROUP + local) * ELEMENTS;
-  for (var i = first; i < min(first + ELEMENTS, u.count); i++) {
-    if (BROADCAST) {
-      var rest = i;
-      var ia = 0u;
-      var ib = 0u;
-      for (var k = u.rank; k > 0u; k--) {
-        let dim = u.dims[k - 1u];
-        let coordinate = rest % dim.x;
-        rest = rest / dim.x;
-        ia += coordinate * dim.y;
-        ib += coordinate * dim.z;
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      if (LAYOUT == 0u) {
+        y[i] = applied(a[i], b[i]);
+      } else if (LAYOUT == 1u) {
+        let offsets = offsetsOf(4u * i);
+        let along = u.dims[u.rank - 1u].yz;
+        var p = a[offsets.x / 4u];
+        var q = b[offsets.y / 4u];
+        if (along.x == 0u) {
+          p = vec4<f32>(p[offsets.x % 4u]);
+        }
+        if (along.y == 0u) {
+          q = vec4<f32>(q[offsets.y % 4u]);
+        }
+        y[i] = applied(p, q);
+      } else {
+        y[i] = vec4<f32>(element(4u * i), element(4u * i + 1u), element(4u * i + 2u), element(4u * i + 3u));
       }
-      y[i] = apply(a[ia], b[ib]);
-    } else {
-      y[i] = apply(a[i], b[i]);
     }
   }
 }
@@ -550,6 +579,55 @@ fn main(
     }
   }
   y[index] = total;
+}
+` as string,
+} as const;
+
+export const copy = {
+  name: 'copy',
+  bindings: {
+    input: { binding: 1, access: 'read', element: 'vec4<u32>' },
+    output: { binding: 2, access: 'read_write', element: 'vec4<u32>' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      vectors: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    VECTORS: { type: 'u32', value: 4 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Copies a run of elements as it lies, as bits: f32 (NaN payloads too) and u32 pass unchanged. An invocation copies
+// VECTORS vectors of 4 elements; what it writes behind the last element is padding.
+// Not for rearranging: that is strided-copy.wgsl.
+
+struct Uniforms {
+  vectors: u32, // elements / 4, rounded up
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>; // [vectors], f32 or u32 bits
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>; // [vectors], f32 or u32 bits
+
+const WORKGROUP: u32 = 64;
+const VECTORS: u32 = 4;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      output[i] = input[i];
+    }
+  }
 }
 ` as string,
 } as const;
@@ -910,6 +988,8 @@ export const dropoutMask = {
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
+    ODD: { type: 'u32', value: 102371085 },
+    EVEN: { type: 'u32', value: 403709201 },
   },
   workgroup: ['WORKGROUP', 1, 1],
   source: `// A dropout mask: y[i] = u.scale where random number i is at least u.threshold, else 0. The numbers are the upper 24 bits of
@@ -931,28 +1011,33 @@ struct Uniforms {
 
 const WORKGROUP: u32 = 64;
 
-fn mixed(x: vec2<u32>, rotation: u32) -> vec2<u32> {
-  let sum = x.x + x.y;
-  return vec2<u32>(sum, ((x.y << rotation) | (x.y >> (32u - rotation))) ^ sum);
-}
+// The rotations of a group of four rounds, a byte each from the lowest; groups alternate between the two.
+const ODD: u32 = 0x061a0f0d;
+const EVEN: u32 = 0x18101d11;
 
-fn fourOdd(x: vec2<u32>) -> vec2<u32> {
-  return mixed(mixed(mixed(mixed(x, 13u), 15u), 26u), 6u);
-}
-
-fn fourEven(x: vec2<u32>) -> vec2<u32> {
-  return mixed(mixed(mixed(mixed(x, 17u), 29u), 16u), 24u);
-}
-
-fn threefry(key: vec2<u32>, counter: vec2<u32>) -> u32 {
-  let third = 0x1bd11bdau ^ key.x ^ key.y;
-  var x = counter + key;
-  x = fourOdd(x) + vec2<u32>(key.y, third + 1u);
-  x = fourEven(x) + vec2<u32>(third, key.x + 2u);
-  x = fourOdd(x) + vec2<u32>(key.x, key.y + 3u);
-  x = fourEven(x) + vec2<u32>(key.y, third + 4u);
-  x = fourOdd(x) + vec2<u32>(third, key.x + 5u);
-  return x.x;
+// The first word of the counter (counter0, counter1) under the key (key0, key1).
+fn threefry(key0: u32, key1: u32, counter0: u32, counter1: u32) -> u32 {
+  var a = key0;
+  var b = key1;
+  var c = 0x1bd11bdau ^ key0 ^ key1;
+  var x0 = counter0 + a;
+  var x1 = counter1 + b;
+  for (var fours = 1u; fours <= 5u; fours++) {
+    let rotations = select(EVEN, ODD, fours % 2u == 1u);
+    for (var round = 0u; round < 4u; round++) {
+      let rotation = (rotations >> (8u * round)) & 31u;
+      let wrapped = (x1 >> (32u - rotation)) & ((1u << rotation) - 1u);
+      x0 = x0 + x1;
+      x1 = ((x1 << rotation) | wrapped) ^ x0;
+    }
+    let first = a;
+    a = b;
+    b = c;
+    c = first;
+    x0 = x0 + a;
+    x1 = x1 + b + fours;
+  }
+  return x0;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -965,8 +1050,8 @@ fn main(
   if (i >= u.count) {
     return;
   }
-  let bits = threefry(vec2<u32>(u.keyLow, u.keyHigh ^ step[0]), vec2<u32>(i, u.stream));
-  y[i] = select(0.0, u.scale, (bits >> 8u) >= u.threshold);
+  let bits = threefry(u.keyLow, u.keyHigh ^ step[0], i, u.stream);
+  y[i] = select(0.0, u.scale, ((bits >> 8u) & 0xffffffu) >= u.threshold);
 }
 ` as string,
 } as const;
@@ -1632,34 +1717,38 @@ export const matmul = {
     y: { binding: 3, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 96,
+    size: 112,
     fields: {
       m: { offset: 0, type: 'u32' },
       n: { offset: 4, type: 'u32' },
       k: { offset: 8, type: 'u32' },
       batches: { offset: 12, type: 'u32' },
-      aStrides: { offset: 16, type: 'vec2<u32>' },
-      bStrides: { offset: 24, type: 'vec2<u32>' },
-      yStrides: { offset: 32, type: 'vec2<u32>' },
-      batchRank: { offset: 40, type: 'u32' },
-      batch: { offset: 48, type: 'array<vec4<u32>, 3>' },
+      lanes: { offset: 16, type: 'vec2<u32>' },
+      aStrides: { offset: 24, type: 'vec2<u32>' },
+      bStrides: { offset: 32, type: 'vec2<u32>' },
+      yStrides: { offset: 40, type: 'vec2<u32>' },
+      batchRank: { offset: 48, type: 'u32' },
+      batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
     },
   },
   constants: {
-    SIDE: { type: 'u32', value: 8 },
+    WORKGROUP: { type: 'u32', value: 64 },
     TILE_M: { type: 'u32', value: 8 },
+    TILE_N: { type: 'u32', value: 4 },
   },
-  workgroup: ['SIDE', 'SIDE', 1],
+  workgroup: ['WORKGROUP', 1, 1],
   source: `// Matrix products through strides: y[g,m,n] = sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
-// An invocation computes a register tile of TILE_M rows by 4 columns, a workgroup 8 x 8 of these. Loads beyond an edge
-// read the last row or column again; only stores are guarded. The sum runs over k in order.
+// An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
+// lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
+// only stores are guarded. The sum runs over k in order.
 
 struct Uniforms {
   m: u32,
   n: u32,
   k: u32,
   batches: u32,
+  lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
@@ -1672,22 +1761,26 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
-const SIDE: u32 = 8;
+const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
+const TILE_N: u32 = 4; // 4 or 8
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let row = (group.y * SIDE + local.y) * TILE_M;
-  let column = (group.x * SIDE + local.x) * 4u;
+  let column = (group.x * u.lanes.x + local % u.lanes.x) * TILE_N;
+  let row = (group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y) * TILE_M;
+  let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
   if (row >= u.m || column >= u.n) {
     return;
   }
-  let columns = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u));
-  for (var g = group.z; g < u.batches; g += groups.z) {
+  let last = vec4<u32>(u.n - 1u);
+  let near = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), last) * u.bStrides.y;
+  let far = min(vec4<u32>(column) + vec4<u32>(4u, 5u, 6u, 7u), last) * u.bStrides.y;
+  for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
     var rest = g;
     var offset = vec3<u32>(0u);
     for (var d = u.batchRank; d > 0u; d--) {
@@ -1696,31 +1789,35 @@ fn main(
       rest = rest / dim.x;
     }
     var ia: array<u32, TILE_M>;
-    var sums: array<vec4<f32>, TILE_M>;
+    var left: array<vec4<f32>, TILE_M>;
+    var right: array<vec4<f32>, TILE_M>;
     for (var i = 0u; i < TILE_M; i++) {
       ia[i] = offset.x + min(row + i, u.m - 1u) * u.aStrides.x;
-      sums[i] = vec4<f32>(0.0);
+      left[i] = vec4<f32>(0.0);
+      right[i] = vec4<f32>(0.0);
     }
-    var ib = vec4<u32>(offset.y) + columns * u.bStrides.y;
     for (var k = 0u; k < u.k; k++) {
-      let right = vec4<f32>(b[ib.x], b[ib.y], b[ib.z], b[ib.w]);
-      ib += vec4<u32>(u.bStrides.x);
+      let base = offset.y + k * u.bStrides.x;
+      let p = vec4<f32>(b[base + near.x], b[base + near.y], b[base + near.z], b[base + near.w]);
+      var q = vec4<f32>(0.0);
+      if (TILE_N == 8u) {
+        q = vec4<f32>(b[base + far.x], b[base + far.y], b[base + far.z], b[base + far.w]);
+      }
       for (var i = 0u; i < TILE_M; i++) {
-        sums[i] = fma(vec4<f32>(a[ia[i] + k * u.aStrides.y]), right, sums[i]);
+        let each = a[ia[i] + k * u.aStrides.y];
+        left[i] = fma(vec4<f32>(each), p, left[i]);
+        if (TILE_N == 8u) {
+          right[i] = fma(vec4<f32>(each), q, right[i]);
+        }
       }
     }
     for (var i = 0u; i < TILE_M; i++) {
       if (row + i < u.m) {
-        let at = offset.z + (row + i) * u.yStrides.x + column * u.yStrides.y;
-        y[at] = sums[i].x;
-        if (column + 1u < u.n) {
-          y[at + u.yStrides.y] = sums[i].y;
-        }
-        if (column + 2u < u.n) {
-          y[at + 2u * u.yStrides.y] = sums[i].z;
-        }
-        if (column + 3u < u.n) {
-          y[at + 3u * u.yStrides.y] = sums[i].w;
+        let start = offset.z + (row + i) * u.yStrides.x;
+        for (var j = 0u; j < TILE_N; j++) {
+          if (column + j < u.n) {
+            y[start + (column + j) * u.yStrides.y] = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+          }
         }
       }
     }
@@ -1756,7 +1853,7 @@ export const reduce = {
   source: `// Reduces strided runs of elements to one number each: sum, sum of squares, maximum or minimum, by OP. Result r reads
 // count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
 // With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
-// every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[r * parts + p].
+// every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
 // The order of a sum depends on the shape only.
 
 struct Uniforms {
@@ -1771,7 +1868,7 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [results, parts]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [parts, results]
 
 const WORKGROUP: u32 = 64;
 const OP: u32 = 0;
@@ -1837,8 +1934,8 @@ fn main(
   let index = group.y * groups.x + group.x;
   if (COOPERATE) {
     let own = min(index, u.results * u.parts - 1u);
-    let base = offsetOfResult(own / u.parts);
-    let begin = (own % u.parts) * piece;
+    let base = offsetOfResult(own % u.results);
+    let begin = (own / u.results) * piece;
     lanes[local] = walk(base, begin + local, min(begin + piece, u.count), WORKGROUP);
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
@@ -1853,8 +1950,8 @@ fn main(
   } else {
     let own = index * WORKGROUP + local;
     if (own < u.results * u.parts) {
-      let base = offsetOfResult(own / u.parts);
-      let begin = (own % u.parts) * piece;
+      let base = offsetOfResult(own % u.results);
+      let begin = (own / u.results) * piece;
       y[own] = walk(base, begin, min(begin + piece, u.count), 1u);
     }
   }
@@ -1999,12 +2096,15 @@ fn main(
     return;
   }
   let base = p - p % u.positions;
-  var q = p;
-  while (q > base && index[q - 1u] != row) {
-    q--;
+  // 1 + the nearest position before p with the same index, 0 where there is none.
+  var before = 0u;
+  for (var q = p; q > base && before == 0u; q--) {
+    if (index[q - 1u] == row) {
+      before = q;
+    }
   }
-  if (q > base) {
-    links[q - 1u] = p + 1u;
+  if (before != 0u) {
+    links[before - 1u] = p + 1u;
   } else {
     links[u.count + (p / u.positions) * u.rows + row] = p + 1u;
   }
@@ -2128,10 +2228,8 @@ fn main(
   }
   let column = i % u.columns;
   var total = 0.0;
-  var link = links[u.links + i / u.columns];
-  while (link != 0u) {
+  for (var link = links[u.links + i / u.columns]; link != 0u; link = links[link - 1u]) {
     total += d[(link - 1u) * u.columns + column];
-    link = links[link - 1u];
   }
   y[i] = total;
 }
@@ -2141,41 +2239,66 @@ fn main(
 export const select = {
   name: 'select',
   bindings: {
-    mask: { binding: 1, access: 'read', element: 'f32' },
-    a: { binding: 2, access: 'read', element: 'u32' },
-    b: { binding: 3, access: 'read', element: 'u32' },
-    y: { binding: 4, access: 'read_write', element: 'u32' },
+    mask: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    a: { binding: 2, access: 'read', element: 'vec4<u32>' },
+    b: { binding: 3, access: 'read', element: 'vec4<u32>' },
+    y: { binding: 4, access: 'read_write', element: 'vec4<u32>' },
   },
   uniforms: {
     size: 112,
     fields: {
-      count: { offset: 0, type: 'u32' },
-      rank: { offset: 4, type: 'u32' },
+      vectors: { offset: 0, type: 'u32' },
+      count: { offset: 4, type: 'u32' },
+      rank: { offset: 8, type: 'u32' },
       dims: { offset: 16, type: 'array<vec4<u32>, 6>' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
-    ELEMENTS: { type: 'u32', value: 4 },
+    VECTORS: { type: 'u32', value: 4 },
+    LAYOUT: { type: 'u32', value: 0 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One of two values by a mask, bit for bit: y = a where mask is not 0, else b. All three are read through strides, 0
-// where one repeats. An invocation computes ELEMENTS neighbouring elements of y.
+  source: `// One of two values by a mask, bit for bit: y = a where mask is not 0, else b. An invocation computes VECTORS vectors of 4
+// elements of y; what it writes behind the last element is padding. LAYOUT tells how operands lie: 0, as y does; 1, through
+// strides, with 4 neighbours of y in one dimension, where an operand runs along or repeats; 2, through strides, element by
+// element. A stride is 0 where an operand repeats.
 
 struct Uniforms {
+  vectors: u32, // elements of y / 4, rounded up
   count: u32, // elements of y
   rank: u32, // dimensions in use, 1 to 6
-  dims: array<vec4<u32>, 6>, // x size, y stride of mask, z stride of a, w stride of b, outermost first
+  dims: array<vec4<u32>, 6>, // x size, y stride of mask, z stride of a, w stride of b (elements), outermost first
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> mask: array<f32>; // [any] that broadcasts to y
-@group(0) @binding(2) var<storage, read> a: array<u32>; // [any] that broadcasts to y, f32 bits
-@group(0) @binding(3) var<storage, read> b: array<u32>; // [any] that broadcasts to y, f32 bits
-@group(0) @binding(4) var<storage, read_write> y: array<u32>; // [count], f32 bits
+@group(0) @binding(1) var<storage, read> mask: array<vec4<f32>>; // [any] that broadcasts to y
+@group(0) @binding(2) var<storage, read> a: array<vec4<u32>>; // [any] that broadcasts to y, f32 bits
+@group(0) @binding(3) var<storage, read> b: array<vec4<u32>>; // [any] that broadcasts to y, f32 bits
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<u32>>; // [vectors], f32 bits
 
 const WORKGROUP: u32 = 64;
-const ELEMENTS: u32 = 4;
+const VECTORS: u32 = 4;
+const LAYOUT: u32 = 0;
+
+// Where element i of y lies in mask (x), a (y) and b (z).
+fn offsetsOf(i: u32) -> vec3<u32> {
+  var rest = i;
+  var offsets = vec3<u32>(0u);
+  for (var k = u.rank; k > 0u; k--) {
+    let dim = u.dims[k - 1u];
+    offsets += (rest % dim.x) * dim.yzw;
+    rest = rest / dim.x;
+  }
+  return offsets;
+}
+
+fn element(i: u32) -> u32 {
+  let offsets = offsetsOf(min(i, u.count - 1u));
+  let p = a[offsets.y / 4u][offsets.y % 4u];
+  let q = b[offsets.z / 4u][offsets.z % 4u];
+  return select(q, p, mask[offsets.x / 4u][offsets.x % 4u] != 0.0);
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -2183,24 +2306,31 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = ((group.y * groups.x + group.x) * WORKGROUP + local) * ELEMENTS;
-  for (var i = first; i < min(first + ELEMENTS, u.count); i++) {
-    var rest = i;
-    var im = 0u;
-    var ia = 0u;
-    var ib = 0u;
-    for (var k = u.rank; k > 0u; k--) {
-      let dim = u.dims[k - 1u];
-      let coordinate = rest % dim.x;
-      rest = rest / dim.x;
-      im += coordinate * dim.y;
-      ia += coordinate * dim.z;
-      ib += coordinate * dim.w;
-    }
-    if (mask[im] != 0.0) {
-      y[i] = a[ia];
-    } else {
-      y[i] = b[ib];
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      if (LAYOUT == 0u) {
+        y[i] = select(b[i], a[i], mask[i] != vec4<f32>(0.0));
+      } else if (LAYOUT == 1u) {
+        let offsets = offsetsOf(4u * i);
+        let along = u.dims[u.rank - 1u].yzw;
+        var m = mask[offsets.x / 4u];
+        var p = a[offsets.y / 4u];
+        var q = b[offsets.z / 4u];
+        if (along.x == 0u) {
+          m = vec4<f32>(m[offsets.x % 4u]);
+        }
+        if (along.y == 0u) {
+          p = vec4<u32>(p[offsets.y % 4u]);
+        }
+        if (along.z == 0u) {
+          q = vec4<u32>(q[offsets.z % 4u]);
+        }
+        y[i] = select(q, p, m != vec4<f32>(0.0));
+      } else {
+        y[i] = vec4<u32>(element(4u * i), element(4u * i + 1u), element(4u * i + 2u), element(4u * i + 3u));
+      }
     }
   }
 }
@@ -2607,7 +2737,7 @@ fn main(
   var place = 0u;
   for (var j = 0u; j < u.columns; j++) {
     let other = keyOf(x[base + j]);
-    let before = select(other < key, other > key, DESCENDING);
+    let before = select(other < key, (other > key), DESCENDING);
     if (before || (other == key && j < column)) {
       place++;
     }
@@ -2764,40 +2894,41 @@ fn main(
 export const unary = {
   name: 'unary',
   bindings: {
-    x: { binding: 1, access: 'read', element: 'f32' },
-    y: { binding: 2, access: 'read_write', element: 'f32' },
+    x: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    y: { binding: 2, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
     size: 16,
     fields: {
-      count: { offset: 0, type: 'u32' },
+      vectors: { offset: 0, type: 'u32' },
       p0: { offset: 4, type: 'f32' },
       p1: { offset: 8, type: 'f32' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
-    ELEMENTS: { type: 'u32', value: 4 },
+    VECTORS: { type: 'u32', value: 4 },
     OP: { type: 'u32', value: 0 },
   },
   workgroup: ['WORKGROUP', 1, 1],
   source: `// One function of one number, for every element: y[i] = f(x[i]). OP chooses the function; p0 and p1 are its parameters.
-// An invocation computes ELEMENTS neighbouring elements. Elementwise, so the layout does not matter.
+// An invocation computes VECTORS vectors of 4 elements; what it writes behind the last element is padding.
+// Elementwise, so the layout does not matter.
 // The hyperbolic tangent and the power are written by hand: built-in ones lose digits near 0, overflow, or refuse
 // negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
 
 struct Uniforms {
-  count: u32, // elements
+  vectors: u32, // elements / 4, rounded up
   p0: f32,
   p1: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [vectors]
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // [vectors]
 
 const WORKGROUP: u32 = 64;
-const ELEMENTS: u32 = 4;
+const VECTORS: u32 = 4;
 const OP: u32 = 0;
 
 fn tanhOf(v: f32) -> f32 {
@@ -2890,9 +3021,13 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = ((group.y * groups.x + group.x) * WORKGROUP + local) * ELEMENTS;
-  for (var i = first; i < min(first + ELEMENTS, u.count); i++) {
-    y[i] = apply(x[i]);
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      let v = x[i];
+      y[i] = vec4<f32>(apply(v.x), apply(v.y), apply(v.z), apply(v.w));
+    }
   }
 }
 ` as string,
@@ -2909,6 +3044,7 @@ export type AnyKernel = Checked<
   | typeof conv2dInput
   | typeof conv2dWeight
   | typeof conv2d
+  | typeof copy
   | typeof crossEntropyBackward
   | typeof crossEntropy
   | typeof cumulativeProductBackward

@@ -17,28 +17,33 @@ struct Uniforms {
 
 const WORKGROUP: u32 = 64;
 
-fn mixed(x: vec2<u32>, rotation: u32) -> vec2<u32> {
-  let sum = x.x + x.y;
-  return vec2<u32>(sum, ((x.y << rotation) | (x.y >> (32u - rotation))) ^ sum);
-}
+// The rotations of a group of four rounds, a byte each from the lowest; groups alternate between the two.
+const ODD: u32 = 0x061a0f0d;
+const EVEN: u32 = 0x18101d11;
 
-fn fourOdd(x: vec2<u32>) -> vec2<u32> {
-  return mixed(mixed(mixed(mixed(x, 13u), 15u), 26u), 6u);
-}
-
-fn fourEven(x: vec2<u32>) -> vec2<u32> {
-  return mixed(mixed(mixed(mixed(x, 17u), 29u), 16u), 24u);
-}
-
-fn threefry(key: vec2<u32>, counter: vec2<u32>) -> u32 {
-  let third = 0x1bd11bdau ^ key.x ^ key.y;
-  var x = counter + key;
-  x = fourOdd(x) + vec2<u32>(key.y, third + 1u);
-  x = fourEven(x) + vec2<u32>(third, key.x + 2u);
-  x = fourOdd(x) + vec2<u32>(key.x, key.y + 3u);
-  x = fourEven(x) + vec2<u32>(key.y, third + 4u);
-  x = fourOdd(x) + vec2<u32>(third, key.x + 5u);
-  return x.x;
+// The first word of the counter (counter0, counter1) under the key (key0, key1).
+fn threefry(key0: u32, key1: u32, counter0: u32, counter1: u32) -> u32 {
+  var a = key0;
+  var b = key1;
+  var c = 0x1bd11bdau ^ key0 ^ key1;
+  var x0 = counter0 + a;
+  var x1 = counter1 + b;
+  for (var fours = 1u; fours <= 5u; fours++) {
+    let rotations = select(EVEN, ODD, fours % 2u == 1u);
+    for (var round = 0u; round < 4u; round++) {
+      let rotation = (rotations >> (8u * round)) & 31u;
+      let wrapped = (x1 >> (32u - rotation)) & ((1u << rotation) - 1u);
+      x0 = x0 + x1;
+      x1 = ((x1 << rotation) | wrapped) ^ x0;
+    }
+    let first = a;
+    a = b;
+    b = c;
+    c = first;
+    x0 = x0 + a;
+    x1 = x1 + b + fours;
+  }
+  return x0;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -51,6 +56,6 @@ fn main(
   if (i >= u.count) {
     return;
   }
-  let bits = threefry(vec2<u32>(u.keyLow, u.keyHigh ^ step[0]), vec2<u32>(i, u.stream));
-  y[i] = select(0.0, u.scale, (bits >> 8u) >= u.threshold);
+  let bits = threefry(u.keyLow, u.keyHigh ^ step[0], i, u.stream);
+  y[i] = select(0.0, u.scale, ((bits >> 8u) & 0xffffffu) >= u.threshold);
 }

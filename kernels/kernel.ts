@@ -9,7 +9,7 @@
  * - `struct Uniforms { ... }` and `@group(0) @binding(0) var<uniform> u: Uniforms;`, always. Its fields are u32, i32, f32,
  *   vec2 or vec4 of these, or `array<vec4<u32>, N>` (i32 and f32 likewise).
  * - Storage buffers from binding 1 on without gaps, at most 8, `var<storage, read>` or `var<storage, read_write>`, of
- *   `array<f32>`, `array<u32>` or `array<vec4<f32>>`; the same line ends in a comment with the shape: `// gates [T,B,N,G*H]`.
+ *   `array<f32>`, `array<u32>` or these of `vec4`; the same line ends in a comment with the shape: `// gates [T,B,N,G*H]`.
  * - `const NAME: u32 = 64;` (also i32, f32, bool; a literal; one line, at the margin) is a constant of specialisation: its
  *   value here is a working default. A const computed from others follows them, and cannot be set itself.
  * - `@workgroup_size` takes literals or names of u32 constants, never an expression.
@@ -34,7 +34,7 @@ export interface KernelBinding {
   /** Its number, from 1: binding 0 is the uniform buffer. */
   readonly binding: number;
   readonly access: 'read' | 'read_write';
-  readonly element: 'f32' | 'u32' | 'vec4<f32>';
+  readonly element: 'f32' | 'u32' | 'vec4<f32>' | 'vec4<u32>';
 }
 
 /** An entry of the catalogue: a WGSL source and what its declarations say. */

@@ -1,13 +1,15 @@
 // Matrix products through strides: y[g,m,n] = sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
-// An invocation computes a register tile of TILE_M rows by 4 columns, a workgroup 8 x 8 of these. Loads beyond an edge
-// read the last row or column again; only stores are guarded. The sum runs over k in order.
+// An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
+// lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
+// only stores are guarded. The sum runs over k in order.
 
 struct Uniforms {
   m: u32,
   n: u32,
   k: u32,
   batches: u32,
+  lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
@@ -20,22 +22,26 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
-const SIDE: u32 = 8;
+const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
+const TILE_N: u32 = 4; // 4 or 8
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let row = (group.y * SIDE + local.y) * TILE_M;
-  let column = (group.x * SIDE + local.x) * 4u;
+  let column = (group.x * u.lanes.x + local % u.lanes.x) * TILE_N;
+  let row = (group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y) * TILE_M;
+  let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
   if (row >= u.m || column >= u.n) {
     return;
   }
-  let columns = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u));
-  for (var g = group.z; g < u.batches; g += groups.z) {
+  let last = vec4<u32>(u.n - 1u);
+  let near = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), last) * u.bStrides.y;
+  let far = min(vec4<u32>(column) + vec4<u32>(4u, 5u, 6u, 7u), last) * u.bStrides.y;
+  for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
     var rest = g;
     var offset = vec3<u32>(0u);
     for (var d = u.batchRank; d > 0u; d--) {
@@ -44,31 +50,35 @@ fn main(
       rest = rest / dim.x;
     }
     var ia: array<u32, TILE_M>;
-    var sums: array<vec4<f32>, TILE_M>;
+    var left: array<vec4<f32>, TILE_M>;
+    var right: array<vec4<f32>, TILE_M>;
     for (var i = 0u; i < TILE_M; i++) {
       ia[i] = offset.x + min(row + i, u.m - 1u) * u.aStrides.x;
-      sums[i] = vec4<f32>(0.0);
+      left[i] = vec4<f32>(0.0);
+      right[i] = vec4<f32>(0.0);
     }
-    var ib = vec4<u32>(offset.y) + columns * u.bStrides.y;
     for (var k = 0u; k < u.k; k++) {
-      let right = vec4<f32>(b[ib.x], b[ib.y], b[ib.z], b[ib.w]);
-      ib += vec4<u32>(u.bStrides.x);
+      let base = offset.y + k * u.bStrides.x;
+      let p = vec4<f32>(b[base + near.x], b[base + near.y], b[base + near.z], b[base + near.w]);
+      var q = vec4<f32>(0.0);
+      if (TILE_N == 8u) {
+        q = vec4<f32>(b[base + far.x], b[base + far.y], b[base + far.z], b[base + far.w]);
+      }
       for (var i = 0u; i < TILE_M; i++) {
-        sums[i] = fma(vec4<f32>(a[ia[i] + k * u.aStrides.y]), right, sums[i]);
+        let each = a[ia[i] + k * u.aStrides.y];
+        left[i] = fma(vec4<f32>(each), p, left[i]);
+        if (TILE_N == 8u) {
+          right[i] = fma(vec4<f32>(each), q, right[i]);
+        }
       }
     }
     for (var i = 0u; i < TILE_M; i++) {
       if (row + i < u.m) {
-        let at = offset.z + (row + i) * u.yStrides.x + column * u.yStrides.y;
-        y[at] = sums[i].x;
-        if (column + 1u < u.n) {
-          y[at + u.yStrides.y] = sums[i].y;
-        }
-        if (column + 2u < u.n) {
-          y[at + 2u * u.yStrides.y] = sums[i].z;
-        }
-        if (column + 3u < u.n) {
-          y[at + 3u * u.yStrides.y] = sums[i].w;
+        let start = offset.z + (row + i) * u.yStrides.x;
+        for (var j = 0u; j < TILE_N; j++) {
+          if (column + j < u.n) {
+            y[start + (column + j) * u.yStrides.y] = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+          }
         }
       }
     }

@@ -1,7 +1,7 @@
 // Reduces strided runs of elements to one number each: sum, sum of squares, maximum or minimum, by OP. Result r reads
 // count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
 // With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
-// every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[r * parts + p].
+// every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
 // The order of a sum depends on the shape only.
 
 struct Uniforms {
@@ -16,7 +16,7 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [results, parts]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [parts, results]
 
 const WORKGROUP: u32 = 64;
 const OP: u32 = 0;
@@ -82,8 +82,8 @@ fn main(
   let index = group.y * groups.x + group.x;
   if (COOPERATE) {
     let own = min(index, u.results * u.parts - 1u);
-    let base = offsetOfResult(own / u.parts);
-    let begin = (own % u.parts) * piece;
+    let base = offsetOfResult(own % u.results);
+    let begin = (own / u.results) * piece;
     lanes[local] = walk(base, begin + local, min(begin + piece, u.count), WORKGROUP);
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
@@ -98,8 +98,8 @@ fn main(
   } else {
     let own = index * WORKGROUP + local;
     if (own < u.results * u.parts) {
-      let base = offsetOfResult(own / u.parts);
-      let begin = (own % u.parts) * piece;
+      let base = offsetOfResult(own % u.results);
+      let begin = (own / u.results) * piece;
       y[own] = walk(base, begin, min(begin + piece, u.count), 1u);
     }
   }

@@ -29,12 +29,15 @@ fn main(
     return;
   }
   let base = p - p % u.positions;
-  var q = p;
-  while (q > base && index[q - 1u] != row) {
-    q--;
+  // 1 + the nearest position before p with the same index, 0 where there is none.
+  var before = 0u;
+  for (var q = p; q > base && before == 0u; q--) {
+    if (index[q - 1u] == row) {
+      before = q;
+    }
   }
-  if (q > base) {
-    links[q - 1u] = p + 1u;
+  if (before != 0u) {
+    links[before - 1u] = p + 1u;
   } else {
     links[u.count + (p / u.positions) * u.rows + row] = p + 1u;
   }

@@ -26,10 +26,8 @@ fn main(
   }
   let column = i % u.columns;
   var total = 0.0;
-  var link = links[u.links + i / u.columns];
-  while (link != 0u) {
+  for (var link = links[u.links + i / u.columns]; link != 0u; link = links[link - 1u]) {
     total += d[(link - 1u) * u.columns + column];
-    link = links[link - 1u];
   }
   y[i] = total;
 }

@@ -42,7 +42,7 @@ fn main(
   var place = 0u;
   for (var j = 0u; j < u.columns; j++) {
     let other = keyOf(x[base + j]);
-    let before = select(other < key, other > key, DESCENDING);
+    let before = select(other < key, (other > key), DESCENDING);
     if (before || (other == key && j < column)) {
       place++;
     }

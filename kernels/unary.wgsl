@@ -1,20 +1,21 @@
 // One function of one number, for every element: y[i] = f(x[i]). OP chooses the function; p0 and p1 are its parameters.
-// An invocation computes ELEMENTS neighbouring elements. Elementwise, so the layout does not matter.
+// An invocation computes VECTORS vectors of 4 elements; what it writes behind the last element is padding.
+// Elementwise, so the layout does not matter.
 // The hyperbolic tangent and the power are written by hand: built-in ones lose digits near 0, overflow, or refuse
 // negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
 
 struct Uniforms {
-  count: u32, // elements
+  vectors: u32, // elements / 4, rounded up
   p0: f32,
   p1: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [vectors]
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // [vectors]
 
 const WORKGROUP: u32 = 64;
-const ELEMENTS: u32 = 4;
+const VECTORS: u32 = 4;
 const OP: u32 = 0;
 
 fn tanhOf(v: f32) -> f32 {
@@ -107,8 +108,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = ((group.y * groups.x + group.x) * WORKGROUP + local) * ELEMENTS;
-  for (var i = first; i < min(first + ELEMENTS, u.count); i++) {
-    y[i] = apply(x[i]);
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
+  for (var j = 0u; j < VECTORS; j++) {
+    let i = first + j * WORKGROUP;
+    if (i < u.vectors) {
+      let v = x[i];
+      y[i] = vec4<f32>(apply(v.x), apply(v.y), apply(v.z), apply(v.w));
+    }
   }
 }

@@ -7,6 +7,7 @@ import { Call, detectRaces, WgslDebug } from 'wgsl_reflect/wgsl_reflect.module.j
 import { at, need } from '../engine/errors.ts';
 import { inputOf } from '../engine/ops/leaf.ts';
 import { type Dispatch, isLoop, type Place, type Plan } from '../engine/plan.ts';
+import type { Tensor } from '../engine/tensor.ts';
 import type { Data, Variable } from '../engine/variable.ts';
 import { workgroupSize } from '../kernels/kernel.ts';
 
@@ -65,9 +66,14 @@ export function invocationsOf(plan: Plan): number {
 
 /** Runs a plan with feeds. */
 export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>): Promise<PlanRun> {
-  const slots = plan.slots.map((bytes) => new ArrayBuffer(Math.ceil(bytes / 16) * 16));
+  const slots = plan.slots.map((bytes) => new ArrayBuffer(wholeVectors(bytes)));
   const storage = new Map<Variable, ArrayBuffer>();
-  for (const variable of plan.variables) storage.set(variable, (await variable.read()).slice().buffer as ArrayBuffer);
+  for (const variable of plan.variables) {
+    const data = await variable.read();
+    const bytes = new ArrayBuffer(wholeVectors(data.byteLength));
+    new Uint8Array(bytes).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    storage.set(variable, bytes);
+  }
   const troubles: string[] = [];
 
   const memoryOf = ({ value }: Place): ArrayBuffer =>
@@ -77,9 +83,9 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
     if (typeof data === 'number') floats.fill(data);
     else floats.set(new Float32Array(data.buffer, data.byteOffset, data.length));
   };
-  const read = (place: Place, integers: boolean): Data => {
-    const bytes = memoryOf(place).slice(place.offset, place.offset + place.bytes);
-    return integers ? new Uint32Array(bytes) : new Float32Array(bytes);
+  const read = (place: Place, { size, dtype }: Tensor): Data => {
+    const bytes = memoryOf(place).slice(place.offset, place.offset + 4 * size);
+    return dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   };
 
   for (const { place, values } of plan.constants) write(place, values);
@@ -93,7 +99,7 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
       const begin = place.offset + t * place.step;
       const { element } = need(Object.values(dispatch.kernel.bindings).find((each) => each.binding === binding), 'a binding');
       const bytes = memoryOf(place).slice(begin, begin + place.bytes);
-      const view = element === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+      const view = element.includes('u32') ? new Uint32Array(bytes) : new Float32Array(bytes);
       group[binding] = view;
       return { view, writes, place, begin };
     });
@@ -111,12 +117,20 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
     }
   }
   return {
-    outputs: new Map([...plan.outputs].map(([name, { tensor, place }]) => [name, read(place, tensor.dtype === 'u32')])),
+    outputs: new Map([...plan.outputs].map(([name, { tensor, place }]) => [name, read(place, tensor)])),
     variables: new Map(
-      [...storage].map(([variable, bytes]) => [variable, variable.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes)]),
+      [...storage].map(([variable, bytes]) => {
+        const whole = variable.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+        return [variable, whole.slice(0, variable.size)];
+      }),
     ),
     troubles,
   };
+}
+
+/** Bytes up to whole vectors of 16, as buffers of a device have. */
+function wholeVectors(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
 }
 
 /** One kernel call, with everything that the interpreter says. */

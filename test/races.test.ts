@@ -10,8 +10,9 @@ import { type Case, drawCase } from '../check/draw.ts';
 import { errorOf, KERNEL_LIMIT, wantedOf } from '../check/gradcheck.ts';
 import { interpret } from '../check/interpret.ts';
 import { at } from '../engine/errors.ts';
-import { planProgram, type Plan } from '../engine/plan.ts';
-import { kernels } from '../kernels/index.ts';
+import { isLoop, type Plan, planProgram } from '../engine/plan.ts';
+import { type Kernel, kernels } from '../kernels/index.ts';
+import { adamRule, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
 import { dispatchesOf, invocationsOf, runPlan } from './plan-runner.ts';
 
 interface Job {
@@ -35,9 +36,29 @@ for (const job of opCases.map(jobOf).sort((a, b) => a.cost - b.cost)) {
   chosen.push(job);
 }
 
-test('every kernel of the catalogue is run', () => {
-  const names = new Set(chosen.flatMap(({ plan }) => dispatchesOf(plan).map(({ kernel }) => kernel.name)));
-  assert.equal(Object.keys(kernels).filter((name) => !names.has(name)), []);
+/** The optimisers, with each of their flags on and off. */
+const rules = [
+  ...[sgdRule(0, false, 0.1), sgdRule(0.9, false, 0), sgdRule(0.8, true, 0.1)],
+  ...[rmspropRule(0.9, 0, false, 0), rmspropRule(0.9, 0.5, false, 0.1), rmspropRule(0.95, 0, true, 0), rmspropRule(0.9, 0.9, true, 0)],
+  ...[adamRule(false, [0.9, 0.999], 1e-8, 0.1), adamRule(true, [0.8, 0.99], 1e-6, 0.01)],
+].map((rule) => {
+  const trial = new Trial(1, rule.state.length);
+  const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.01 }), { training: true, subgroups: false });
+  return { rule, trial, plan };
+});
+
+test('every kernel of the catalogue is run, every flag of one both ways', () => {
+  const run = [...chosen, ...rules].flatMap(({ plan }) => dispatchesOf(plan));
+  const unused = Object.keys(kernels).filter((name) => !run.some(({ kernel }) => kernel.name === name));
+  assert.equal(unused, []);
+  const flags = Object.values<Kernel>(kernels).flatMap((kernel) =>
+    Object.entries(kernel.constants).flatMap(([flag, { type, value }]) => {
+      if (type !== 'bool') return [];
+      const values = new Set(run.filter((call) => call.kernel.name === kernel.name).map((call) => call.constants[flag] ?? value));
+      return values.size === 2 ? [] : [`${kernel.name}.${flag} is only ever ${[...values].join()}`];
+    }),
+  );
+  assert.equal(flags, []);
 });
 
 for (const { each, plan } of chosen) {
@@ -52,5 +73,31 @@ for (const { each, plan } of chosen) {
     });
   });
 }
+
+for (const { rule, trial, plan } of rules) {
+  test(`no race: ${rule.name}`, async () => {
+    for (const t of [0, 1]) {
+      const feeds = trial.feeds(t);
+      const { variables, troubles } = await runPlan(plan, feeds);
+      assert.equal(troubles, []);
+      for (const [variable, data] of variables) variable.write(data);
+      trial.advance(rule, feeds, 0.01, t);
+      await trial.compare(`after step ${t + 1}`);
+    }
+  });
+}
+
+test('a race is found, and so is what the interpreter does not know', async () => {
+  const { plan } = at(chosen, 0);
+  const item = at(plan.items, 0);
+  assert.ok(!isLoop(item));
+  const source = item.source.replace('if (local == 0u', 'if (true').replace(/(\w+)\[i\] = /, '$1[0] = ');
+  assert.is.not(source, item.source);
+  const broken = await runPlan({ ...plan, items: [{ ...item, source }] }, drawCase(at(chosen, 0).each).feeds);
+  assert.match(broken.troubles.join('\n'), /[Rr]ace/);
+  const unknown = item.source.replace(/(\w+)\[i\] = /, '$1[i] = nothingOfTheKind(1.0) + ');
+  const mute = await runPlan({ ...plan, items: [{ ...item, source: unknown }] }, drawCase(at(chosen, 0).each).feeds);
+  assert.match(mute.troubles.join('\n'), /nothingOfTheKind/);
+});
 
 test.run();

@@ -5,9 +5,9 @@
 // gradient, `value` is a stored output (and its gradient, where the file has one), `loss` is what is differentiated.
 // Always one compile a file; program and Variables are freed whatever happens.
 
-import { compile, type Device, grad, input, type Tensor, type Variable, variable } from '../../engine/core.ts';
+import { add, compile, type Device, grad, input, Tensor, type Variable, variable } from '../../engine/core.ts';
 import { FileError } from '../../engine/errors.ts';
-import { type CompareOptions, type Comparison, EXACT, Tally } from './compare.ts';
+import { type CompareOptions, EXACT, Tally } from './compare.ts';
 import type { GoldenFile } from './file.ts';
 
 /** A stored value and the tensor that should have it. */
@@ -16,19 +16,23 @@ interface Claim extends CompareOptions {
   readonly tensor: Tensor;
 }
 
-/** A stored gradient and the tensor that it belongs to. */
+/** A stored gradient and the tensors whose gradients it is made of. */
 interface GradientClaim extends CompareOptions {
   readonly name: string;
-  readonly of: Tensor;
-  readonly view: (gradient: Tensor) => Tensor;
+  readonly of: readonly Tensor[];
+  readonly view: (...gradients: readonly Tensor[]) => Tensor;
+}
+
+/** How a gradient comes into the form of the file: in another order, or from those that it follows from. */
+interface GradientView {
+  /** From the gradients of the tensors named, in their order; their sum where it is left out. */
+  readonly view?: (...gradients: readonly Tensor[]) => Tensor;
 }
 
 /** How the gradient of a value is found where it is not simply that of the tensor given. */
-export interface ValueOptions {
-  /** The tensor whose gradient `grad.out.X` is, where `value` was shown in another form. */
-  readonly of?: Tensor;
-  /** Brings that gradient into the order of the file. */
-  readonly view?: (gradient: Tensor) => Tensor;
+export interface ValueOptions extends GradientView {
+  /** The tensors whose gradients make `grad.out.X`, where it is not that of the tensor shown. */
+  readonly of?: Tensor | readonly Tensor[];
 }
 
 /** The graph of one golden file. */
@@ -83,8 +87,8 @@ export class Case {
   value(name: string, tensor: Tensor, options: ValueOptions = {}): void {
     this.#claims.push({ name: `out.${name}`, tensor });
     if (!this.file.stores(`grad.out.${name}`)) return;
-    const { of = tensor, view = (gradient) => gradient } = options;
-    this.gradient(`out.${name}`, of, { view });
+    const { of = tensor, ...rest } = options;
+    this.gradient(`out.${name}`, of, rest);
   }
 
   /** `out.name` is this mask, to the bit. */
@@ -92,9 +96,10 @@ export class Case {
     this.#claims.push({ name: `out.${name}`, tensor, allowance: EXACT });
   }
 
-  /** `grad.name` is the gradient of the loss with respect to this tensor. */
-  gradient(name: string, of: Tensor, options: CompareOptions & Pick<ValueOptions, 'view'> = {}): void {
-    this.#gradients.push({ name: `grad.${name}`, of, view: (gradient) => gradient, ...options });
+  /** `grad.name` is the gradient of the loss with respect to this tensor, or is made of those of several. */
+  gradient(name: string, of: Tensor | readonly Tensor[], options: CompareOptions & GradientView = {}): void {
+    const tensors = of instanceof Tensor ? [of] : of;
+    this.#gradients.push({ name: `grad.${name}`, of: tensors, view: (...gradients) => gradients.reduce(add), ...options });
   }
 
   /** What is differentiated; `out.loss`. */
@@ -104,7 +109,7 @@ export class Case {
   }
 
   /** Compiles, runs, reads and compares. @throws FileError, or what the engine refuses */
-  async check(device: Device): Promise<Comparison[]> {
+  async check(device: Device): Promise<Tally> {
     const claims = [...this.#claims, ...this.#differentiate()];
     const outputs = Object.fromEntries(claims.map(({ name, tensor }, i) => [`${i} ${name}`, tensor]));
     try {
@@ -126,8 +131,10 @@ export class Case {
   #differentiate(): Claim[] {
     if (this.#gradients.length === 0) return [];
     if (this.#loss === undefined) throw new FileError(`${this.file.name}: stores gradients, but this kind of case has no loss`);
-    const gradients = grad(this.#loss, [...new Set(this.#gradients.map(({ of }) => of))]);
-    return this.#gradients.map(({ of, view, ...claim }) => ({ ...claim, tensor: view(gradients.of(of)) }));
+    const gradients = grad(this.#loss, [...new Set(this.#gradients.flatMap(({ of }) => of))]);
+    return this.#gradients.map(({ of, view, ...claim }) => {
+      return { ...claim, tensor: view(...of.map((tensor) => gradients.of(tensor))) };
+    });
   }
 }
 
@@ -139,7 +146,7 @@ export interface Kind {
   readonly case: RegExp;
   /** Set for data that is there for the record, with nothing to compare: the reason. */
   readonly record?: string;
-  check(file: GoldenFile, device: Device): Promise<Comparison[]>;
+  check(file: GoldenFile, device: Device): Promise<Tally>;
 }
 
 /** A kind whose values come out of one program. */

@@ -79,8 +79,8 @@ export function severity({ error, allowed }: Comparison): number {
 export class Tally {
   readonly file: GoldenFile;
   readonly comparisons: Comparison[] = [];
-  /** Why stored tensors were not compared, a line each. */
-  readonly leftOut: string[] = [];
+  /** What was imposed or left out, and why: a line each. */
+  readonly notes: string[] = [];
 
   constructor(file: GoldenFile) {
     this.file = file;
@@ -98,11 +98,11 @@ export class Tally {
   /** Says that stored tensors are not compared, and why. */
   leaveOut(tensors: string | RegExp, why: string): void {
     this.file.leaveOut(tensors);
-    this.leftOut.push(`${tensors instanceof RegExp ? tensors.source : tensors}: ${why}`);
+    this.notes.push(why);
   }
 
   /** Ends the tally. @throws FileError where tensors of the file were neither used nor compared nor left out */
-  finish(): Comparison[] {
+  finish(): this {
     const unused = this.file.unused();
     if (unused.length > 0) {
       const more = unused.length > 4 ? ` and ${unused.length - 4} more` : '';
@@ -111,6 +111,6 @@ export class Tally {
       );
     }
     if (this.comparisons.length === 0) throw new FileError(`${this.file.name}: it stores nothing to compare`);
-    return this.comparisons;
+    return this;
   }
 }

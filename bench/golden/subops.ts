@@ -26,7 +26,7 @@ import {
   topKMask,
 } from '../../engine/core.ts';
 import { at } from '../../engine/errors.ts';
-import { activeMask, rankingScore, sparseAttention } from '../../rims/selection.ts';
+import { rankingScore, sparseAttention } from '../../rims/selection.ts';
 import { type Case, graphKind, type Kind } from './case.ts';
 
 /** The loss of most cases: the sum of a value times given weights. */
@@ -66,7 +66,7 @@ function selectCase(graph: Case, rule: 'least-null' | 'raw-score'): void {
   // The cell has the null row first; the files of dido's rule have it last.
   const nullFirst = rule === 'raw-score' ? flip(scores, 2) : scores;
   const ranking = rankingScore(reshape(nullFirst, [batch, modules, 1, rows]), rule);
-  const mask = activeMask(ranking, graph.file.whole('k'));
+  const mask = topKMask(ranking, graph.file.whole('k'));
   const masked = mul(probs, reshape(mask, [batch, modules, 1]));
   graph.value('probs', probs);
   graph.mask('mask', mask);

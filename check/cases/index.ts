@@ -1,8 +1,10 @@
 // The cases by which ops are checked: on the user's device (gradcheck.ts), against central differences, and for races.
 
 import type { Case } from '../draw.ts';
+import { convCases, dropoutCases, gateCases } from './cells.ts';
 import { einsumCases } from './einsum.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { gatherCases, lossCases, normCases, orderCases, softmaxCases } from './rows.ts';
 import { scanCases } from './scan.ts';
 import { reduceCases, shapeCases } from './shape.ts';
 
@@ -12,6 +14,14 @@ export const opCases: readonly Case[] = [
   ...shapeCases,
   ...reduceCases,
   ...einsumCases,
+  ...softmaxCases,
+  ...orderCases,
+  ...normCases,
+  ...gatherCases,
+  ...lossCases,
+  ...gateCases,
+  ...convCases,
+  ...dropoutCases,
   ...scanCases,
 ];
 

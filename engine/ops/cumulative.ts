@@ -1,7 +1,10 @@
 // Running sums and products along the last axis. The gradient of a running sum is a running sum from the other end; that of
 // a running product is made of products only, never of a division, and so it is right where a row holds zeros.
 
-import { cumulative as cumulativeKernel, cumulativeProductBackward as productBackwardKernel } from '../../kernels/catalogue.ts';
+import {
+  cumulative as cumulativeKernel,
+  cumulativeProductBackward as productBackwardKernel,
+} from '../../kernels/catalogue.ts';
 import { at, formatShape, ShapeError } from '../errors.ts';
 import { applyOne, type Emitter, gridOf, type Op, rowsOf, rowsOverTime } from '../op.ts';
 import { type Shape, sameShape, type Tensor } from '../tensor.ts';
@@ -9,7 +12,11 @@ import { rowGrid, rowOperand } from './rows.ts';
 
 const WORKGROUP = 64;
 
-function emitCumulative(emit: Emitter, shape: Shape, constants: { readonly PRODUCT: boolean; readonly REVERSE: boolean }): void {
+function emitCumulative(
+  emit: Emitter,
+  shape: Shape,
+  constants: { readonly PRODUCT: boolean; readonly REVERSE: boolean },
+): void {
   const { rows, columns, cooperate, workgroups } = rowGrid(shape);
   emit.call(cumulativeKernel, {
     buffers: { x: at(emit.inputs, 0), y: at(emit.outputs, 0) },
@@ -50,7 +57,9 @@ const cumulativeProductBackwardOp: Op = {
     const spec = rowOperand('cumulativeProductBackward', x);
     const { shape } = rowOperand('cumulativeProductBackward', d);
     if (!sameShape(shape, spec.shape)) {
-      throw new ShapeError(`cumulativeProductBackward: ${formatShape(shape)} is no gradient of ${formatShape(spec.shape)}`);
+      throw new ShapeError(
+        `cumulativeProductBackward: ${formatShape(shape)} is no gradient of ${formatShape(spec.shape)}`,
+      );
     }
     return [spec];
   },
@@ -80,4 +89,8 @@ export function cumulativeProduct(x: Tensor): Tensor {
 }
 
 /** The rows of this file, for tables of all ops. */
-export const cumulativeOps: readonly Op[] = [cumulativeSumOp, cumulativeProductOp, cumulativeProductBackwardOp] as readonly Op[];
+export const cumulativeOps: readonly Op[] = [
+  cumulativeSumOp,
+  cumulativeProductOp,
+  cumulativeProductBackwardOp,
+] as readonly Op[];

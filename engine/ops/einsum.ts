@@ -8,7 +8,7 @@
 
 import { matmul as matmulKernel } from '../../kernels/catalogue.ts';
 import { at, formatShape, need, OptionError, ShapeError } from '../errors.ts';
-import { applyOne, type Emitter, type Op, type View } from '../op.ts';
+import { applyOne, type Emitter, MAX_WORKGROUPS, type Op, type View } from '../op.ts';
 import { type Shape, sizeOf, stridesOf, type Tensor } from '../tensor.ts';
 import { emitCopy, reshape } from './shape.ts';
 
@@ -201,10 +201,13 @@ function emitProduct(emit: Emitter, { a, b, y }: EinsumAttrs, aShape: Shape, bSh
 
 function emitMatmul(emit: Emitter, a: View, b: View, m: Walk, n: Walk, k: Walk, batch: readonly Walk[]): void {
   const batches = sizeOf(batch.map(([size]) => size));
-  // Narrow results would leave most of a wide tile empty.
-  const [tileM, tileN] = m[0] >= 16 && n[0] >= 16 ? [8, 4] : [1, 4];
-  const [rows, columns] = [Math.ceil(m[0] / (8 * tileM)), Math.ceil(n[0] / (8 * tileN))];
-  const z = Math.min(batches, 65535);
+  // Small results: smaller tiles, and a workgroup's lanes spread over the batch instead of past the edges.
+  const tile = m[0] >= 16 ? 8 : m[0] >= 4 ? 4 : 1;
+  const tileN = n[0] >= 32 ? 8 : 4;
+  const [across, down] = [Math.ceil(n[0] / tileN), Math.ceil(m[0] / tile)];
+  const lanesX = Math.min(8, powerOfTwo(across));
+  const lanesY = Math.min(64 / lanesX, powerOfTwo(down));
+  const layers = Math.ceil(batches / (64 / (lanesX * lanesY)));
   emit.call(matmulKernel, {
     buffers: { a, b, y: at(emit.outputs, 0) },
     uniforms: {
@@ -212,14 +215,20 @@ function emitMatmul(emit: Emitter, a: View, b: View, m: Walk, n: Walk, k: Walk, 
       n: n[0],
       k: k[0],
       batches,
+      lanes: [lanesX, lanesY],
       aStrides: [m[1], k[1]],
       bStrides: [k[2], n[2]],
       yStrides: [m[3], n[3]],
       batchRank: batch.length,
       batch: batch.flatMap(([size, inA, inB, inY]) => [size, inA, inB, inY]),
     },
-    constants: { TILE_M: tileM },
-    workgroups: [columns, rows, z],
+    constants: { TILE_M: tile, TILE_N: tileN },
+    workgroups: [Math.ceil(across / lanesX), Math.ceil(down / lanesY), Math.min(layers, MAX_WORKGROUPS)],
     operations: 2 * batches * m[0] * n[0] * k[0],
   });
+}
+
+/** The smallest power of 2 that is at least x. */
+function powerOfTwo(x: number): number {
+  return 2 ** Math.ceil(Math.log2(x));
 }

@@ -8,9 +8,8 @@ import { applyOne, gridOf, type Op, type OverTime } from '../op.ts';
 import { broadcastShapes, sameShape, type Shape, stridesOf, Tensor } from '../tensor.ts';
 import { broadcastStrides, broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
 
-/** Elements that one invocation computes. */
-const ELEMENTS = 4;
-const WORKGROUP = 64;
+/** Elements that a workgroup computes: 64 invocations, 4 vectors of 4 each. */
+const GROUP = 1024;
 
 interface UnaryAttrs {
   /** Parameters of the function: affine's scale and shift, clamp's bounds, a power's exponent. */
@@ -27,9 +26,9 @@ function unaryOp(name: string, code: number, derivative: UnaryRule): Op<UnaryAtt
       const count = at(outputs, 0).size;
       emit.call(unaryKernel, {
         buffers: { x: at(emit.inputs, 0), y: at(emit.outputs, 0) },
-        uniforms: { count, p0: attrs.p[0], p1: attrs.p[1] },
+        uniforms: { vectors: vectorsOf(count), p0: attrs.p[0], p1: attrs.p[1] },
         constants: { OP: code },
-        workgroups: gridOf(count, WORKGROUP * ELEMENTS),
+        workgroups: gridOf(count, GROUP),
       });
     },
     backward: ({ inputs, outputs, attrs }, [d]) => [d && derivative(d, at(inputs, 0), at(outputs, 0), attrs.p)],
@@ -131,9 +130,9 @@ function binaryOp(name: string, code: number, derivative: BinaryRule | undefined
       const dims = emitDims([at(inputs, 0).shape, at(inputs, 1).shape], shape);
       emit.call(binaryKernel, {
         buffers: { a: at(emit.inputs, 0), b: at(emit.inputs, 1), y: at(emit.outputs, 0) },
-        uniforms: { count: size, rank: dims.length, dims: packed(dims) },
-        constants: { OP: code, BROADCAST: dims.some(({ strides }) => strides.some((s) => s !== 1)) },
-        workgroups: gridOf(size, WORKGROUP * ELEMENTS),
+        uniforms: { vectors: vectorsOf(size), count: size, rank: dims.length, dims: packed(dims) },
+        constants: { OP: code, LAYOUT: layoutOf(dims) },
+        workgroups: gridOf(size, GROUP),
       });
     },
     overTime: (over) => [applyOne(op, alignOverTime(over), {})],
@@ -225,8 +224,9 @@ const whereOp: Op = {
     );
     emit.call(selectKernel, {
       buffers: { mask: at(emit.inputs, 0), a: at(emit.inputs, 1), b: at(emit.inputs, 2), y: at(emit.outputs, 0) },
-      uniforms: { count: size, rank: dims.length, dims: packed(dims) },
-      workgroups: gridOf(size, WORKGROUP * ELEMENTS),
+      uniforms: { vectors: vectorsOf(size), count: size, rank: dims.length, dims: packed(dims) },
+      constants: { LAYOUT: layoutOf(dims) },
+      workgroups: gridOf(size, GROUP),
     });
   },
   backward: ({ inputs }, [d]) => {
@@ -316,6 +316,21 @@ function emitDims(operands: readonly Shape[], shape: Shape): Dim[] {
   });
   if (dims.length > 6) throw new ShapeError(`elementwise: more than 6 dimensions that cannot be merged; reshape first`);
   return dims.length === 0 ? [{ size: 1, strides: operands.map(() => 1) }] : dims;
+}
+
+/** Vectors of 4 that hold so many elements. */
+function vectorsOf(count: number): number {
+  return Math.ceil(count / 4);
+}
+
+/** How operands lie, as the kernels number it: 0 as the result, 1 in vectors along the last dimension, 2 anyhow. */
+function layoutOf(dims: readonly Dim[]): 0 | 1 | 2 {
+  const [first] = dims;
+  if (dims.length === 1 && first?.strides.every((s) => s === 1)) return 0;
+  const last = at(dims, dims.length - 1);
+  const along = last.size % 4 === 0 && last.strides.every((s) => s === 0 || s === 1);
+  const whole = dims.slice(0, -1).every((dim) => dim.strides.every((s, i) => last.strides[i] === 0 || s % 4 === 0));
+  return along && whole ? 1 : 2;
 }
 
 /** The dimensions as a kernel's uniform: size, then up to three strides. */

@@ -57,7 +57,14 @@ const gatherOp: Op<GatherAttrs> = {
   },
   backward: ({ inputs, attrs: { shared } }, [d]) => {
     const [table, index] = [at(inputs, 0), at(inputs, 1)];
-    return [d && applyOne(segmentSumOp, [d, index], { shared, positions: index.shape.length - shared, rows: at(table.shape, shared) })];
+    return [
+      d &&
+        applyOne(segmentSumOp, [d, index], {
+          shared,
+          positions: index.shape.length - shared,
+          rows: at(table.shape, shared),
+        }),
+    ];
   },
   overTime: (over) => {
     const { shared } = over.attrs;
@@ -88,11 +95,18 @@ const segmentSumOp: Op<SegmentSumAttrs> = {
   bounds: ({ attrs }) => [{ input: 1, below: attrs.rows }],
   plan: (emit, { inputs, attrs }) => emitSegmentSum(emit, at(inputs, 0).shape, attrs),
   backward: ({ inputs, attrs: { shared } }, [d]) => [d && applyOne(gatherOp, [d, at(inputs, 1)], { shared })],
-  overTime: ({ sequence, attrs }) => [applyOne(segmentSumOp, [sequence(0), sequence(1)], { ...attrs, shared: attrs.shared + 1 })],
+  overTime: ({ sequence, attrs }) => [
+    applyOne(segmentSumOp, [sequence(0), sequence(1)], { ...attrs, shared: attrs.shared + 1 }),
+  ],
   sumOverTime: ({ sequence, summed, varies, constant, attrs }) => {
     if (!varies(1)) return applyOne(segmentSumOp, [summed(0), constant(1)], attrs);
     // The steps are one more axis of positions, behind the shared ones.
-    const parts = [sequence(0), sequence(1)].map((t) => permute(t, t.shape.map((_, i) => (i < attrs.shared ? i + 1 : i === attrs.shared ? 0 : i))));
+    const parts = [sequence(0), sequence(1)].map((t) =>
+      permute(
+        t,
+        t.shape.map((_, i) => (i < attrs.shared ? i + 1 : i === attrs.shared ? 0 : i)),
+      ),
+    );
     return applyOne(segmentSumOp, parts, { ...attrs, positions: attrs.positions + 1 });
   },
 };

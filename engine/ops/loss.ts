@@ -29,7 +29,8 @@ const crossEntropyOp: Op = {
   infer: ([logits, labels]) => {
     const { shape } = rowOperand('crossEntropy', logits);
     const rows = shape.slice(0, -1);
-    if (labels === undefined || labels.dtype !== 'u32') throw new ShapeError('crossEntropy: the labels must be u32 class numbers');
+    if (labels === undefined || labels.dtype !== 'u32')
+      throw new ShapeError('crossEntropy: the labels must be u32 class numbers');
     if (!sameShape(labels.shape, rows)) {
       throw new ShapeError(
         `crossEntropy: logits ${formatShape(shape)} take labels ${formatShape(rows)}, not ${formatShape(labels.shape)}; one label for each row of classes`,
@@ -44,7 +45,12 @@ const crossEntropyOp: Op = {
   plan: (emit, { inputs }) => {
     const { rows, columns, cooperate, workgroups } = rowGrid(at(inputs, 0).shape);
     emit.call(crossEntropyKernel, {
-      buffers: { logits: at(emit.inputs, 0), labels: at(emit.inputs, 1), loss: at(emit.outputs, 0), stats: at(emit.outputs, 1) },
+      buffers: {
+        logits: at(emit.inputs, 0),
+        labels: at(emit.inputs, 1),
+        loss: at(emit.outputs, 0),
+        stats: at(emit.outputs, 1),
+      },
       uniforms: { rows, columns, nan: NAN_BITS },
       constants: { COOPERATE: cooperate },
       workgroups,
@@ -63,8 +69,13 @@ const crossEntropyBackwardOp: Op = {
   infer: ([logits, labels, stats, d]) => {
     const spec = rowOperand('crossEntropyBackward', logits);
     const rows = spec.shape.slice(0, -1);
-    const fits = [labels?.shape, stats?.shape.slice(0, -1), d?.shape].every((shape) => shape !== undefined && sameShape(shape, rows));
-    if (!fits) throw new ShapeError(`crossEntropyBackward: the rows of its inputs differ from those of ${formatShape(spec.shape)}`);
+    const fits = [labels?.shape, stats?.shape.slice(0, -1), d?.shape].every(
+      (shape) => shape !== undefined && sameShape(shape, rows),
+    );
+    if (!fits)
+      throw new ShapeError(
+        `crossEntropyBackward: the rows of its inputs differ from those of ${formatShape(spec.shape)}`,
+      );
     return [spec];
   },
   plan: (emit, { outputs }) => {

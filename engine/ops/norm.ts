@@ -37,7 +37,9 @@ const layerNormOp: Op<LayerNormAttrs> = {
     for (const each of [weight, bias]) {
       const { shape } = rowOperand('layerNorm', each);
       if (!isRow(shape, spec.shape)) {
-        throw new ShapeError(`layerNorm: ${formatShape(shape)} is no row of ${formatShape(spec.shape)}; weight and bias are [${spec.shape.at(-1)}]`);
+        throw new ShapeError(
+          `layerNorm: ${formatShape(shape)} is no row of ${formatShape(spec.shape)}; weight and bias are [${spec.shape.at(-1)}]`,
+        );
       }
     }
     return [spec, scale, spec];
@@ -71,11 +73,13 @@ const layerNormOp: Op<LayerNormAttrs> = {
   overTime: (over) => {
     const x = over.sequence(0);
     if (over.node.inputs.length === 1) return apply(layerNormOp, [x], over.attrs);
-    if (!over.varies(1) && !over.varies(2)) return apply(layerNormOp, [x, over.constant(1), over.constant(2)], over.attrs);
+    if (!over.varies(1) && !over.varies(2))
+      return apply(layerNormOp, [x, over.constant(1), over.constant(2)], over.attrs);
     // A weight of its own for every step: normalise, then multiply and add with the steps in front.
     const plain = apply(layerNormOp, [x], over.attrs);
     const z = at(plain, 0);
-    const rowOf = (i: number): Tensor => reshape(over.sequence(i), [over.steps, ...x.shape.slice(1, -1).map(() => 1), -1]);
+    const rowOf = (i: number): Tensor =>
+      reshape(over.sequence(i), [over.steps, ...x.shape.slice(1, -1).map(() => 1), -1]);
     return [add(mul(z, rowOf(1)), rowOf(2)), at(plain, 1), z];
   },
 };
@@ -127,7 +131,9 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
   const scaled = weight === undefined ? z : mul(z, weight);
   const y = bias === undefined ? scaled : add(scaled, bias);
   if (!sameShape(y.shape, shape)) {
-    throw new ShapeError(`layerNorm: weight or bias does not broadcast to ${formatShape(shape)}; use [${row.join(',')}]`);
+    throw new ShapeError(
+      `layerNorm: weight or bias does not broadcast to ${formatShape(shape)}; use [${row.join(',')}]`,
+    );
   }
   return y;
 }

@@ -3,7 +3,11 @@
 // the count of the runs is carried. Inside a scan a mask is drawn for all steps at once, [T, ...shape], each step its own.
 // In evaluation programs dropout is the identity and the count stands still.
 
-import { dropoutMask as dropoutMaskKernel, fill as fillKernel, increment as incrementKernel } from '../../kernels/catalogue.ts';
+import {
+  dropoutMask as dropoutMaskKernel,
+  fill as fillKernel,
+  increment as incrementKernel,
+} from '../../kernels/catalogue.ts';
 import { at, checkOptions, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, gridOf, type Op } from '../op.ts';
 import { seedWords } from '../random.ts';
@@ -63,7 +67,9 @@ const dropoutMaskOp: Op<DropoutMaskAttrs> = {
     }
     checkRate(rate);
     if (sizeOf(shape) > 2 ** 32) {
-      throw new ShapeError(`dropoutMask: ${sizeOf(shape)} elements are over the 2^32 numbers of a stream; use fewer time steps`);
+      throw new ShapeError(
+        `dropoutMask: ${sizeOf(shape)} elements are over the 2^32 numbers of a stream; use fewer time steps`,
+      );
     }
     return [{ shape, dtype: 'f32' }];
   },
@@ -114,7 +120,11 @@ export function counterOf(node: Node): Variable | undefined {
 const advanceOp: UpdateOp = {
   name: 'advance',
   plan: (emit) => {
-    emit.call(incrementKernel, { buffers: { counter: at(emit.outputs, 0) }, uniforms: { by: 1 }, workgroups: [1, 1, 1] });
+    emit.call(incrementKernel, {
+      buffers: { counter: at(emit.outputs, 0) },
+      uniforms: { by: 1 },
+      workgroups: [1, 1, 1],
+    });
   },
 };
 
@@ -131,6 +141,8 @@ export const randomOps: readonly Op[] = [dropoutMaskOp] as readonly Op[];
 
 function checkRate(rate: number): void {
   if (!(rate >= 0 && rate < 1)) {
-    throw new OptionError(`dropout: the rate is ${rate}; use a number from 0 to below 1, the share of elements that become 0`);
+    throw new OptionError(
+      `dropout: the rate is ${rate}; use a number from 0 to below 1, the share of elements that become 0`,
+    );
   }
 }

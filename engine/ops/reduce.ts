@@ -53,6 +53,9 @@ function emitReduce(emit: Emitter, code: number, shape: Shape, axes: readonly nu
   const reduced = mergeDims(shape, strides, (i) => axes.includes(i));
   const outputs = sizeOf(kept.map(([size]) => size));
   const count = sizeOf(reduced.map(([size]) => size));
+  // Neighbouring results are neighbours in memory: a lane each, so that lanes read side by side, and parts to have enough
+  // of them. Else many short reductions take a lane each, few or long ones a workgroup each.
+  const columns = outputs >= 16 && at(kept, kept.length - 1)[1] === 1 && at(reduced, reduced.length - 1)[1] !== 1;
   const call = (
     code: number,
     x: View,
@@ -61,8 +64,7 @@ function emitReduce(emit: Emitter, code: number, shape: Shape, axes: readonly nu
     reducedDims: readonly Dim[],
     [results, length, parts]: readonly [number, number, number],
   ): void => {
-    // Many short reductions: one lane each. Few or long ones: a workgroup each.
-    const lanes = length >= 32 && (length >= 512 || results < 2048);
+    const lanes = !columns && length >= 32 && (length >= 512 || results < 2048);
     emit.call(reduceKernel, {
       buffers: { x, y },
       uniforms: {
@@ -79,7 +81,7 @@ function emitReduce(emit: Emitter, code: number, shape: Shape, axes: readonly nu
       operations: results * length,
     });
   };
-  const parts = Math.ceil(count / CHUNK);
+  const parts = columns ? Math.min(Math.ceil(count / 32), Math.ceil(CHUNK / outputs)) : Math.ceil(count / CHUNK);
   const x = at(emit.inputs, 0);
   const y = at(emit.outputs, 0);
   if (parts === 1) {
@@ -88,7 +90,7 @@ function emitReduce(emit: Emitter, code: number, shape: Shape, axes: readonly nu
   }
   const partial = emit.scratch(outputs * parts);
   call(code, x, partial, kept, reduced, [outputs, count, parts]);
-  call(code === SUM_OF_SQUARES ? SUM : code, partial, y, [[outputs, parts]], [[parts, 1]], [outputs, parts, 1]);
+  call(code === SUM_OF_SQUARES ? SUM : code, partial, y, [[outputs, 1]], [[parts, outputs]], [outputs, parts, 1]);
 }
 
 type Dim = readonly [size: number, stride: number];

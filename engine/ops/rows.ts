@@ -30,7 +30,8 @@ export function rowGrid(shape: Shape): RowGrid {
 /** The f32 input of an op over the last axis. @throws ShapeError for a scalar, a missing operand or integers */
 export function rowOperand(name: string, x: Tensor | undefined): { readonly shape: Shape; readonly dtype: 'f32' } {
   if (x === undefined) throw new ShapeError(`${name}: an operand is missing`);
-  if (x.dtype !== 'f32') throw new ShapeError(`${name}: takes an f32 tensor, not ${x.dtype}; integers are for indices and labels`);
+  if (x.dtype !== 'f32')
+    throw new ShapeError(`${name}: takes an f32 tensor, not ${x.dtype}; integers are for indices and labels`);
   if (x.shape.length === 0) throw new ShapeError(`${name}: a scalar has no last axis; reshape it to [1]`);
   return { shape: x.shape, dtype: 'f32' };
 }

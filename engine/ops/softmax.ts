@@ -1,7 +1,11 @@
 // Softmax over the last axis, whole, masked, or of the K largest scores; and the mask of the K largest. One kernel forward,
 // one backward. Which columns take part is no part of the gradient: those that do not have probability 0 and gradient 0.
 
-import { softmaxBackward as softmaxBackwardKernel, softmax as softmaxKernel, topKMask as topKMaskKernel } from '../../kernels/catalogue.ts';
+import {
+  softmaxBackward as softmaxBackwardKernel,
+  softmax as softmaxKernel,
+  topKMask as topKMaskKernel,
+} from '../../kernels/catalogue.ts';
 import { at, checkOptions, formatShape, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, gridOf, type Op, rowsOf, rowsOverTime } from '../op.ts';
 import { broadcastShapes, type Shape, sameShape, type Tensor } from '../tensor.ts';
@@ -38,7 +42,11 @@ const softmaxOp: Op<SoftmaxAttrs> = {
     const { rows, columns, cooperate, workgroups } = rowGrid(shape);
     const { walk, column } = mask === undefined ? { walk: [], column: 0 } : maskWalk(mask.shape, shape);
     emit.call(softmaxKernel, {
-      buffers: { x: at(emit.inputs, 0), mask: mask === undefined ? emit.zero() : at(emit.inputs, 1), y: at(emit.outputs, 0) },
+      buffers: {
+        x: at(emit.inputs, 0),
+        mask: mask === undefined ? emit.zero() : at(emit.inputs, 1),
+        y: at(emit.outputs, 0),
+      },
       uniforms: {
         rows,
         columns,
@@ -133,14 +141,18 @@ export const softmaxOps: readonly Op[] = [softmaxOp, softmaxBackwardOp, topKMask
 function checkTopK(where: string, k: number, shape: Shape): void {
   const { columns } = rowsOf(shape);
   if (!Number.isInteger(k) || k < 1 || k > columns) {
-    throw new OptionError(`${where}: K is ${k}; choose a whole number from 1 to ${columns}, the last size of ${formatShape(shape)}`);
+    throw new OptionError(
+      `${where}: K is ${k}; choose a whole number from 1 to ${columns}, the last size of ${formatShape(shape)}`,
+    );
   }
 }
 
 function checkMask(mask: Tensor, shape: Shape): void {
   if (mask.dtype !== 'f32') throw new ShapeError(`softmax: the mask must be f32, not ${mask.dtype}; use 1 and 0`);
   if (!sameShape(broadcastShapes('softmax', mask.shape, shape), shape)) {
-    throw new ShapeError(`softmax: a mask ${formatShape(mask.shape)} does not broadcast to the scores ${formatShape(shape)}`);
+    throw new ShapeError(
+      `softmax: a mask ${formatShape(mask.shape)} does not broadcast to the scores ${formatShape(shape)}`,
+    );
   }
 }
 
@@ -156,7 +168,9 @@ function maskWalk(mask: Shape, shape: Shape): { walk: (readonly [size: number, s
     else walk.push([size, stride]);
   });
   if (walk.length > 6) {
-    throw new ShapeError(`softmax: a mask ${formatShape(mask)} repeats along too many axes of ${formatShape(shape)}; use broadcastTo`);
+    throw new ShapeError(
+      `softmax: a mask ${formatShape(mask)} repeats along too many axes of ${formatShape(shape)}; use broadcastTo`,
+    );
   }
   return { walk, column: at(strides, shape.length - 1) };
 }

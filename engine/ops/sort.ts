@@ -19,7 +19,9 @@ const sortOp: Op<{ readonly descending: boolean }> = {
     const { shape } = rowOperand('sort', x);
     const { columns } = rowsOf(shape);
     if (columns > MAX_ROW) {
-      throw new ShapeError(`sort: rows of ${columns} elements, ${formatShape(shape)}, are over the ${MAX_ROW} that it takes; sort on the host`);
+      throw new ShapeError(
+        `sort: rows of ${columns} elements, ${formatShape(shape)}, are over the ${MAX_ROW} that it takes; sort on the host`,
+      );
     }
     return [
       { shape, dtype: 'f32' },
@@ -50,7 +52,10 @@ const sortOp: Op<{ readonly descending: boolean }> = {
  * @param x [..., N], N at most 8192
  * @throws ShapeError for a scalar or longer rows
  */
-export function sort(x: Tensor, options: { readonly descending?: boolean } = {}): { readonly values: Tensor; readonly indices: Tensor } {
+export function sort(
+  x: Tensor,
+  options: { readonly descending?: boolean } = {},
+): { readonly values: Tensor; readonly indices: Tensor } {
   checkOptions('sort', options, ['descending']);
   const outputs = apply(sortOp, [x], { descending: options.descending ?? false });
   return { values: at(outputs, 0), indices: at(outputs, 1) };

@@ -1,0 +1,9 @@
+// The entry of `npm run golden -- DIR`: gives the check its process. Everything else is in golden/.
+
+import { EXIT, runGolden } from './golden/command.ts';
+
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`rimgrad: an unexpected error, a bug of rimgrad: ${error.message}\n`);
+  process.exit(EXIT.usage);
+});
+process.exitCode = await runGolden(process.argv.slice(2), process);
