@@ -1,18 +1,20 @@
 // All public names of the engine but `openDevice`, which differs by runtime (index.ts, node.ts).
 
 export { type Clipped, clipByGlobalNorm, globalNorm } from './clip.ts';
-export { type AdapterDescription, type Created, Device, type DeviceOptions, type Memory } from './device.ts';
+export { type AdapterDescription, type Created, Device, type Memory } from './device.ts';
 export * from './errors.ts';
+export type { Feeds } from './feeds.ts';
 export { Gradients, grad } from './grad.ts';
 export * as initialisers from './initialisers.ts';
 export { type Embedding, embedding, type LayerOptions, type Linear, linear } from './layers.ts';
+export type { DeviceOptions } from './open.ts';
 export * from './ops/index.ts';
 export * from './optimisers.ts';
-export { type CompileOptions, compile, evaluate, type Feeds, Program } from './program.ts';
 export { formatProfile, type Profile, type ProfileEntry } from './profile.ts';
+export { type CompileOptions, compile, evaluate, Program } from './program.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export { type Step, scan, type TensorRecord } from './scan.ts';
 export * from './schedules.ts';
-export { scan, type Step, type TensorRecord } from './scan.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
 export { assign, type Update } from './update.ts';
 export { type Data, Variable, variable } from './variable.ts';

@@ -7,28 +7,23 @@
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { at, checkOptions, DeviceError, LimitError, nearest, need } from './errors.ts';
+import { at, DeviceError, LimitError, need } from './errors.ts';
 import type { Data, Variable } from './variable.ts';
 
 /** WebGPU's usage flags, which some runtimes do not have as globals. */
-export const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128, queryResolve: 512 } as const;
+export const USAGE = {
+  mapRead: 1,
+  copySource: 4,
+  copyTarget: 8,
+  uniform: 64,
+  storage: 128,
+  queryResolve: 512,
+} as const;
 const MAP_READ = 1;
 const COMPUTE_STAGE = 4;
 
 /** Steps that may be on their way to the GPU before `run` waits. */
 const IN_FLIGHT = 3;
-
-/** How to open a device. */
-export interface DeviceOptions {
-  /** An existing device: it is used and never destroyed. */
-  readonly device?: GPUDevice;
-  /** The GPU object of the runtime, where it is not `navigator.gpu`. */
-  readonly gpu?: GPU;
-  /** Which adapter to prefer where there are several; 'high-performance' by default. */
-  readonly power?: 'high-performance' | 'low-power';
-  /** Limits above WebGPU's defaults, as `{ maxBufferSize: ... }`; refused where the adapter has less. */
-  readonly limits?: Readonly<Record<string, number>>;
-}
 
 /** What an adapter says of itself. */
 export interface AdapterDescription {
@@ -177,7 +172,11 @@ export class Device {
   storageOf(variable: Variable): GPUBuffer {
     variable.settle(this, (initial) => {
       const bytes = 4 * variable.size;
-      const buffer = this.buffer(`variable ${variable.name}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget);
+      const buffer = this.buffer(
+        `variable ${variable.name}`,
+        bytes,
+        USAGE.storage | USAGE.copySource | USAGE.copyTarget,
+      );
       this.#variables.set(variable, buffer);
       const write = (data: Data): void => {
         this.gpu.queue.writeBuffer(buffer, 0, data as Data & { buffer: ArrayBuffer });
@@ -273,7 +272,9 @@ export class Device {
     if ('error' in made) throw made.error;
     this.check();
     if (exhausted !== null) {
-      throw new DeviceError(`${what}: the device is out of memory (${exhausted.message}); use a smaller batch or fewer steps`);
+      throw new DeviceError(
+        `${what}: the device is out of memory (${exhausted.message}); use a smaller batch or fewer steps`,
+      );
     }
     if (invalid !== null) throw new DeviceError(`${what}: WebGPU refused it: ${invalid.message}`);
     return made.result;
@@ -324,8 +325,11 @@ export class Device {
       this.#pipelines.delete(source);
       this.check();
       const { messages } = await module.getCompilationInfo();
-      const lines = messages.map(({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`);
-      const detail = lines.join('\n') || (await refused)?.message || (cause instanceof Error ? cause.message : String(cause));
+      const lines = messages.map(
+        ({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`,
+      );
+      const detail =
+        lines.join('\n') || (await refused)?.message || (cause instanceof Error ? cause.message : String(cause));
       throw new DeviceError(`the kernel ${kernel.name} did not compile on this device:\n${detail}`, { cause });
     }
   }
@@ -347,55 +351,4 @@ export class Device {
     this.#layouts.set(kernel.name, layout);
     return layout;
   }
-}
-
-/**
- * Opens a device, or takes the one given.
- * @param gpu the runtime's GPU object; undefined where it has none
- * @param hint what to do where there is no adapter, in the words of the runtime
- * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
- */
-export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
-  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'limits']);
-  if (options.device !== undefined) {
-    const { device } = options;
-    return new Device(device, describe(device.adapterInfo), hasSubgroups(device, device.adapterInfo), false);
-  }
-  if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
-  const adapter = await gpu.requestAdapter({ powerPreference: options.power ?? 'high-performance' });
-  if (adapter === null) throw new DeviceError(`WebGPU found no adapter; ${hint}`);
-  const requiredLimits: Record<string, number> = {};
-  for (const [name, value] of Object.entries(options.limits ?? {})) {
-    const most: unknown = adapter.limits[name as keyof GPUSupportedLimits];
-    if (typeof most !== 'number') {
-      const near = nearest(name, limitNames(adapter.limits));
-      throw new LimitError(`openDevice: there is no limit called ${name}${near === undefined ? '' : `; did you mean '${near}'?`}`);
-    }
-    if (value > most) throw new LimitError(`openDevice: ${name} ${value} was asked for, and the adapter has ${most}`);
-    requiredLimits[name] = value;
-  }
-  const requiredFeatures = (['timestamp-query', 'subgroups'] as const).filter((feature) => adapter.features.has(feature));
-  const device = await adapter
-    .requestDevice({ label: 'rimgrad', requiredFeatures, requiredLimits })
-    .catch((cause: unknown) => {
-      throw new DeviceError(`the adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}); ${hint}`, { cause });
-    });
-  return new Device(device, describe(adapter.info), hasSubgroups(device, adapter.info), true);
-}
-
-/** The names of all limits: properties of the prototype in every runtime. */
-function limitNames(limits: GPUSupportedLimits): string[] {
-  const names: string[] = [];
-  for (const name in limits) names.push(name);
-  return names;
-}
-
-function hasSubgroups(device: GPUDevice, info: GPUAdapterInfo | undefined): boolean {
-  return device.features.has('subgroups') && info !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
-}
-
-function describe(info: GPUAdapterInfo | undefined): AdapterDescription {
-  const { vendor = '', architecture = '', device = '', description = '' } = info ?? {};
-  const software = info?.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader/i.test(`${device} ${description} ${architecture}`);
-  return { vendor, architecture, device, description, software };
 }

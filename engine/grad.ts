@@ -57,13 +57,19 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Gradients {
 
 /**
  * Walks `nodes` (ascending ids) from the last to the first and returns the gradients of every tensor reached.
+ * @throws OptionError where a gradient reaches an op that has no backward: nothing is silently zero
  * @param seeds gradients that arrive from outside
  */
 export function backpropagate(nodes: readonly Node[], seeds: ReadonlyMap<Tensor, Tensor>): Map<Tensor, Tensor> {
   const adjoints = new Map(seeds);
   for (const node of nodes.toReversed()) {
     const d = node.outputs.map((output) => adjoints.get(output));
-    if (node.op.backward === undefined || d.every((each) => each === undefined)) continue;
+    if (node.inputs.every((input) => input.dtype !== 'f32') || d.every((each) => each === undefined)) continue;
+    if (node.op.backward === undefined) {
+      throw new OptionError(
+        `grad: ${node.op.name} has no derivative here; it is itself a backward op, whose gradient is not offered: differentiate once, or block it with blockGradient`,
+      );
+    }
     node.op.backward(node, d).forEach((contribution, i) => {
       const input = node.inputs[i];
       if (contribution === undefined || input === undefined || input.dtype !== 'f32') return;

@@ -1,6 +1,7 @@
 // The entry point for browsers and Deno: the whole library, and `openDevice` by way of `navigator.gpu`.
 
-import { type Device, type DeviceOptions, openDeviceWith } from './device.ts';
+import type { Device } from './device.ts';
+import { type DeviceOptions, openDeviceWith } from './open.ts';
 
 export * from './core.ts';
 
@@ -10,6 +11,7 @@ export * from './core.ts';
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = options.gpu ?? (typeof navigator === 'undefined' ? undefined : navigator.gpu);
-  const hint = 'use a browser that has it (Chrome, Edge, Safari 26, Firefox 141), or Deno, and check that graphics drivers are installed';
+  const hint =
+    'use a browser that has it (Chrome, Edge, Safari 26, Firefox 141), or Deno, and check that graphics drivers are installed';
   return openDeviceWith(gpu, hint, options);
 }

@@ -1,8 +1,9 @@
 // The entry point for Node: the whole library, and `openDevice` by way of the optional package `webgpu` (Dawn).
 // Only this file knows that package, so that bundlers for the browser never see it.
 
+import type { Device } from './device.ts';
 import { DeviceError } from './errors.ts';
-import { type Device, type DeviceOptions, openDeviceWith } from './device.ts';
+import { type DeviceOptions, openDeviceWith } from './open.ts';
 
 export * from './core.ts';
 
@@ -19,7 +20,9 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     try {
       module = await import('webgpu');
     } catch (cause) {
-      throw new DeviceError("Node has no WebGPU of its own; install the package that brings it: npm install webgpu", { cause });
+      throw new DeviceError('Node has no WebGPU of its own; install the package that brings it: npm install webgpu', {
+        cause,
+      });
     }
     binding = module.create([]);
   }

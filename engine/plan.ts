@@ -125,7 +125,17 @@ class Planner {
       const place = this.#placeOf(tensor);
       results.set(name, { tensor, place: place.value.variable === undefined ? place : this.#copyOf(tensor, place) });
     }
-    for (const update of [...updates, ...this.#advances(live.order)]) this.#update(update);
+    const all = [...updates, ...this.#advances(live.order)];
+    // A tensor that is the memory of a Variable under another shape must not see the updates of its own run.
+    const changed = new Set(all.flatMap((update) => update.variables));
+    for (const tensor of new Set(all.flatMap((update) => update.inputs))) {
+      const place = this.#placeOf(tensor);
+      const { variable } = place.value;
+      if (!(tensor instanceof Variable) && variable !== undefined && changed.has(variable)) {
+        this.#places.set(tensor, this.#copyOf(tensor, place));
+      }
+    }
+    for (const update of all) this.#update(update);
     for (const { place } of results.values()) place.value.last = Number.POSITIVE_INFINITY;
     for (const { place } of [...this.#inputs, ...this.#constants]) {
       place.value.first = -1;
@@ -484,14 +494,20 @@ function liveScan(attrs: ScanAttrs, demanded: ReadonlySet<number>): LiveScan {
   };
 }
 
-/** The bound that the ops reading an input set for its values. */
+/** The bound that the ops reading an input set for its values, inside scans too. */
 function boundOf(input: Tensor, nodes: readonly Node[]): number | undefined {
   const bounds = [inputOf(input)?.below];
   const same = new Set([input]);
-  for (const node of nodes) {
+  const visit = (node: Node): void => {
     if (node.op.alias === true && same.has(at(node.inputs, 0))) for (const output of node.outputs) same.add(output);
     for (const { input: i, below } of node.op.bounds?.(node) ?? []) if (same.has(at(node.inputs, i))) bounds.push(below);
-  }
+    const scan = scanOf(node);
+    scan?.slices.forEach((slice, i) => {
+      if (same.has(at(node.inputs, scan.stateIn.length + i))) same.add(slice);
+    });
+    for (const each of scan?.body ?? []) visit(each);
+  };
+  for (const node of nodes) visit(node);
   const known = bounds.filter((bound) => bound !== undefined);
   return known.length === 0 ? undefined : Math.min(...known);
 }

@@ -4,18 +4,16 @@
 // of kernel calls, making nothing but the encoder, pass and command buffer that WebGPU demands. It resolves as soon as the
 // step is submitted and at most three are in flight; results are read separately.
 
-import { at, FeedError, formatShape, LimitError, need, nearest, OptionError } from './errors.ts';
 import type { CompiledKernel, Device } from './device.ts';
 import { USAGE } from './device.ts';
+import { at, LimitError, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
+import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
 import { type Dispatch, isLoop, type Place, type Plan, planProgram } from './plan.ts';
 import { type Profile, profileCalls } from './profile.ts';
-import { sameShape, type Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
 import type { Data } from './variable.ts';
-
-/** What a run is given, by the names of the inputs; a number for an input of one element. */
-export type Feeds = Readonly<Record<string, Data | number>>;
 
 /** How to compile. */
 export interface CompileOptions {
@@ -51,7 +49,7 @@ export async function compile(
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
   const plan = planProgram(outputs, updates, { training, subgroups: device.subgroups });
-  checkNames(plan);
+  checkInputs(plan);
   checkLimits(device, plan);
   const kernels = await compileKernels(device, plan, options.onProgress);
   const settled = plan.variables.filter((variable) => !device.holds(variable));
@@ -119,7 +117,9 @@ export class Program {
         continue;
       }
       const still = item.body.map((dispatch) =>
-        dispatch.buffers.some(({ place }) => place.step !== 0) ? undefined : this.#call(dispatch, 0, kernels, uniforms.offsets),
+        dispatch.buffers.some(({ place }) => place.step !== 0)
+          ? undefined
+          : this.#call(dispatch, 0, kernels, uniforms.offsets),
       );
       for (let i = 0; i < item.steps; i++) {
         const t = item.reverse ? item.steps - 1 - i : i;
@@ -148,7 +148,7 @@ export class Program {
    */
   async run(feeds: Feeds = {}): Promise<void> {
     this.#check();
-    const data = this.#checkFeeds(feeds);
+    const data = checkFeeds(this.plan, feeds);
     await this.device.step(() => this.#submit(data));
   }
 
@@ -182,7 +182,9 @@ export class Program {
     this.#check();
     const output = this.plan.outputs.get(name);
     if (output === undefined) {
-      throw new OptionError(`program: no output '${name}'; it has ${[...this.plan.outputs.keys()].join(', ') || 'none'}`);
+      throw new OptionError(
+        `program: no output '${name}'; it has ${[...this.plan.outputs.keys()].join(', ') || 'none'}`,
+      );
     }
     if (!this.#ran) throw new OptionError(`program: '${name}' was not computed yet; await run(...) before reading it`);
     const { place, tensor } = output;
@@ -196,7 +198,7 @@ export class Program {
    */
   async profile(feeds: Feeds = {}): Promise<Profile> {
     this.#check();
-    this.#write(this.#checkFeeds(feeds));
+    this.#write(checkFeeds(this.plan, feeds));
     this.#ran = true;
     return profileCalls(this.device, this.#calls);
   }
@@ -244,7 +246,11 @@ export class Program {
     const group = this.device.bindGroup(layout, [
       {
         binding: 0,
-        resource: { buffer: this.#uniforms, offset: need(uniforms.get(dispatch), 'uniforms'), size: dispatch.uniforms.byteLength },
+        resource: {
+          buffer: this.#uniforms,
+          offset: need(uniforms.get(dispatch), 'uniforms'),
+          size: dispatch.uniforms.byteLength,
+        },
       },
       ...dispatch.buffers.map(({ binding, place }) => ({
         binding,
@@ -252,69 +258,6 @@ export class Program {
       })),
     ]);
     return { dispatch, pipeline, group };
-  }
-
-  #checkFeeds(feeds: Feeds): Data[] {
-    const names = this.plan.inputs.map(({ tensor }) => inputName(tensor));
-    const known = [...new Set(names)];
-    for (const name of Object.keys(feeds)) {
-      if (names.includes(name)) continue;
-      const near = nearest(name, known);
-      throw new FeedError(
-        `run: no input is called '${name}'${near === undefined ? '.' : `; did you mean '${near}'?`} The program reads ${known.join(', ') || 'no inputs'}`,
-      );
-    }
-    return this.plan.inputs.map(({ tensor, below }, i) => {
-      const name = at(names, i);
-      const given = feeds[name];
-      if (given === undefined) throw new FeedError(`run: the input '${name}' ${formatShape(tensor.shape)} was not fed; give it to run({ ${name}: ... })`);
-      return checkFeed(name, tensor, below, given);
-    });
-  }
-}
-
-function inputName(tensor: Tensor): string {
-  return (tensor.node.attrs as { readonly name: string }).name;
-}
-
-function checkFeed(name: string, tensor: Tensor, below: number | undefined, given: Data | number): Data {
-  const whole = tensor.dtype === 'u32';
-  if (typeof given === 'number' && whole && given >>> 0 !== given) {
-    throw new FeedError(`run: '${name}' takes whole numbers from 0 to ${2 ** 32 - 1}; it was given ${given}`);
-  }
-  const data = typeof given !== 'number' ? given : whole ? Uint32Array.of(given) : Float32Array.of(given);
-  if (!(whole ? data instanceof Uint32Array : data instanceof Float32Array)) {
-    throw new FeedError(`run: '${name}' takes a ${whole ? 'Uint32Array' : 'Float32Array'}, not ${kindOf(given)}`);
-  }
-  if (data.length !== tensor.size) {
-    throw new FeedError(
-      `run: '${name}' takes ${tensor.size} values, shape ${formatShape(tensor.shape)}; it was given ${data.length}`,
-    );
-  }
-  if (below !== undefined) {
-    const bad = data.findIndex((value) => value >= below);
-    if (bad >= 0) {
-      throw new FeedError(`run: '${name}' holds ${data[bad]} at position ${bad}; its values must be below ${below}`);
-    }
-  }
-  return data;
-}
-
-function kindOf(given: unknown): string {
-  if (typeof given !== 'object' || given === null) return String(given);
-  return `a ${(given as { readonly constructor?: { readonly name: string } }).constructor?.name ?? 'object'}`;
-}
-
-/** Refuses two inputs of one name that no feed fits both. */
-function checkNames(plan: Plan): void {
-  const known = new Map<string, Tensor>();
-  for (const { tensor } of plan.inputs) {
-    const name = inputName(tensor);
-    const other = known.get(name);
-    known.set(name, tensor);
-    if (other === undefined || (other.dtype === tensor.dtype && sameShape(other.shape, tensor.shape))) continue;
-    const [a, b] = [other, tensor].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
-    throw new OptionError(`compile: two inputs are called '${name}', ${a} and ${b}; give them different names`);
   }
 }
 
@@ -337,7 +280,10 @@ function checkLimits(device: Device, plan: Plan): void {
     const values = plan.items
       .flatMap((item) => (isLoop(item) ? item.body : [item]))
       .flatMap(({ buffers }) => buffers.map(({ place }) => place.value));
-    const { label } = need(values.find((value) => value.slot === slot && value.bytes === plan.slots[slot]), 'a value');
+    const { label } = need(
+      values.find((value) => value.slot === slot && value.bytes === plan.slots[slot]),
+      'a value',
+    );
     throw new LimitError(
       `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
     );

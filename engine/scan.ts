@@ -21,6 +21,9 @@ import { Node, nextNodeId, sameShape, Tensor } from './tensor.ts';
 /** Named tensors: the inputs, the state or the outputs of a step. */
 export type TensorRecord = Readonly<Record<string, Tensor>>;
 
+/** Plain tensors by the names of a record: a Variable may go into a scan, a tensor comes out. */
+export type Tensors<R extends TensorRecord> = { readonly [K in keyof R]: Tensor };
+
 /** What one step of a scan returns: the next state, by the same names, and what is wanted of every step. */
 export interface Step<S extends TensorRecord, O extends TensorRecord> {
   readonly state: S;
@@ -66,11 +69,11 @@ export function scanOf(node: Node): ScanAttrs | undefined {
  * @throws ShapeError where lengths differ or the cell changes the shape of its state
  */
 export function scan<X extends TensorRecord, S extends TensorRecord, O extends TensorRecord>(
-  cell: (inputs: X, state: S) => Step<S, O>,
+  cell: (inputs: Tensors<X>, state: Tensors<S>) => Step<Tensors<S>, O>,
   inputs: X,
   state: S,
   options: { readonly reverse?: boolean; readonly steps?: number } = {},
-): { readonly outputs: O; readonly state: S } {
+): { readonly outputs: O; readonly state: Tensors<S> } {
   const steps = stepsOf(inputs, options.steps);
   const start = nextNodeId();
   const slices = new Map<Tensor, Tensor>();
@@ -100,7 +103,7 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   });
   const record = <R extends TensorRecord>(keys: readonly string[], values: readonly Tensor[]): R =>
     Object.fromEntries(keys.map((key, i) => [key, at(values, i)])) as unknown as R;
-  return { outputs: record<O>(outputNames, result.outputs), state: record<S>(names, result.state) };
+  return { outputs: record<O>(outputNames, result.outputs), state: record<Tensors<S>>(names, result.state) };
 }
 
 /** The tensor that holds the history `[T, ...]` of a tensor of the body. */
@@ -326,8 +329,8 @@ function checkState(name: string, before: Tensor, after: Tensor | undefined): vo
   }
 }
 
-function mapRecord<R extends TensorRecord>(record: R, f: (tensor: Tensor) => Tensor): R {
-  return Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, f(tensor)])) as unknown as R;
+function mapRecord<R extends TensorRecord>(record: R, f: (tensor: Tensor) => Tensor): Tensors<R> {
+  return Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, f(tensor)])) as unknown as Tensors<R>;
 }
 
 function named(record: TensorRecord, name: string): Tensor {

@@ -29,6 +29,7 @@ const assignOp: UpdateOp = {
   plan: (emit, { inputs: [x] }) => {
     const [from, to] = [emit.inputs[0], emit.outputs[0]];
     if (x === undefined || from === undefined || to === undefined) throw new OptionError('assign: an operand is missing');
+    if (from === to) return;
     const strides = stridesOf(x.shape);
     emitCopy(emit, { view: from, strides }, { view: to, strides }, x.shape);
   },

@@ -2766,14 +2766,13 @@ export const stridedCopy = {
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
-    ACCUMULATE: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
   source: `// Copies one strided view into another: reshape, permute, slice, flip, broadcast and concat are this kernel.
 // Element e of the view has one coordinate per dimension, the last dimension the fastest; a coordinate moves the
 // input by its input stride and the output by its output stride. A stride may be 0 (broadcast, input only) or
 // negative (flip); the offsets then name the element of coordinate 0.
-// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged. ACCUMULATE adds f32 instead.
+// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged.
 // Not a reduction: no two elements may have the same place in the output.
 
 struct Uniforms {
@@ -2789,7 +2788,6 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> output: array<u32>; // [any], f32 or u32 bits
 
 const WORKGROUP: u32 = 64;
-const ACCUMULATE: bool = false;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -2812,11 +2810,7 @@ fn main(
     inIndex += coordinate * dim.y;
     outIndex += coordinate * dim.z;
   }
-  if (ACCUMULATE) {
-    output[outIndex] = bitcast<u32>(bitcast<f32>(output[outIndex]) + bitcast<f32>(input[inIndex]));
-  } else {
-    output[outIndex] = input[inIndex];
-  }
+  output[outIndex] = input[inIndex];
 }
 ` as string,
 } as const;

@@ -2,7 +2,7 @@
 // Element e of the view has one coordinate per dimension, the last dimension the fastest; a coordinate moves the
 // input by its input stride and the output by its output stride. A stride may be 0 (broadcast, input only) or
 // negative (flip); the offsets then name the element of coordinate 0.
-// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged. ACCUMULATE adds f32 instead.
+// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged.
 // Not a reduction: no two elements may have the same place in the output.
 
 struct Uniforms {
@@ -18,7 +18,6 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> output: array<u32>; // [any], f32 or u32 bits
 
 const WORKGROUP: u32 = 64;
-const ACCUMULATE: bool = false;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -41,9 +40,5 @@ fn main(
     inIndex += coordinate * dim.y;
     outIndex += coordinate * dim.z;
   }
-  if (ACCUMULATE) {
-    output[outIndex] = bitcast<u32>(bitcast<f32>(output[outIndex]) + bitcast<f32>(input[inIndex]));
-  } else {
-    output[outIndex] = input[inIndex];
-  }
+  output[outIndex] = input[inIndex];
 }

@@ -8,7 +8,7 @@ import { add, broadcastTo, concat, einsum, fill, greaterEqual, groupedMatmul, gr
 import { formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type Communication, communicate, dropped } from './communication.ts';
 import { type CellOptions, checkCell, type PresetOptions, presetOptions } from './options.ts';
-import { acrossModules, rankingScore, sparseAttention } from './selection.ts';
+import { acrossModules, rankingScore, sparseAttention, sparseRanking } from './selection.ts';
 import { makeWeights, type Weights } from './weights.ts';
 
 /** The state of a cell: h, and c of an LSTM, both [B,N,H]. */
@@ -36,6 +36,10 @@ export interface CellTrace extends Partial<Communication> {
   readonly softmax?: Tensor;
   /** [B,N,I,S]: the input attention, before dropout. */
   readonly probabilities?: Tensor;
+  /** [B,N,I,S]: the input attention that the values are read with, after dropout. */
+  readonly readProbabilities?: Tensor;
+  /** [B,N,I*V]: the attended values, before dropout and before inactive modules are silenced. */
+  readonly attended?: Tensor;
   /** [B,N]: 1 for an active module. */
   readonly mask: Tensor;
   /** [B,N,I*V]: what enters the gates. */
@@ -108,8 +112,7 @@ export class RIMCell {
     const input = this.options.inputAttention ? this.#attend(rows, state.h, imposed) : this.#readAll(rows, imposed);
     const { mask } = input;
     const wide = reshape(mask, [B, N, 1]);
-    const silent = this.options.inactiveInput === 'zero' ? mul(input.moduleInput, wide) : input.moduleInput;
-    const moduleInput = silent;
+    const moduleInput = this.options.inactiveInput === 'zero' ? mul(input.moduleInput, wide) : input.moduleInput;
     const { candidate, candidateCell } = this.#dynamics(moduleInput, state);
 
     let source: Tensor | undefined;
@@ -134,7 +137,7 @@ export class RIMCell {
   }
 
   /** Input attention over the null row and the R input rows, and the choice of the active modules. */
-  #attend(x: Tensor, h: Tensor, imposed: Imposed): Pick<CellTrace, 'keys' | 'values' | 'query' | 'scores' | 'softmax' | 'probabilities' | 'mask' | 'moduleInput'> {
+  #attend(x: Tensor, h: Tensor, imposed: Imposed): Pick<CellTrace, 'keys' | 'values' | 'query' | 'scores' | 'softmax' | 'probabilities' | 'readProbabilities' | 'attended' | 'mask' | 'moduleInput'> {
     const { modules: N, inputHeads: I, inputRows: R, keySize: E, valueSize: V, active, selection, headRule } = this.options;
     const B = x.shape[0] as number;
     const S = R + 1;
@@ -149,7 +152,10 @@ export class RIMCell {
     const scores = averaged ? mean(perHead, { axes: [2], keepAxes: true }) : perHead;
     const smooth = selection === 'across-modules' ? acrossModules(scores, active) : softmax(scores);
     const probabilities = this.options.sparseInput ? sparseAttention(smooth, 2) : smooth;
-    const chosen = active === N ? fill(1, [B, N]) : topKMask(rankingScore(scores, selection), active);
+    // The official sparse rule, where it acts, comes before the choice and can cut several null rows to the same 0.
+    const cut = probabilities !== smooth && selection === 'least-null';
+    const ranking = cut ? sparseRanking(probabilities) : rankingScore(scores, selection);
+    const chosen = active === N ? fill(1, [B, N]) : topKMask(ranking, active);
     const mask = imposeMask(chosen, imposed.mask);
 
     const onProbabilities = this.options.dropoutOn === 'probabilities';
@@ -163,7 +169,7 @@ export class RIMCell {
         : reshape(einsum('bnis,bsiv->bniv', read, byHead), [B, N, I * V]);
     let moduleInput = onProbabilities ? attended : dropped(attended, rate, this.#random);
     if (imposed.dropValues !== undefined) moduleInput = mul(moduleInput, imposed.dropValues);
-    return { keys, values, query, scores, softmax: smooth, probabilities, mask, moduleInput };
+    return { keys, values, query, scores, softmax: smooth, probabilities, readProbabilities: read, attended, mask, moduleInput };
   }
 
   /** Without input attention: every module reads the input's value, and all are active. */

@@ -60,6 +60,17 @@ export function sparseAttention(p: Tensor, topK: number): Tensor {
 }
 
 /**
+ * The ranking after the sparse rule: by the least share of the null row, the mean over heads.
+ * @param probabilities [B,N,I,S], the null row first
+ * @returns [B,N]
+ */
+export function sparseRanking(probabilities: Tensor): Tensor {
+  const [batch, modules, heads] = sizes4(probabilities);
+  const nullShare = reshape(slice(probabilities, 3, 0, 1), [batch, modules, heads]);
+  return affine(sum(nullShare, { axes: [2] }), -1 / heads, 0);
+}
+
+/**
  * The ICLR version's competition: a softmax over the modules for the one input row of each head, kept to the K greatest by
  * the sparse rule.
  * @param scores [B,N,I,S] with S = 2, the null row first and unused

@@ -291,7 +291,7 @@ test('mistakes in a call do not compile', () => {
   type Copy = typeof kernels.stridedCopy;
   const uniforms: UniformValues<Copy> = { count: 1, rank: 1, inOffset: 0, outOffset: 0, dims: [1, 1, 1, 0] };
   const buffers: BufferValues<Copy, string> = { input: 'a', output: 'b' };
-  const constants: ConstantValues<Copy> = { WORKGROUP: 32, ACCUMULATE: true };
+  const constants: ConstantValues<typeof kernels.reduce> = { WORKGROUP: 32, COOPERATE: true };
   const wrong: readonly unknown[] = [
     uniforms,
     buffers,
@@ -311,7 +311,7 @@ test('mistakes in a call do not compile', () => {
     // @ts-expect-error: a misspelt constant
     { WORKGRUOP: 32 } satisfies ConstantValues<Fill>,
     // @ts-expect-error: a number where a truth value belongs
-    { ACCUMULATE: 1 } satisfies ConstantValues<Copy>,
+    { COOPERATE: 1 } satisfies ConstantValues<typeof kernels.reduce>,
     // @ts-expect-error: a constant for a kernel that has none
     { WORKGROUP: 32 } satisfies ConstantValues<Omit<Fill, 'constants'> & { readonly constants: Record<never, never> }>,
   ];

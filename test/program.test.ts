@@ -464,7 +464,10 @@ test('feeds: what does not fit is refused before anything is written', async () 
   await bad({ x: null }, /'x' takes a Float32Array, not null/);
   await bad({ index: Float32Array.of(1, 2) }, /'index' takes a Uint32Array, not a Float32Array/);
   await bad({ index: new Int32Array(2) }, /'index' takes a Uint32Array, not a Int32Array/);
-  await bad({ x: new Float32Array(4), index: Uint32Array.of(1, 5) }, /'index' holds 5 at position 1; its values must be below 5/);
+  await bad(
+    { x: new Float32Array(4), index: Uint32Array.of(1, 5) },
+    /'index' holds 5 at position 1; its values must be below 5/,
+  );
   await untouched();
   program.dispose();
   w.dispose();
@@ -514,7 +517,10 @@ test('explain names every call, and says what a step costs', async () => {
   const lines = text.split('\n');
   const calls = program.plan.items.reduce((count, item) => count + (isLoop(item) ? item.body.length + 1 : 1), 0);
   assert.is(lines.length, calls + 1);
-  assert.match(at(lines, lines.length - 1), new RegExp(`^in all ${program.calls.length} calls of \\d+ kernels, .*buffers$`));
+  assert.match(
+    at(lines, lines.length - 1),
+    new RegExp(`^in all ${program.calls.length} calls of \\d+ kernels, .*buffers$`),
+  );
   for (const name of ['matmul', 'tanh', 'assign']) assert.ok(text.includes(name), `${name} in\n${text}`);
   program.dispose();
   model.dispose();

@@ -10,8 +10,8 @@ import { type Case, drawCase } from '../check/draw.ts';
 import { errorOf, KERNEL_LIMIT, wantedOf } from '../check/gradcheck.ts';
 import { interpret } from '../check/interpret.ts';
 import { at } from '../engine/errors.ts';
-import { isLoop, type Plan, planProgram } from '../engine/plan.ts';
-import { type Kernel, kernels } from '../kernels/index.ts';
+import { type Dispatch, type Plan, planProgram } from '../engine/plan.ts';
+import { type Kernel, kernels, packUniforms } from '../kernels/index.ts';
 import { adamRule, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
 import { dispatchesOf, invocationsOf, runPlan } from './plan-runner.ts';
 
@@ -61,6 +61,15 @@ test('every kernel of the catalogue is run, every flag of one both ways', () => 
   assert.equal(flags, []);
 });
 
+/**
+ * The interpreter keeps what `vec4<u32>(...)` builds as f32, so that bits moved by way of one keep 24 of 32 digits: an f32 then
+ * keeps 16 of its 24, and a sum of such less. On a device nothing is lost (test/kernels-float64.test.ts).
+ */
+function limitOf(plan: Plan): number {
+  const rough = dispatchesOf(plan).some(({ source }) => /\] = vec4<u32>\(/.test(source) && source.includes('const LAYOUT: u32 = 2;'));
+  return rough ? 2 ** -14 : KERNEL_LIMIT;
+}
+
 for (const { each, plan } of chosen) {
   test(`no race: ${each.name}`, async () => {
     const drawn = drawCase(each);
@@ -69,7 +78,7 @@ for (const { each, plan } of chosen) {
     const expected = await interpret(wantedOf(drawn), { feeds: drawn.feeds, training: each.training ?? false });
     [...outputs.values()].forEach((got, i) => {
       const error = errorOf(got, at(expected, i));
-      assert.ok(error <= (each.limit ?? KERNEL_LIMIT), `output ${i} is off by ${error} of its largest magnitude`);
+      assert.ok(error <= (each.limit ?? limitOf(plan)), `output ${i} is off by ${error} of its largest magnitude`);
     });
   });
 }
@@ -87,17 +96,34 @@ for (const { rule, trial, plan } of rules) {
   });
 }
 
+/** A plan of one call of `fill` over 64 elements, its source changed. */
+function fillPlan(change: (source: string) => string): Plan {
+  const value = { label: 'output', bytes: 256, first: 0, last: 0, slot: 0, variable: undefined };
+  const call: Dispatch = {
+    label: 'trial',
+    kernel: kernels.fill,
+    source: change(kernels.fill.source),
+    constants: {},
+    uniforms: packUniforms(kernels.fill, { count: 64, value: 1 }),
+    buffers: [{ binding: 1, write: true, place: { value, offset: 0, step: 0, bytes: 256 } }],
+    workgroups: [1, 1, 1],
+    operations: 64,
+  };
+  return { items: [call], slots: [256], variables: [], inputs: [], constants: [], outputs: new Map() };
+}
+
 test('a race is found, and so is what the interpreter does not know', async () => {
-  const { plan } = at(chosen, 0);
-  const item = at(plan.items, 0);
-  assert.ok(!isLoop(item));
-  const source = item.source.replace('if (local == 0u', 'if (true').replace(/(\w+)\[i\] = /, '$1[0] = ');
-  assert.is.not(source, item.source);
-  const broken = await runPlan({ ...plan, items: [{ ...item, source }] }, drawCase(at(chosen, 0).each).feeds);
-  assert.match(broken.troubles.join('\n'), /[Rr]ace/);
-  const unknown = item.source.replace(/(\w+)\[i\] = /, '$1[i] = nothingOfTheKind(1.0) + ');
-  const mute = await runPlan({ ...plan, items: [{ ...item, source: unknown }] }, drawCase(at(chosen, 0).each).feeds);
-  assert.match(mute.troubles.join('\n'), /nothingOfTheKind/);
+  const troubles = async (change: (source: string) => string): Promise<string> => {
+    const changed = (source: string): string => {
+      assert.is.not(change(source), source, 'the source has changed: adapt this test');
+      return change(source);
+    };
+    return (await runPlan(fillPlan(changed), {})).troubles.join('\n');
+  };
+  assert.is((await runPlan(fillPlan((source) => source), {})).troubles.join(), '');
+  assert.match(await troubles((source) => source.replace('  output[i] =', '  output[i / 2u] =')), /[Rr]ace/);
+  assert.match(await troubles((source) => source.replace('= u.value;', '= nothingOfTheKind(u.value);')), /nothingOfTheKind/);
+  assert.match(await troubles((source) => source.replace('i >= u.count', 'i >= u.count * 0u + 7u').replace('  output[i] =', '  workgroupBarrier();\n  output[i] =')), /[Bb]arrier/);
 });
 
 test.run();

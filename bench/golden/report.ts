@@ -19,9 +19,16 @@ export interface FileReport {
 
 const LABEL = { ok: 'ok    ', record: 'record', failed: 'FAIL  ' } as const;
 
+/** Tensors that are off and shown of a file, where not all are asked for. */
+const SHOWN = 6;
+
+function worstFirst(comparisons: readonly Comparison[]): Comparison[] {
+  return comparisons.toSorted((a, b) => severity(b) - severity(a));
+}
+
 /** The comparison that is nearest to its allowance, or furthest beyond. */
 export function worstOf(comparisons: readonly Comparison[]): Comparison | undefined {
-  return comparisons.toSorted((a, b) => severity(b) - severity(a))[0];
+  return worstFirst(comparisons)[0];
 }
 
 /** The lines of one file. */
@@ -34,8 +41,9 @@ export function formatFile(report: FileReport, width: number, verbose: boolean):
   const off = bad > 0 ? `, ${bad} off` : '';
   const found = worst === undefined ? '' : `, ${formatWorst(worst)}`;
   const line = message === undefined ? `${head}${counted}${off}${found}` : `${head}${message}`;
-  const shown = verbose ? comparisons : comparisons.filter((each) => !each.ok);
+  const shown = verbose ? comparisons : worstFirst(comparisons.filter((each) => !each.ok)).slice(0, SHOWN);
   const lines = shown.map((each) => `         ${each.ok ? ' ' : '!'} ${formatTensor(each)}`);
+  if (!verbose && bad > SHOWN) lines.push(`           and ${bad - SHOWN} more; --verbose shows all`);
   return [line, ...lines, ...(verbose ? notes.map((note) => `           (${note})`) : [])].join('\n');
 }
 

@@ -4,6 +4,7 @@ import type { Kind } from './case.ts';
 import { didoKinds } from './dido.ts';
 import { officialKinds } from './official.ts';
 import { paperKinds } from './paper.ts';
+import { trainingKinds } from './training.ts';
 
 /** The kinds of this file. */
-export const rimKinds: readonly Kind[] = [...paperKinds, ...officialKinds, ...didoKinds];
+export const rimKinds: readonly Kind[] = [...paperKinds, ...officialKinds, ...didoKinds, ...trainingKinds];

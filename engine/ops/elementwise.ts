@@ -18,8 +18,8 @@ interface UnaryAttrs {
 
 type UnaryRule = (d: Tensor, x: Tensor, y: Tensor, p: readonly [number, number]) => Tensor | undefined;
 
-function unaryOp(name: string, code: number, derivative: UnaryRule): Op<UnaryAttrs> {
-  const op: Op<UnaryAttrs> = {
+function unaryOp(name: string, code: number, derivative?: UnaryRule): Op<UnaryAttrs> {
+  const op: { -readonly [K in keyof Op<UnaryAttrs>]: Op<UnaryAttrs>[K] } = {
     name,
     infer: ([x]) => [f32(name, x)],
     plan: (emit, { outputs, attrs }) => {
@@ -31,9 +31,11 @@ function unaryOp(name: string, code: number, derivative: UnaryRule): Op<UnaryAtt
         workgroups: gridOf(count, GROUP),
       });
     },
-    backward: ({ inputs, outputs, attrs }, [d]) => [d && derivative(d, at(inputs, 0), at(outputs, 0), attrs.p)],
     overTime: ({ sequence, attrs }) => [applyOne(op, [sequence(0)], attrs)],
   };
+  if (derivative !== undefined) {
+    op.backward = ({ inputs, outputs, attrs }, [d]) => [d && derivative(d, at(inputs, 0), at(outputs, 0), attrs.p)];
+  }
   return op;
 }
 
@@ -57,9 +59,9 @@ const clampOp = unaryOp('clamp', 13, (d, x, _y, p) => mul(d, applyOne(insideOp, 
 const insideOp = unaryOp('inside', 14, () => undefined);
 const squareOp = unaryOp('square', 15, (d, x) => mul(d, affine(x, 2, 0)));
 const geluOp = unaryOp('gelu', 16, (d, x) => mul(d, applyOne(geluSlopeOp, [x], { p: none })));
-const geluSlopeOp = unaryOp('geluSlope', 17, () => undefined);
+const geluSlopeOp = unaryOp('geluSlope', 17);
 const eluOp = unaryOp('elu', 18, (d, x, _y, p) => mul(d, applyOne(eluSlopeOp, [x], { p })));
-const eluSlopeOp = unaryOp('eluSlope', 19, () => undefined);
+const eluSlopeOp = unaryOp('eluSlope', 19);
 const leakyReluOp = unaryOp('leakyRelu', 20, (d, x, _y, p) => mul(d, applyOne(leakyReluSlopeOp, [x], { p })));
 const leakyReluSlopeOp = unaryOp('leakyReluSlope', 21, () => undefined);
 const sinOp = unaryOp('sin', 22, (d, x) => mul(d, cos(x)));
@@ -155,6 +157,9 @@ function binaryOp(name: string, code: number, derivative: BinaryRule | undefined
   return op;
 }
 
+/** The derivatives of a step: 0 wherever there are any. */
+const flat: BinaryRule = () => [undefined, undefined];
+
 // Binary functions.                  number  derivatives for a and b
 const addOp = binaryOp('add', 0, (d) => [d, d], true);
 const subOp = binaryOp('sub', 1, (d) => [d, neg(d)], true);
@@ -163,14 +168,14 @@ const divOp = binaryOp('div', 3, (d, _a, b, y) => [div(d, b), neg(div(mul(d, y),
 const powOp = binaryOp('pow', 4, (d, a, b, y) => [mul(d, mul(b, pow(a, affine(b, 1, -1)))), mul(d, applyBinary(xlogyOp, y, a))]);
 const maximumOp = binaryOp('maximum', 5, (d, a, b) => [mul(d, greaterEqual(a, b)), mul(d, less(a, b))]);
 const minimumOp = binaryOp('minimum', 6, (d, a, b) => [mul(d, lessEqual(a, b)), mul(d, greater(a, b))]);
-const greaterOp = binaryOp('greater', 7, undefined);
-const greaterEqualOp = binaryOp('greaterEqual', 8, undefined);
-const lessOp = binaryOp('less', 9, undefined);
-const lessEqualOp = binaryOp('lessEqual', 10, undefined);
-const equalOp = binaryOp('equal', 11, undefined);
-const sigmoidBackwardOp = binaryOp('sigmoidBackward', 12, undefined);
-const tanhBackwardOp = binaryOp('tanhBackward', 13, undefined);
-const reluBackwardOp = binaryOp('reluBackward', 14, undefined);
+const greaterOp = binaryOp('greater', 7, flat);
+const greaterEqualOp = binaryOp('greaterEqual', 8, flat);
+const lessOp = binaryOp('less', 9, flat);
+const lessEqualOp = binaryOp('lessEqual', 10, flat);
+const equalOp = binaryOp('equal', 11, flat);
+const sigmoidBackwardOp: Op = binaryOp('sigmoidBackward', 12, (d, p, q) => [applyBinary(sigmoidBackwardOp, d, q), mul(mul(d, p), affine(q, -2, 1))]);
+const tanhBackwardOp: Op = binaryOp('tanhBackward', 13, (d, p, q) => [applyBinary(tanhBackwardOp, d, q), mul(mul(d, p), affine(q, -2, 0))]);
+const reluBackwardOp: Op = binaryOp('reluBackward', 14, (d, _p, q) => [applyBinary(reluBackwardOp, d, q), undefined]);
 const xlogyOp = binaryOp('xlogy', 15, undefined);
 
 const applyBinary = (op: Op, a: Tensor, b: Tensor): Tensor => applyOne(op, [a, b], {});
@@ -245,6 +250,7 @@ const blockOp: Op = {
   name: 'blockGradient',
   alias: true,
   infer: ([x]) => [{ shape: f32('blockGradient', x).shape, dtype: 'f32' }],
+  backward: () => [],
   overTime: ({ sequence }) => [blockGradient(sequence(0))],
 };
 

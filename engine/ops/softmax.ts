@@ -96,6 +96,7 @@ const topKMaskOp: Op<{ readonly k: number }> = {
     checkTopK('topKMask', k, spec.shape);
     return [spec];
   },
+  backward: () => [],
   plan: (emit, { outputs, attrs: { k } }) => {
     const { shape, size } = at(outputs, 0);
     const { columns } = rowsOf(shape);

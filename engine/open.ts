@@ -1,0 +1,78 @@
+// Opening a device: an adapter of the runtime's GPU object, the features that the kernels can use, the limits asked for.
+// Always: every refusal says what to do, in the words of the runtime's entry point (index.ts, node.ts), which brings the
+// GPU object. A device that is given is taken as it is, and whoever made it destroys it. What a device is: device.ts.
+
+import { type AdapterDescription, Device } from './device.ts';
+import { checkOptions, DeviceError, LimitError, nearest } from './errors.ts';
+
+/** How to open a device. */
+export interface DeviceOptions {
+  /** An existing device: it is used and never destroyed. */
+  readonly device?: GPUDevice;
+  /** The GPU object of the runtime, where it is not `navigator.gpu`. */
+  readonly gpu?: GPU;
+  /** Which adapter to prefer where there are several; 'high-performance' by default. */
+  readonly power?: 'high-performance' | 'low-power';
+  /** Limits above WebGPU's defaults, as `{ maxBufferSize: ... }`; refused where the adapter has less. */
+  readonly limits?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Opens a device, or takes the one given.
+ * @param gpu the runtime's GPU object; undefined where it has none
+ * @param hint what to do where there is no adapter, in the words of the runtime
+ * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
+ */
+export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
+  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'limits']);
+  if (options.device !== undefined) {
+    const { device } = options;
+    return new Device(device, describe(device.adapterInfo), hasSubgroups(device, device.adapterInfo), false);
+  }
+  if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
+  const adapter = await gpu.requestAdapter({ powerPreference: options.power ?? 'high-performance' });
+  if (adapter === null) throw new DeviceError(`WebGPU found no adapter; ${hint}`);
+  const requiredLimits: Record<string, number> = {};
+  for (const [name, value] of Object.entries(options.limits ?? {})) {
+    const most: unknown = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof most !== 'number') {
+      const near = nearest(name, limitNames(adapter.limits));
+      throw new LimitError(
+        `openDevice: there is no limit called ${name}${near === undefined ? '' : `; did you mean '${near}'?`}`,
+      );
+    }
+    if (value > most) throw new LimitError(`openDevice: ${name} ${value} was asked for, and the adapter has ${most}`);
+    requiredLimits[name] = value;
+  }
+  const requiredFeatures = (['timestamp-query', 'subgroups'] as const).filter((feature) =>
+    adapter.features.has(feature),
+  );
+  const device = await adapter
+    .requestDevice({ label: 'rimgrad', requiredFeatures, requiredLimits })
+    .catch((cause: unknown) => {
+      throw new DeviceError(
+        `the adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}); ${hint}`,
+        { cause },
+      );
+    });
+  return new Device(device, describe(adapter.info), hasSubgroups(device, adapter.info), true);
+}
+
+/** The names of all limits: properties of the prototype in every runtime. */
+function limitNames(limits: GPUSupportedLimits): string[] {
+  const names: string[] = [];
+  for (const name in limits) names.push(name);
+  return names;
+}
+
+function hasSubgroups(device: GPUDevice, info: GPUAdapterInfo | undefined): boolean {
+  return device.features.has('subgroups') && info !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
+}
+
+function describe(info: GPUAdapterInfo | undefined): AdapterDescription {
+  const { vendor = '', architecture = '', device = '', description = '' } = info ?? {};
+  const software =
+    info?.isFallbackAdapter === true ||
+    /llvmpipe|lavapipe|swiftshader/i.test(`${device} ${description} ${architecture}`);
+  return { vendor, architecture, device, description, software };
+}
