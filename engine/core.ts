@@ -13,7 +13,7 @@ export * from './optimisers.ts';
 export { formatProfile, type Profile, type ProfileEntry } from './profile.ts';
 export { type CompileOptions, compile, evaluate, Program } from './program.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
-export { type Step, scan, type TensorRecord } from './scan.ts';
+export { type Step, scan, type TensorRecord, type Tensors } from './scan.ts';
 export * from './schedules.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
 export { assign, type Update } from './update.ts';

@@ -23,7 +23,8 @@ import {
   sum,
   type Tensor,
 } from '../engine/node.ts';
-import { isLoop, planProgram } from '../engine/plan.ts';
+import { isLoop } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { normalArray } from '../engine/random.ts';
 
 let device: Device;

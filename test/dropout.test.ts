@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { at, OptionError, ShapeError } from '../engine/errors.ts';
 import { compile, constant, dropout, fill, grad, mul, RandomState, scan, sum, variable } from '../engine/node.ts';
 import { advance, counterOf } from '../engine/ops/random.ts';
-import { planProgram } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { deviceUniform } from '../engine/random.ts';
 import { close, drawn, isError, numbersOf, onAdapter, theDevice, u32 } from './on-adapter.ts';
 

@@ -26,7 +26,8 @@ import {
   type Tensor,
   tanh,
 } from '../engine/node.ts';
-import { isLoop, planProgram } from '../engine/plan.ts';
+import { isLoop } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { normalArray } from '../engine/random.ts';
 
 let device: Device;

@@ -81,3 +81,19 @@ export async function rejects(act: () => Promise<unknown>, type: new (message: s
   });
   assert.instance(caught, type);
 }
+
+/** Refused with an error of that name and a message that says this, the mend among it. */
+export async function refused(act: () => Promise<unknown>, name: string, message: RegExp): Promise<void> {
+  let caught: unknown;
+  await act().catch((error: unknown) => {
+    caught = error;
+  });
+  if (!(caught instanceof Error)) throw new Error(`it was not refused: ${message}`);
+  assert.is(caught.name, name, caught.message);
+  assert.match(caught.message, message);
+}
+
+/** The bits of numbers: equal only where two results are the same to the last of them. */
+export function bits(data: Data): number[] {
+  return [...new Uint32Array(data.buffer, data.byteOffset, data.length)];
+}

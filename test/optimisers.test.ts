@@ -22,7 +22,7 @@ import {
   variable,
 } from '../engine/node.ts';
 import { adam, type ParameterGradients, rmsprop, sgd } from '../engine/optimisers.ts';
-import { planProgram } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { constantRate, cosineDecay, linearWarmUp, stepDecay } from '../engine/schedules.ts';
 import { adamRule, close, type Rule, readAll, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
 import { runPlan } from './plan-runner.ts';

@@ -31,7 +31,8 @@ import {
   type Update,
   Variable,
 } from '../engine/node.ts';
-import { type Dispatch, isLoop, type Place, type Plan, planProgram, type Value } from '../engine/plan.ts';
+import { type Dispatch, isLoop, type Place, type Plan, type Value } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { normalArray } from '../engine/random.ts';
 
 const numbers = (size: number, stream: number): Float32Array => normalArray(size, { seed: 3, stream, std: 0.5 });
@@ -55,14 +56,19 @@ function* replay({ items }: Plan): Generator<{ dispatch: Dispatch; t: number }> 
   }
 }
 
+/** All elements of a place; of one that is read, not those that may be there only to fill a vector of four. */
+function elementsOf({ bytes }: Place, reads: boolean): number[] {
+  const length = bytes / 4;
+  return Array.from({ length: reads ? Math.max(1, length - 3) : length }, (_, i) => i);
+}
+
 /** The elements of a binding that a call touches: those of a strided copy exactly, of any other kernel all. */
 function touched({ kernel, uniforms, buffers }: Dispatch, place: Place): number[] {
-  const all = Array.from({ length: place.bytes / 4 }, (_, i) => i);
-  if (kernel.name !== 'stridedCopy') return all;
+  const reads = buffers.find((each) => each.place === place)?.write === false;
+  if (kernel.name !== 'stridedCopy') return elementsOf(place, reads);
   const field = (name: string): number => need(kernel.uniforms.fields[name], name).offset;
   const words = new Int32Array(uniforms);
   const word = (offset: number): number => at(words, offset / 4);
-  const reads = buffers.find((each) => each.place === place)?.write === false;
   let elements = [word(field(reads ? 'inOffset' : 'outOffset'))];
   for (let d = 0; d < word(field('rank')); d++) {
     const dim = field('dims') + 16 * d;
@@ -91,8 +97,7 @@ function faults(plan: Plan): string[] {
     if (other === undefined) return;
     found.push(`${what} means to read ${place.value.label} at step ${t}, and finds ${slot[other]?.label ?? 'nothing'}`);
   };
-  const whole = ({ bytes }: Place): number[] => Array.from({ length: bytes / 4 }, (_, i) => i);
-  for (const { place } of [...plan.inputs, ...plan.constants]) write(place, 0, whole(place));
+  for (const { place } of [...plan.inputs, ...plan.constants]) write(place, 0, elementsOf(place, false));
   for (const { dispatch, t } of replay(plan)) {
     const { buffers, label } = dispatch;
     for (const each of buffers) {
@@ -107,8 +112,8 @@ function faults(plan: Plan): string[] {
     for (const { place, write: writes } of own) if (!writes) read(place, label, t, touched(dispatch, place));
     for (const { place, write: writes } of own) if (writes) write(place, t, touched(dispatch, place));
   }
-  for (const [name, { place }] of plan.outputs) read(place, `the output ${name}`, 0, whole(place));
-  for (const { place } of [...plan.inputs, ...plan.constants]) read(place, 'the next run', 0, whole(place));
+  for (const [name, { place }] of plan.outputs) read(place, `the output ${name}`, 0, elementsOf(place, true));
+  for (const { place } of [...plan.inputs, ...plan.constants]) read(place, 'the next run', 0, elementsOf(place, true));
   return found;
 }
 

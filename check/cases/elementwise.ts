@@ -81,6 +81,12 @@ export const elementwiseCases: readonly Case[] = [
     { name: `${name}: equal shapes`, graph: (draw) => [f(draw.distinct([3, 5]), ops.add(draw.normal([3, 5], { std: 0.01 }), 0.05))] },
     { name: `${name}: broadcast`, graph: (draw) => [f(draw.distinct([2, 1, 3, 1]), ops.add(draw.normal([4, 1, 3], { std: 0.01 }), 0.05))] },
   ]),
+  // Layouts of the kernels: operands that run along or repeat in whole vectors of 4, on either side.
+  { name: 'mul: broadcast in whole vectors', graph: (draw) => {
+    const [x, row, column] = [draw.normal([2, 3, 8]), draw.normal([8]), draw.normal([3, 1])];
+    return [ops.mul(x, row), ops.mul(row, x), ops.mul(x, column), ops.mul(column, x), ops.mul(row, column)];
+  } },
+  { name: 'mul: vectors and a rest', graph: (draw) => [ops.mul(draw.normal([2, 13]), draw.normal([2, 13])), ops.mul(draw.normal([1]), draw.normal([1]))] },
   { name: 'div: broadcast', graph: (draw) => [ops.div(draw.normal([2, 3, 4]), draw.between(0.5, 2, [3, 1]))] },
   { name: 'div: equal shapes', graph: (draw) => [ops.div(draw.normal([7]), draw.between(-2, -0.5, [7]))] },
   { name: 'pow: broadcast', graph: (draw) => [ops.pow(draw.between(0.4, 3, [2, 1, 5]), draw.between(-2, 2, [3, 1]))] },
@@ -91,6 +97,10 @@ export const elementwiseCases: readonly Case[] = [
   } },
   { name: 'where: equal shapes', graph: (draw) => [ops.where(draw.mask([4, 6]), draw.normal([4, 6]), draw.normal([4, 6]))] },
   { name: 'where: broadcast', graph: (draw) => [ops.where(draw.mask([4, 1]), draw.normal([2, 1, 6]), draw.normal([1]))] },
+  { name: 'where: broadcast in whole vectors', graph: (draw) => {
+    const [x, row, column] = [draw.normal([2, 3, 8]), draw.normal([8]), draw.normal([3, 1])];
+    return [ops.where(draw.mask([3, 1]), x, row), ops.where(draw.mask([2, 3, 8]), column, x), ops.where(draw.mask([8]), row, column)];
+  } },
   { name: 'where: the mask is a comparison', graph: (draw) => {
     const x = draw.away([0], [3, 5]);
     return [ops.where(ops.greater(x, constant([0], [])), ops.square(x), ops.affine(x, 3, 0))];

@@ -1,0 +1,103 @@
+// What of a graph is needed for what is wanted: nodes that nothing wanted depends on are left out, inside scans too, where
+// taps, states, slices and body nodes that nobody asks for cost nothing. Also: which bounds the values of a fed input have.
+
+import { at, need } from './errors.ts';
+import { inputOf } from './ops/leaf.ts';
+import { type ScanAttrs, scanOf } from './scan.ts';
+import type { Node, Tensor } from './tensor.ts';
+
+/** What of a scan is wanted: indices into its taps, states and slices, and the nodes of its body. */
+export interface LiveScan {
+  readonly attrs: ScanAttrs;
+  readonly body: readonly Node[];
+  readonly taps: readonly number[];
+  readonly states: readonly number[];
+  readonly slices: readonly number[];
+}
+
+/** The nodes that the wanted tensors need, ascending, and what each scan among them has to do. */
+export function liveNodes(wanted: readonly Tensor[]): { order: Node[]; scans: Map<Node, LiveScan> } {
+  const demanded = new Map<Node, Set<number>>();
+  const heap: Node[] = [];
+  const demand = (tensor: Tensor): void => {
+    const known = demanded.get(tensor.node);
+    if (known !== undefined) known.add(tensor.index);
+    else {
+      demanded.set(tensor.node, new Set([tensor.index]));
+      heap.push(tensor.node);
+    }
+  };
+  for (const tensor of wanted) demand(tensor);
+  // Newest first: when a node is taken, all that read it have been.
+  const taken: Node[] = [];
+  const scans = new Map<Node, LiveScan>();
+  while (heap.length > 0) {
+    let newest = 0;
+    heap.forEach((node, i) => {
+      if (node.id > at(heap, newest).id) newest = i;
+    });
+    const [node] = heap.splice(newest, 1);
+    if (node === undefined) break;
+    taken.push(node);
+    const attrs = scanOf(node);
+    if (attrs === undefined) {
+      for (const input of node.inputs) demand(input);
+      continue;
+    }
+    const live = liveScan(attrs, need(demanded.get(node), 'a demand'));
+    scans.set(node, live);
+    const states = attrs.stateIn.length;
+    for (const i of live.states) demand(at(node.inputs, i));
+    for (const i of live.slices) demand(at(node.inputs, states + i));
+    const read = new Set(live.body.flatMap((each) => each.inputs));
+    for (const each of attrs.captured) if (read.has(each)) demand(each);
+  }
+  return { order: taken.reverse(), scans };
+}
+
+function liveScan(attrs: ScanAttrs, demanded: ReadonlySet<number>): LiveScan {
+  const { body, stateIn, stateOut, slices } = attrs;
+  const taps = attrs.taps.flatMap((_, i) => (demanded.has(stateIn.length + i) ? [i] : []));
+  const needed = new Set<Tensor>(taps.map((i) => at(attrs.taps, i)));
+  const states = new Set(stateIn.flatMap((_, i) => (demanded.has(i) ? [i] : [])));
+  const nodes = new Set<Node>();
+  for (let grew = true; grew; ) {
+    const before = nodes.size + states.size;
+    stateIn.forEach((t, i) => {
+      // A wanted history of a state is kept by its cell, which is there only for a live state.
+      if (needed.has(t) || (needed.has(at(stateOut, i)) && states.has(i))) states.add(i);
+    });
+    for (const i of states) needed.add(at(stateOut, i));
+    for (const node of body.toReversed()) {
+      if (!node.outputs.some((t) => needed.has(t))) continue;
+      nodes.add(node);
+      for (const input of node.inputs) needed.add(input);
+    }
+    grew = nodes.size + states.size > before;
+  }
+  return {
+    attrs,
+    body: body.filter((node) => nodes.has(node)),
+    taps,
+    states: [...states].sort((a, b) => a - b),
+    slices: slices.flatMap((t, i) => (needed.has(t) ? [i] : [])),
+  };
+}
+
+/** The bound that the ops reading an input set for its values, inside scans too. */
+export function boundOf(input: Tensor, nodes: readonly Node[]): number | undefined {
+  const bounds = [inputOf(input)?.below];
+  const same = new Set([input]);
+  const visit = (node: Node): void => {
+    if (node.op.alias === true && same.has(at(node.inputs, 0))) for (const output of node.outputs) same.add(output);
+    for (const { input: i, below } of node.op.bounds?.(node) ?? []) if (same.has(at(node.inputs, i))) bounds.push(below);
+    const scan = scanOf(node);
+    scan?.slices.forEach((slice, i) => {
+      if (same.has(at(node.inputs, scan.stateIn.length + i))) same.add(slice);
+    });
+    for (const each of scan?.body ?? []) visit(each);
+  };
+  for (const node of nodes) visit(node);
+  const known = bounds.filter((bound) => bound !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
