@@ -7,3 +7,5 @@ process.on('uncaughtException', (error) => {
   process.exit(EXIT.usage);
 });
 process.exitCode = await runGolden(process.argv.slice(2), process);
+// Set by the set-up where it found no adapter: what to do about it.
+if (process.exitCode === EXIT.usage && process.env.RIMGRAD_MEND) process.stderr.write(`${process.env.RIMGRAD_MEND}\n`);

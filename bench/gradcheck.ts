@@ -48,10 +48,16 @@ async function main(): Promise<number> {
   }
 }
 
+function fail(message: string): void {
+  // Set by the set-up where it found no adapter: what to do about it.
+  const mend = process.env.RIMGRAD_MEND;
+  process.stderr.write(`rimgrad: ${message}\n${mend ? `${mend}\n` : ''}`);
+  process.exitCode = 1;
+}
+
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof RimgradError)) throw error;
-  console.error(`rimgrad: ${error.message}${process.env.RIMGRAD_MEND ? `\n${process.env.RIMGRAD_MEND}` : ''}`);
-  process.exitCode = 1;
+  if (error instanceof RimgradError) fail(error.message);
+  else fail(`an unexpected error, a bug of rimgrad: ${error instanceof Error ? error.message : String(error)}`);
 }

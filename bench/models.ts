@@ -1,6 +1,6 @@
 // The two models of the copying task: embedding, RIM or LSTM, readout from all hidden units to the symbols.
 
-import { dropout, embedding, linear, type RandomState, type Tensor, type Variable } from '../engine/core.ts';
+import { dropout, embedding, initialisers, linear, type RandomState, type Tensor, type Variable } from '../engine/core.ts';
 import { makeRIM, type PresetOptions, presetOptions, type CellOptions, type RIMTrace } from '../rims/index.ts';
 import { lstm } from './baselines/index.ts';
 import type { MainOptions } from './options.ts';
@@ -45,7 +45,13 @@ export function cellOptions(options: MainOptions): CellOptions {
 export function copyingModel(name: CopyingModel['name'], options: MainOptions, random: RandomState): CopyingModel {
   const { seed } = options;
   const prefix = name.toLowerCase();
-  const embed = embedding({ tokens: copyingTokens, size: options.embedding }, { seed, name: `${prefix}.embedding` });
+  // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
+  // code's U(±0.1), which the presets keep.
+  const weight = options.preset === 'default-mixture' ? { weight: initialisers.normal(1) } : {};
+  const embed = embedding(
+    { tokens: copyingTokens, size: options.embedding },
+    { seed, name: `${prefix}.embedding`, ...weight },
+  );
   const drop = (x: Tensor): Tensor => (options.dropout === 0 ? x : dropout(x, { rate: options.dropout, random }));
   const core = name === 'RIM' ? rimCore(options, random) : lstmCore(options);
   const readout = linear({ from: core.size, to: copyingClasses }, { seed, name: `${prefix}.readout` });

@@ -5,7 +5,7 @@
 import { at, need, ShapeError } from '../engine/errors.ts';
 import { grad } from '../engine/grad.ts';
 import { sizeOf, type Tensor } from '../engine/tensor.ts';
-import { type InterpretOptions, Interpretation } from './interpret.ts';
+import { Interpretation, type InterpretOptions } from './interpret.ts';
 import type { Numbers } from './value.ts';
 
 /** Largest error that a right gradient may have: relative to the largest gradient of the tensor. */
@@ -60,7 +60,11 @@ function difference(interpretation: Interpretation, loss: Tensor, tensor: Tensor
   return (lossAt(x + STEP) - lossAt(x - STEP)) / (x + STEP - (x - STEP));
 }
 
-function compare(analytic: Numbers, probes: readonly number[], numeric: readonly number[]): { worst: number; scale: number } {
+function compare(
+  analytic: Numbers,
+  probes: readonly number[],
+  numeric: readonly number[],
+): { worst: number; scale: number } {
   const scale = Math.max(1e-3, largest(analytic), largest(numeric));
   const errors = probes.map((i, k) => Math.abs(at(analytic, i) - at(numeric, k)) / scale);
   return { worst: need(errors.reduce(worse), 'an error'), scale };

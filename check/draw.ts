@@ -1,20 +1,19 @@
 // The means of a case: inputs with seeded random elements, and the loss by which its gradients are checked.
 // Always: the same seed draws the same case; the elements are f32 numbers, so that kernels and the interpreter read the same.
 
-import { at } from '../engine/errors.ts';
-import { normalArray, permutation, uniformArray, integers } from '../engine/random.ts';
 import { add, mul } from '../engine/ops/elementwise.ts';
 import { constant, fill, input } from '../engine/ops/leaf.ts';
 import { sum } from '../engine/ops/reduce.ts';
+import { integers, normalArray, permutation, uniformArray } from '../engine/random.ts';
 import { type Shape, sizeOf, type Tensor } from '../engine/tensor.ts';
-import type { Data } from '../engine/variable.ts';
+import type { Data, Variable } from '../engine/variable.ts';
 
 /** Inputs of one case: each call makes an input, draws its elements and keeps them as its feed. */
 export class Draw {
   readonly seed: number;
   /** The elements of every input made so far, by name. */
   readonly feeds: Record<string, Data> = {};
-  /** The inputs whose gradients are checked. */
+  /** The inputs and Variables whose gradients are checked. */
   readonly wrt: Tensor[] = [];
   /** Tensors that differences hold. */
   readonly held: Tensor[] = [];
@@ -47,7 +46,11 @@ export class Draw {
   distinct(shape: Shape, gap = 0.1): Tensor {
     const size = sizeOf(shape);
     const order = permutation(size, this.#source());
-    return this.#fed(shape, Float32Array.from(order, (place) => (place - (size - 1) / 2) * gap), true);
+    return this.#fed(
+      shape,
+      Float32Array.from(order, (place) => (place - (size - 1) / 2) * gap),
+      true,
+    );
   }
 
   /** Given numbers. */
@@ -69,6 +72,14 @@ export class Draw {
   /** Given whole numbers, u32. */
   indices(shape: Shape, elements: readonly number[]): Tensor {
     return this.#fed(shape, Uint32Array.from(elements), false);
+  }
+
+  /** Gives Variables new normal numbers of that standard deviation; their gradients are checked. */
+  variables(variables: readonly Variable[], std = 0.5): void {
+    for (const variable of variables) {
+      variable.write(normalArray(variable.size, { ...this.#source(), std }));
+      this.wrt.push(variable);
+    }
   }
 
   /** The tensor itself, which differences hold at its value. */
@@ -111,6 +122,8 @@ export interface Case {
   readonly graph: (draw: Draw) => readonly Tensor[];
   /** Largest error of kernels, relative to the largest magnitude of a tensor; 1e-5 by default. */
   readonly limit?: number;
+  /** Most elements of a tensor that are differenced; 64 by default. */
+  readonly probes?: number;
   /** True for a program that trains: dropout is on. */
   readonly training?: boolean;
 }
@@ -129,9 +142,4 @@ export function drawCase(each: Case, seed = 1): DrawnCase {
   const draw = new Draw(seed);
   const outputs = each.graph(draw);
   return { feeds: draw.feeds, outputs, loss: draw.loss(outputs), wrt: draw.wrt, held: draw.held };
-}
-
-/** The name under which an input of a case is fed. */
-export function feedName(drawn: DrawnCase, index: number): string {
-  return at(Object.keys(drawn.feeds), index);
 }

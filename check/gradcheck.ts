@@ -3,8 +3,8 @@
 // - calculus: is the backward the derivative of the forward, by central differences in float64?
 // Together they tell that a gradient from this very device is right. The cases are those of cases/, or any others.
 
-import { at, checkOptions } from '../engine/errors.ts';
 import type { Device } from '../engine/device.ts';
+import { at, checkOptions } from '../engine/errors.ts';
 import { grad } from '../engine/grad.ts';
 import { compile } from '../engine/program.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -56,7 +56,12 @@ export interface GradientCheckResult {
 export async function gradientCheck(device: Device, options: GradientCheckOptions = {}): Promise<GradientCheckResult> {
   checkOptions('gradientCheck', options, ['filter', 'cases', 'seed', 'onLine']);
   const lines: GradientCheckLine[] = [];
-  const note = async (name: string, what: 'kernel' | 'calculus', limit: number, check: () => Promise<number>): Promise<void> => {
+  const note = async (
+    name: string,
+    what: 'kernel' | 'calculus',
+    limit: number,
+    check: () => Promise<number>,
+  ): Promise<void> => {
     let line: GradientCheckLine;
     try {
       const worst = await check();
@@ -94,7 +99,8 @@ export async function kernelError(device: Device, each: Case, seed?: number): Pr
 /** The worst error of the gradients of a case against central differences. */
 export async function calculusError(each: Case, seed?: number): Promise<number> {
   const { loss, wrt, feeds, held } = drawCase(each, seed);
-  const results = await checkCalculus(loss, wrt, { feeds, held, training: each.training ?? false });
+  const { training = false, probes = 64 } = each;
+  const results = await checkCalculus(loss, wrt, { feeds, held, training, probes });
   return results.map(({ worst }) => worst).reduce(worse, 0);
 }
 
@@ -133,7 +139,9 @@ async function run(
   const program = await compile(device, outputs, [], { mode: training ? 'train' : 'evaluate' });
   try {
     // An input that nothing wanted depends on is no input of the program.
-    const used = new Set(program.plan.inputs.map(({ tensor }) => (tensor.node.attrs as { readonly name: string }).name));
+    const used = new Set(
+      program.plan.inputs.map(({ tensor }) => (tensor.node.attrs as { readonly name: string }).name),
+    );
     await program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => used.has(name))));
     const values: Data[] = [];
     for (const name of names) values.push(await program.read(name));

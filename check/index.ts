@@ -11,7 +11,7 @@ export {
   gradientCheck,
   KERNEL_LIMIT,
 } from './gradcheck.ts';
-export { interpret, type InterpretOptions } from './interpret.ts';
-export type { Meaning, Meanings } from './meanings/meaning.ts';
+export { type InterpretOptions, interpret } from './interpret.ts';
 export { meanings } from './meanings/index.ts';
+export type { Meaning, Meanings } from './meanings/meaning.ts';
 export type { Numbers, Value } from './value.ts';

@@ -11,7 +11,7 @@ import { type ScanAttrs, scanOf } from '../engine/scan.ts';
 import { type Node, sizeOf, type Tensor } from '../engine/tensor.ts';
 import { Variable } from '../engine/variable.ts';
 import { meanings } from './meanings/index.ts';
-import { stack, stepOf, type Value, valueOf } from './value.ts';
+import { filled, stack, stepOf, type Value } from './value.ts';
 
 /** What a graph is evaluated with. */
 export interface InterpretOptions {
@@ -92,7 +92,11 @@ export class Interpretation {
     return new Interpretation(outputs, options, leaves);
   }
 
-  private constructor(outputs: readonly Tensor[], options: InterpretOptions, variables: ReadonlyMap<Tensor, ArrayLike<number>>) {
+  private constructor(
+    outputs: readonly Tensor[],
+    options: InterpretOptions,
+    variables: ReadonlyMap<Tensor, ArrayLike<number>>,
+  ) {
     this.#nodes = nodesOf(outputs);
     this.#held = new Set(options.held ?? []);
     this.#training = options.training ?? false;
@@ -115,7 +119,8 @@ export class Interpretation {
     const replay = this.#record.replay();
     for (const node of this.#nodes) {
       if (node.id > output.node.id) break;
-      if (node.inputs.some((input) => values.has(input))) this.#store(node, this.#evaluate(node, readValue, replay), values);
+      if (node.inputs.some((input) => values.has(input)))
+        this.#store(node, this.#evaluate(node, readValue, replay), values);
     }
     return readValue(output);
   }
@@ -173,7 +178,8 @@ export class Interpretation {
       captured.forEach((tensor, i) => {
         values.set(tensor, at(inputs, stateIn.length + slices.length + i));
       });
-      const readValue: Read = (tensor) => need(values.get(tensor), `the value of ${tensor.node.op.name} in the body of a scan`);
+      const readValue: Read = (tensor) =>
+        need(values.get(tensor), `the value of ${tensor.node.op.name} in the body of a scan`);
       for (const node of scan.body) this.#store(node, this.#evaluate(node, readValue, replay), values);
       taps.forEach((tensor, i) => {
         at(histories, i)[t] = readValue(tensor);
@@ -194,15 +200,16 @@ function leafOf(
   if (tensor === undefined) return undefined;
   const { shape, dtype } = tensor;
   const stored = variables.get(tensor);
-  if (stored !== undefined) return valueOf(shape, stored, dtype);
+  if (stored !== undefined) return filled(shape, stored, dtype);
   const fed = inputOf(tensor);
   if (fed !== undefined) {
     const elements = feeds[fed.name];
-    if (elements === undefined) throw new FeedError(`check: the input '${fed.name}' was not fed; give its elements in feeds`);
-    return valueOf(shape, elements, dtype);
+    if (elements === undefined)
+      throw new FeedError(`check: the input '${fed.name}' was not fed; give its elements in feeds`);
+    return filled(shape, elements, dtype);
   }
   const constant = constantOf(tensor);
   if (constant === undefined) return undefined;
   const { values } = constant;
-  return valueOf(shape, typeof values === 'number' ? new Float64Array(sizeOf(shape)).fill(values) : values, dtype);
+  return filled(shape, typeof values === 'number' ? new Float64Array(sizeOf(shape)).fill(values) : values, dtype);
 }

@@ -15,7 +15,7 @@ export interface Value {
 }
 
 /** A value from its elements. @throws RimgradError where they do not fill the shape */
-export function valueOf(shape: Shape, elements: ArrayLike<number>, dtype: Dtype = 'f32'): Value {
+export function filled(shape: Shape, elements: ArrayLike<number>, dtype: Dtype = 'f32'): Value {
   if (elements.length !== sizeOf(shape)) {
     throw new RimgradError(`check: ${elements.length} elements do not fill [${shape.join(',')}]`);
   }
@@ -83,7 +83,8 @@ export function stepOf(sequence: Value, t: number): Value {
 export function stack(values: readonly Value[]): Value {
   const first = at(values, 0);
   const size = first.data.length;
-  const data = first.data instanceof Uint32Array ? new Uint32Array(size * values.length) : new Float64Array(size * values.length);
+  const data =
+    first.data instanceof Uint32Array ? new Uint32Array(size * values.length) : new Float64Array(size * values.length);
   values.forEach((value, t) => {
     data.set(value.data, t * size);
   });

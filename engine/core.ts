@@ -18,3 +18,4 @@ export * from './schedules.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
 export { assign, type Update } from './update.ts';
 export { type Data, Variable, variable } from './variable.ts';
+export { type LoadOptions, loadVariables, saveVariables } from './weights.ts';

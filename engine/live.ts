@@ -1,8 +1,7 @@
 // What of a graph is needed for what is wanted: nodes that nothing wanted depends on are left out, inside scans too, where
-// taps, states, slices and body nodes that nobody asks for cost nothing. Also: which bounds the values of a fed input have.
+// taps, states, slices and body nodes that nobody asks for cost nothing.
 
 import { at, need } from './errors.ts';
-import { inputOf } from './ops/leaf.ts';
 import { type ScanAttrs, scanOf } from './scan.ts';
 import type { Node, Tensor } from './tensor.ts';
 
@@ -82,22 +81,4 @@ function liveScan(attrs: ScanAttrs, demanded: ReadonlySet<number>): LiveScan {
     states: [...states].sort((a, b) => a - b),
     slices: slices.flatMap((t, i) => (needed.has(t) ? [i] : [])),
   };
-}
-
-/** The bound that the ops reading an input set for its values, inside scans too. */
-export function boundOf(input: Tensor, nodes: readonly Node[]): number | undefined {
-  const bounds = [inputOf(input)?.below];
-  const same = new Set([input]);
-  const visit = (node: Node): void => {
-    if (node.op.alias === true && same.has(at(node.inputs, 0))) for (const output of node.outputs) same.add(output);
-    for (const { input: i, below } of node.op.bounds?.(node) ?? []) if (same.has(at(node.inputs, i))) bounds.push(below);
-    const scan = scanOf(node);
-    scan?.slices.forEach((slice, i) => {
-      if (same.has(at(node.inputs, scan.stateIn.length + i))) same.add(slice);
-    });
-    for (const each of scan?.body ?? []) visit(each);
-  };
-  for (const node of nodes) visit(node);
-  const known = bounds.filter((bound) => bound !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }

@@ -7,8 +7,9 @@
 
 import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, packUniforms, specialise } from '../kernels/kernel.ts';
+import { boundOf } from './bounds.ts';
 import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
-import { boundOf, type LiveScan, liveNodes } from './live.ts';
+import { type LiveScan, liveNodes } from './live.ts';
 import { type Emitter, gridOf, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import type { Dispatch, Item, Place, Plan, Value } from './plan.ts';
 import { assignSlots } from './slots.ts';

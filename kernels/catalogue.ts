@@ -1723,11 +1723,12 @@ export const matmul = {
       n: { offset: 4, type: 'u32' },
       k: { offset: 8, type: 'u32' },
       batches: { offset: 12, type: 'u32' },
-      lanes: { offset: 16, type: 'vec2<u32>' },
-      aStrides: { offset: 24, type: 'vec2<u32>' },
-      bStrides: { offset: 32, type: 'vec2<u32>' },
-      yStrides: { offset: 40, type: 'vec2<u32>' },
-      batchRank: { offset: 48, type: 'u32' },
+      scale: { offset: 16, type: 'f32' },
+      lanes: { offset: 24, type: 'vec2<u32>' },
+      aStrides: { offset: 32, type: 'vec2<u32>' },
+      bStrides: { offset: 40, type: 'vec2<u32>' },
+      yStrides: { offset: 48, type: 'vec2<u32>' },
+      batchRank: { offset: 56, type: 'u32' },
       batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
     },
   },
@@ -1737,7 +1738,7 @@ export const matmul = {
     TILE_N: { type: 'u32', value: 4 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides: y[g,m,n] = sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
+  source: `// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
 // An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
@@ -1748,6 +1749,7 @@ struct Uniforms {
   n: u32,
   k: u32,
   batches: u32,
+  scale: f32,
   lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
@@ -1816,7 +1818,7 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            y[start + (column + j) * u.yStrides.y] = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
           }
         }
       }

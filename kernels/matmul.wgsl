@@ -1,4 +1,4 @@
-// Matrix products through strides: y[g,m,n] = sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
+// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
 // An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
@@ -9,6 +9,7 @@ struct Uniforms {
   n: u32,
   k: u32,
   batches: u32,
+  scale: f32,
   lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
@@ -77,7 +78,7 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            y[start + (column + j) * u.yStrides.y] = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
           }
         }
       }

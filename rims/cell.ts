@@ -4,9 +4,10 @@
 // modules, dynamics of each module by its own LSTM or GRU, communication, and the update of the active modules only.
 // Nothing but the mask decides what is kept: an inactive module's h and c come out bit for bit as they went in.
 
-import { add, broadcastTo, concat, einsum, fill, greaterEqual, groupedMatmul, gruGates, lstmGates, maskGradient, matmul, mean, mul, type RandomState, reshape, slice, softmax, type Tensor, topKMask, type Variable, where } from '../engine/core.ts';
+import { add, broadcastTo, concat, einsum, fill, greaterEqual, groupedMatmul, gruGates, lstmGates, maskGradient, matmul, mean, mul, type RandomState, reshape, type Shape, slice, softmax, type Tensor, topKMask, type Variable, where } from '../engine/core.ts';
 import { formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type Communication, communicate, dropped } from './communication.ts';
+import { sameShape } from '../engine/tensor.ts';
 import { type CellOptions, checkCell, type PresetOptions, presetOptions } from './options.ts';
 import { acrossModules, rankingScore, sparseAttention, sparseRanking } from './selection.ts';
 import { makeWeights, type Weights } from './weights.ts';
@@ -105,9 +106,11 @@ export class RIMCell {
     if (B === undefined || state.h.shape.length !== 3 || state.h.shape[1] !== N || state.h.shape[2] !== H) {
       throw new ShapeError(`RIM: h must be [B,${N},${H}], not ${formatShape(state.h.shape)}`);
     }
-    if (x.size !== B * R * D || x.shape.at(-1) !== D) {
+    if (!sameShape(x.shape, [B, R, D]) && !(R === 1 && sameShape(x.shape, [B, D]))) {
       throw new ShapeError(`RIM: x must be [${B},${R},${D}]${R === 1 ? ` or [${B},${D}]` : ''}, not ${formatShape(x.shape)}`);
     }
+    if (state.c !== undefined) expect('c', state.c, state.h.shape);
+    if (imposed.mask !== undefined) expect('the imposed mask', imposed.mask, [B, N]);
     const rows = reshape(x, [B, R, D]);
     const input = this.options.inputAttention ? this.#attend(rows, state.h, imposed) : this.#readAll(rows, imposed);
     const { mask } = input;
@@ -144,10 +147,9 @@ export class RIMCell {
     const keys = this.#rows(x, 'key');
     const values = this.#rows(x, 'value');
     const query = groupedMatmul(h, need(this.weights.query, 'query'));
-    const perHead = mul(
-      einsum('bnie,bsie->bnis', reshape(query, [B, N, I, E]), reshape(keys, [B, S, I, E])),
-      1 / Math.sqrt(E),
-    );
+    const perHead = einsum('bnie,bsie->bnis', reshape(query, [B, N, I, E]), reshape(keys, [B, S, I, E]), {
+      scale: 1 / Math.sqrt(E),
+    });
     const averaged = headRule === 'averaged' && I > 1;
     const scores = averaged ? mean(perHead, { axes: [2], keepAxes: true }) : perHead;
     const smooth = selection === 'across-modules' ? acrossModules(scores, active) : softmax(scores);
@@ -160,15 +162,14 @@ export class RIMCell {
 
     const onProbabilities = this.options.dropoutOn === 'probabilities';
     const rate = this.options.inputDropout;
-    let read = onProbabilities ? dropped(probabilities, rate, this.#random) : probabilities;
-    if (imposed.dropProbabilities !== undefined) read = mul(read, imposed.dropProbabilities);
+    const kept = onProbabilities ? dropped(probabilities, rate, this.#random) : probabilities;
+    const read = times(kept, imposed.dropProbabilities, 'dropProbabilities');
     const byHead = reshape(values, [B, S, I, V]);
     const attended =
       headRule === 'averaged'
         ? einsum('bns,bsv->bnv', reshape(read, [B, N, S]), I === 1 ? reshape(byHead, [B, S, V]) : mean(byHead, { axes: [2] }))
         : reshape(einsum('bnis,bsiv->bniv', read, byHead), [B, N, I * V]);
-    let moduleInput = onProbabilities ? attended : dropped(attended, rate, this.#random);
-    if (imposed.dropValues !== undefined) moduleInput = mul(moduleInput, imposed.dropValues);
+    const moduleInput = times(onProbabilities ? attended : dropped(attended, rate, this.#random), imposed.dropValues, 'dropValues');
     return { keys, values, query, scores, softmax: smooth, probabilities, readProbabilities: read, attended, mask, moduleInput };
   }
 
@@ -200,15 +201,31 @@ export class RIMCell {
 
   /** Every module's own LSTM or GRU, of all modules. */
   #dynamics(moduleInput: Tensor, state: CellState): { candidate: Tensor; candidateCell?: Tensor } {
-    const biased = (y: Tensor, bias: Variable | undefined): Tensor => (bias === undefined ? y : add(y, bias));
+    const biased = (y: Tensor, bias: Tensor | undefined): Tensor => (bias === undefined ? y : add(y, bias));
     const { inputGates, stateGates, inputGatesBias, stateGatesBias } = this.weights;
-    const ofInput = biased(groupedMatmul(moduleInput, need(inputGates, 'inputGates')), inputGatesBias);
-    const ofState = biased(groupedMatmul(state.h, need(stateGates, 'stateGates')), stateGatesBias);
-    if (this.options.cell === 'gru') return { candidate: gruGates(ofInput, ofState, state.h) };
+    const ofInput = groupedMatmul(moduleInput, need(inputGates, 'inputGates'));
+    const ofState = groupedMatmul(state.h, need(stateGates, 'stateGates'));
+    if (this.options.cell === 'gru') {
+      return { candidate: gruGates(biased(ofInput, inputGatesBias), biased(ofState, stateGatesBias), state.h) };
+    }
     if (state.c === undefined) throw new OptionError('RIM: an LSTM cell needs the state c beside h');
-    const { h, c } = lstmGates(add(ofInput, ofState), state.c);
+    // The two biases of an LSTM only ever act as their sum, which does not depend on the step.
+    const bias = inputGatesBias && stateGatesBias && add(inputGatesBias, stateGatesBias);
+    const { h, c } = lstmGates(biased(add(ofInput, ofState), bias), state.c);
     return { candidate: h, candidateCell: c };
   }
+}
+
+/** @throws ShapeError where a tensor that a caller gave has another shape */
+function expect(what: string, tensor: Tensor, shape: Shape): void {
+  if (!sameShape(tensor.shape, shape)) throw new ShapeError(`RIM: ${what} must be ${formatShape(shape)}, not ${formatShape(tensor.shape)}`);
+}
+
+/** A tensor times factors of its shape, where there are any. */
+function times(x: Tensor, factors: Tensor | undefined, what: string): Tensor {
+  if (factors === undefined) return x;
+  expect(what, factors, x.shape);
+  return mul(x, factors);
 }
 
 /** The chosen mask, but for entries that are imposed. */

@@ -33,7 +33,7 @@ export function communicate(sources: Tensor, weights: Weights, options: CellOpti
   const projected = (name: 'commQuery' | 'commKey' | 'commValue'): Tensor => groupedMatmul(sources, need(weights[name], name));
   const [commQuery, commKey, commValue] = [projected('commQuery'), projected('commKey'), projected('commValue')];
   const heads = (x: Tensor, size: number): Tensor => reshape(x, [B, N, C, size]);
-  const commScores = mul(einsum('bncf,bmcf->bcnm', heads(commQuery, F), heads(commKey, F)), 1 / Math.sqrt(F));
+  const commScores = einsum('bncf,bmcf->bcnm', heads(commQuery, F), heads(commKey, F), { scale: 1 / Math.sqrt(F) });
   const commProbabilities = softmax(commScores, commTopK < N ? { topK: commTopK } : {});
   const onProbabilities = options.dropoutOn === 'probabilities';
   const read = onProbabilities ? dropped(commProbabilities, rate, random) : commProbabilities;

@@ -168,9 +168,18 @@ const CHOICES = {
 } as const;
 const RATES = ['inputDropout', 'commDropout'] as const;
 
+/** The names of all options of a cell. */
+export const CELL_OPTIONS: readonly string[] = [...SIZES, ...FLAGS, ...Object.keys(CHOICES), ...RATES];
+
+/** @throws OptionError where the value of an option is none of those it can take */
+export function checkChoice(name: string, value: unknown, values: readonly string[]): void {
+  if (values.some((each) => each === value)) return;
+  throw new OptionError(`RIM: ${name} must be ${values.map((each) => `'${each}'`).join(' or ')}, not ${String(value)}`);
+}
+
 /** The same options. @throws OptionError naming what is unknown, missing or impossible, and the mend */
 export function checkCell(options: CellOptions): CellOptions {
-  checkOptions('RIM', options, [...SIZES, ...FLAGS, ...Object.keys(CHOICES), ...RATES]);
+  checkOptions('RIM', options, CELL_OPTIONS);
   for (const name of SIZES) {
     if (!Number.isSafeInteger(options[name]) || options[name] < 1) {
       throw new OptionError(`RIM: ${name} must be a whole number of at least 1, not ${String(options[name])}`);
@@ -180,10 +189,7 @@ export function checkCell(options: CellOptions): CellOptions {
     if (typeof options[name] !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${String(options[name])}`);
   }
   for (const [name, values] of Object.entries(CHOICES)) {
-    const value: unknown = options[name as keyof typeof CHOICES];
-    if (!values.some((each) => each === value)) {
-      throw new OptionError(`RIM: ${name} must be ${values.map((each) => `'${each}'`).join(' or ')}, not ${String(value)}`);
-    }
+    checkChoice(name, options[name as keyof typeof CHOICES], values);
   }
   for (const name of RATES) {
     if (!(options[name] >= 0 && options[name] < 1)) throw new OptionError(`RIM: ${name} must be in [0, 1), not ${options[name]}`);

@@ -1,9 +1,9 @@
 // A RIM over sequences: layers of cells, in one or two directions, each a scan over time.
 
 import { concat, constant, fill, initialisers, mul, type RandomState, reshape, scan, type Tensor, type TensorRecord, Variable } from '../engine/core.ts';
-import { at, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
+import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
-import { type CellOptions, type Preset, type PresetOptions, presetOptions } from './options.ts';
+import { CELL_OPTIONS, type CellOptions, checkChoice, type Preset, type PresetOptions, presetOptions } from './options.ts';
 
 /** What concerns the sequence, besides the cell. */
 export interface SequenceOptions {
@@ -17,6 +17,9 @@ export interface SequenceOptions {
    */
   readonly initialState?: 'zeros' | 'learned' | 'noise';
 }
+
+const SEQUENCE_OPTIONS = ['layers', 'bidirectional', 'layerFeed', 'initialState'] as const;
+const CALL = ['state', 'mask', 'dropValues', 'dropProbabilities'] as const;
 
 /** Options of a RIM by way of a preset. */
 export type RIMOptions = PresetOptions & SequenceOptions;
@@ -75,8 +78,15 @@ export interface RIM {
  * @throws OptionError for options that do not go together
  */
 export function makeRIM(options: CellOptions, random: RIMRandom, sequence: SequenceOptions = {}): RIM {
+  checkOptions('RIM', random, ['seed', 'dropout']);
+  checkOptions('RIM', sequence, SEQUENCE_OPTIONS);
   const { layers = 1, bidirectional = false, layerFeed = 'all', initialState = 'zeros' } = sequence;
-  if (!Number.isSafeInteger(layers) || layers < 1) throw new OptionError(`RIM: layers must be at least 1, not ${layers}`);
+  if (!Number.isSafeInteger(layers) || layers < 1) {
+    throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${String(layers)}`);
+  }
+  if (typeof bidirectional !== 'boolean') throw new OptionError(`RIM: bidirectional must be true or false, not ${String(bidirectional)}`);
+  checkChoice('layerFeed', layerFeed, ['all', 'active']);
+  checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);
   const directions = bidirectional ? 2 : 1;
   const { modules: N, hiddenSize: H } = options;
   const cells: RIMCell[] = [];
@@ -110,6 +120,13 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
     const [steps, batch] = x.shape;
     if (steps === undefined || batch === undefined || x.shape.length < 3) {
       throw new ShapeError(`RIM: x must be [T,B,${options.inputSize}] or [T,B,R,${options.inputSize}], not ${formatShape(x.shape)}`);
+    }
+    checkOptions('RIM: a call', call, CALL);
+    for (const name of CALL) {
+      const given = call[name];
+      if (given !== undefined && given.length !== cells.length) {
+        throw new OptionError(`RIM: ${name} has ${given.length} entries for ${cells.length} cells; give one for each layer and direction`);
+      }
     }
     const state: CellState[] = [];
     const trace: RIMTrace[] = [];
@@ -150,6 +167,7 @@ export const RIM: Readonly<Record<Preset, (options: RIMOptions, random: RIMRando
 };
 
 function fromPreset(preset: Preset, options: RIMOptions, random: RIMRandom): RIM {
+  checkOptions('RIM', options, [...CELL_OPTIONS, ...SEQUENCE_OPTIONS]);
   const { layers, bidirectional, layerFeed, initialState, ...cell } = options;
   const usual = { layerFeed: preset === 'official' ? 'active' : 'all', initialState: preset === 'dido' ? 'noise' : 'zeros' } as const;
   const given = { layers, bidirectional, layerFeed, initialState };

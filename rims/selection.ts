@@ -7,7 +7,9 @@ import {
   affine,
   blockGradient,
   concat,
+  constant,
   div,
+  einsum,
   exp,
   log,
   max,
@@ -37,6 +39,10 @@ import type { CellOptions } from './options.ts';
 export function rankingScore(scores: Tensor, selection: CellOptions['selection']): Tensor {
   const [batch, modules, heads, rows] = sizes4(scores);
   const each = [batch, modules, heads] as const;
+  // With one input row the log-odds are a difference of two columns: one product, exact.
+  if (rows === 2 && heads === 1 && selection === 'least-null') {
+    return reshape(einsum('bnis,s->bni', scores, constant([-1, 1], [2])), [batch, modules]);
+  }
   const input = logSumExp(slice(scores, 3, 1, rows - 1));
   if (selection !== 'least-null') return affine(sum(input, { axes: [2] }), 1 / heads, 0);
   const odds = sub(input, reshape(slice(scores, 3, 0, 1), each));

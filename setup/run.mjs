@@ -21,6 +21,7 @@ const commands = {
   doctor: { script: 'dist/bench/doctor.js', build: true, adapter: 'find', chromium: 'find' },
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
   gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure' },
+  search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   kernels: { script: 'kernels/generate.mjs' },
   build: { build: true },
   lint: { script: biome, args: ['check'] },

@@ -2,7 +2,6 @@
 // a failed call leaves behind (nothing). Programs have tests of their own.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDeviceWith } from '../engine/open.ts';
 import {
   add,
   assign,
@@ -23,8 +22,10 @@ import {
   Variable,
   variable,
 } from '../engine/node.ts';
+import { openDeviceWith } from '../engine/open.ts';
 import type { Kernel } from '../kernels/index.ts';
 import { kernels } from '../kernels/index.ts';
+import { refused } from './on-adapter.ts';
 
 async function errorOf(act: () => Promise<unknown>): Promise<Error> {
   try {
@@ -34,12 +35,6 @@ async function errorOf(act: () => Promise<unknown>): Promise<Error> {
     throw error;
   }
   throw new Error('it was not refused');
-}
-
-async function refused(act: () => Promise<unknown>, name: string, message: RegExp): Promise<void> {
-  const error = await errorOf(act);
-  assert.is(error.name, name, error.message);
-  assert.match(error.message, message);
 }
 
 /** Opens a device for one test and frees it whatever happens. */

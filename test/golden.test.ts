@@ -63,7 +63,10 @@ test('all files agree, and every kind is among them', async () => {
   const names = readdirSync(golden).filter((name) => name.endsWith('.safetensors'));
   assert.is(lines.length, names.length + 1);
   for (const line of lines.slice(0, -1)) assert.match(line, /^(ok {4}|record) /);
-  assert.match(lines.at(-1) ?? '', new RegExp(`^${names.length} files: ${names.length - 1} agree, 1 for the record, 0 failed; `));
+  assert.match(
+    lines.at(-1) ?? '',
+    new RegExp(`^${names.length} files: ${names.length - 1} agree, 1 for the record, 0 failed; `),
+  );
   const found = names.map((name) => kindOf(new GoldenFile(name, readFileSync(join(golden, name)))).name);
   assert.equal(
     kinds.map(({ name }) => name).filter((name) => !found.includes(name)),
@@ -126,8 +129,8 @@ test('what is not known is a failure with its reason, and the other files are ch
   assert.is(error, '');
   const expected: readonly (readonly [string, RegExp])[] = [
     ['0_subop_mse', /'hinge loss' is no kind of case that this checker knows/],
-    ['1_subop_mse', /its metadata has no 'case'/],
     ['10_subop_mse', /^ok/],
+    ['1_subop_mse', /its metadata has no 'case'/],
     ['2_subop_mse', /out\.extra; they were not compared/],
     ['3_subop_mse', /no tensor 'grad\.input\.pred'/],
     ['4_subop_mse', /no tensor 'input\.target'/],

@@ -28,13 +28,27 @@ interface Family<P> {
 const edges = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33];
 const size = fc.oneof(fc.constant(1), fc.constantFrom(...edges), fc.integer({ min: 1, max: 20 }));
 const longer = fc.oneof(size, fc.constantFrom(63, 64, 65, 127, 128, 129, 257, 300));
-const shape = fc.array(fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: size }), { maxLength: 4 });
-const rows = fc.record({ rows: fc.oneof(fc.constantFrom(1, 63, 64, 65), fc.integer({ min: 1, max: 9 })), columns: longer });
+const shape = fc.array(
+  fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: size }),
+  { maxLength: 4 },
+);
+const rows = fc.record({
+  rows: fc.oneof(fc.constantFrom(1, 63, 64, 65), fc.integer({ min: 1, max: 9 })),
+  columns: longer,
+});
 
 /** Two shapes that broadcast: some sizes of either are 1, and leading ones may be missing. */
 const pair = fc
-  .array(fc.record({ size: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constantFrom(8, 12)), ones: fc.constantFrom(0, 0, 0, 1, 2) }), { minLength: 1, maxLength: 5 })
-  .chain((dims) => fc.record({ dims: fc.constant(dims), cut: fc.integer({ min: 0, max: dims.length - 1 }), swap: fc.boolean() }))
+  .array(
+    fc.record({
+      size: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constantFrom(8, 12)),
+      ones: fc.constantFrom(0, 0, 0, 1, 2),
+    }),
+    { minLength: 1, maxLength: 5 },
+  )
+  .chain((dims) =>
+    fc.record({ dims: fc.constant(dims), cut: fc.integer({ min: 0, max: dims.length - 1 }), swap: fc.boolean() }),
+  )
   .map(({ dims, cut, swap }) => {
     const one = dims.map((each) => (each.ones === 1 ? 1 : each.size));
     const other = dims.map((each) => (each.ones === 2 ? 1 : each.size)).slice(cut);
@@ -70,7 +84,9 @@ check({
     const x = draw.normal(options.shape, { std: options.std });
     const y = draw.between(0.2, 3, options.shape);
     return [
-      ...[ops.sigmoid, ops.tanh, ops.softplus, ops.relu, ops.gelu, ops.square, ops.sin, ops.abs, ops.elu].map((f) => f(x)),
+      ...[ops.sigmoid, ops.tanh, ops.softplus, ops.relu, ops.gelu, ops.square, ops.sin, ops.abs, ops.elu].map((f) =>
+        f(x),
+      ),
       ...[ops.exp, ops.log, ops.sqrt, ops.reciprocal, (t: Tensor) => ops.power(t, 1.7)].map((f) => f(y)),
       ops.clamp(x, -0.7, 0.4),
     ];
@@ -82,7 +98,15 @@ check({
   options: pair,
   graph: (draw, { a, b }) => {
     const [x, y] = [draw.normal(a), draw.between(0.5, 2, b)];
-    return [ops.add(x, y), ops.sub(y, x), ops.mul(x, y), ops.div(x, y), ops.maximum(x, y), ops.minimum(y, x), ops.less(x, y)];
+    return [
+      ops.add(x, y),
+      ops.sub(y, x),
+      ops.mul(x, y),
+      ops.div(x, y),
+      ops.maximum(x, y),
+      ops.minimum(y, x),
+      ops.less(x, y),
+    ];
   },
   runs: 16,
 });
@@ -99,7 +123,13 @@ check({
 
 check({
   name: 'rearranging',
-  options: fc.record({ sizes: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 5 }), order: fc.array(fc.nat(), { minLength: 5, maxLength: 5 }), axis: fc.nat(), from: fc.nat(), length: fc.nat() }),
+  options: fc.record({
+    sizes: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 5 }),
+    order: fc.array(fc.nat(), { minLength: 5, maxLength: 5 }),
+    axis: fc.nat(),
+    from: fc.nat(),
+    length: fc.nat(),
+  }),
   graph: (draw, { sizes, order, axis, from, length }) => {
     const x = draw.normal(sizes);
     const at = axis % sizes.length;
@@ -120,11 +150,20 @@ check({
 
 check({
   name: 'reductions',
-  options: fc.record({ sizes: fc.array(fc.oneof(size, fc.constantFrom(70)), { minLength: 1, maxLength: 3 }), keep: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }) }),
+  options: fc.record({
+    sizes: fc.array(fc.oneof(size, fc.constantFrom(70)), { minLength: 1, maxLength: 3 }),
+    keep: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+  }),
   graph: (draw, { sizes, keep }) => {
     const x = draw.normal(sizes);
     const axes = sizes.flatMap((_, i) => (keep[i] === true ? [] : [i]));
-    return [ops.sum(x, { axes }), ops.mean(x), ops.sumOfSquares(x, { axes, keepAxes: true }), ops.max(x, { axes }), ops.min(x, { axes })];
+    return [
+      ops.sum(x, { axes }),
+      ops.mean(x),
+      ops.sumOfSquares(x, { axes, keepAxes: true }),
+      ops.max(x, { axes }),
+      ops.min(x, { axes }),
+    ];
   },
   runs: 12,
 });
@@ -138,7 +177,13 @@ check({
 
 check({
   name: 'matrix products',
-  options: fc.record({ m: longer, n: longer, k: size, rows: fc.constantFrom('mk', 'km'), columns: fc.constantFrom('kn', 'nk') }),
+  options: fc.record({
+    m: longer,
+    n: longer,
+    k: size,
+    rows: fc.constantFrom('mk', 'km'),
+    columns: fc.constantFrom('kn', 'nk'),
+  }),
   graph: (draw, { m, n, k, rows: left, columns: right }) => {
     const of = (labels: string): number[] => [...labels].map((label) => ({ m, n, k })[label] ?? 1);
     return [ops.einsum(`${left},${right}->mn`, draw.normal(of(left)), draw.normal(of(right)))];
@@ -163,7 +208,12 @@ check({
 
 check({
   name: 'softmax',
-  options: fc.record({ rows, top: fc.option(fc.nat(), { nil: undefined }), masked: fc.boolean(), std: fc.constantFrom(0.1, 1, 30) }),
+  options: fc.record({
+    rows,
+    top: fc.option(fc.nat(), { nil: undefined }),
+    masked: fc.boolean(),
+    std: fc.constantFrom(0.1, 1, 30),
+  }),
   graph: (draw, { rows: { rows: count, columns }, top, masked, std }) => [
     ops.softmax(draw.normal([count, columns], { std }), {
       ...(top === undefined ? {} : { topK: 1 + (top % columns) }),
@@ -187,17 +237,28 @@ check({
   name: 'ties',
   options: fc.record({ rows, k: fc.nat(), kinds: fc.integer({ min: 1, max: 3 }) }),
   graph: (draw, { rows: { rows: count, columns }, k, kinds }) => {
-    const x = draw.given([count, columns], Array.from({ length: count * columns }, (_, i) => (i * i + (k % 5) * i) % kinds));
+    const x = draw.given(
+      [count, columns],
+      Array.from({ length: count * columns }, (_, i) => (i * i + (k % 5) * i) % kinds),
+    );
     draw.wrt.length = 0;
     const top = 1 + (k % columns);
-    return [ops.softmax(x, { topK: top }), ops.topKMask(x, top), ops.sort(x).indices, ops.sort(x, { descending: true }).indices];
+    return [
+      ops.softmax(x, { topK: top }),
+      ops.topKMask(x, top),
+      ops.sort(x).indices,
+      ops.sort(x, { descending: true }).indices,
+    ];
   },
 });
 
 check({
   name: 'running totals',
   options: rows,
-  graph: (draw, { rows: count, columns }) => [ops.cumulativeSum(draw.normal([count, columns])), ops.cumulativeProduct(draw.between(0.8, 1.2, [count, columns]))],
+  graph: (draw, { rows: count, columns }) => [
+    ops.cumulativeSum(draw.normal([count, columns])),
+    ops.cumulativeProduct(draw.between(0.8, 1.2, [count, columns])),
+  ],
 });
 
 check({
@@ -213,7 +274,11 @@ check({
 
 check({
   name: 'picking by index',
-  options: fc.record({ table: fc.integer({ min: 1, max: 90 }), columns: size, count: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(511, 513, 700)) }),
+  options: fc.record({
+    table: fc.integer({ min: 1, max: 90 }),
+    columns: size,
+    count: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(511, 513, 700)),
+  }),
   graph: (draw, { table, columns, count }) => [ops.gather(draw.normal([table, columns]), draw.below(table, [count]))],
 });
 
@@ -256,7 +321,12 @@ check({
     const bias = draw.normal([to]);
     return [
       ops.conv2d(x, draw.normal([to, from, kernel, kernel]), { bias, stride, padding }),
-      ops.convTranspose2d(x, draw.normal([from, to, kernel, kernel]), { bias, stride, padding, outputPadding: stride - 1 }),
+      ops.convTranspose2d(x, draw.normal([from, to, kernel, kernel]), {
+        bias,
+        stride,
+        padding,
+        outputPadding: stride - 1,
+      }),
     ];
   },
 });
@@ -264,13 +334,20 @@ check({
 check({
   name: 'dropout',
   options: fc.record({ shape, rate: fc.double({ min: 0.01, max: 0.99, noNaN: true }), from: fc.maxSafeNat() }),
-  graph: (draw, options) => [ops.dropout(draw.normal(options.shape), { rate: options.rate, random: new RandomState({ seed: options.from }) })],
+  graph: (draw, options) => [
+    ops.dropout(draw.normal(options.shape), { rate: options.rate, random: new RandomState({ seed: options.from }) }),
+  ],
   training: true,
 });
 
 check({
   name: 'scan',
-  options: fc.record({ steps: fc.integer({ min: 1, max: 7 }), b: fc.integer({ min: 1, max: 5 }), h: fc.oneof(size, fc.constant(64)), reverse: fc.boolean() }),
+  options: fc.record({
+    steps: fc.integer({ min: 1, max: 7 }),
+    b: fc.integer({ min: 1, max: 5 }),
+    h: fc.oneof(size, fc.constant(64)),
+    reverse: fc.boolean(),
+  }),
   graph: (draw, { steps, b, h, reverse }) => {
     const [w, u] = [draw.normal([3, 3 * h], { std: 0.4 }), draw.normal([h, 3 * h], { std: 0.4 / Math.sqrt(h) })];
     const { outputs, state } = ops.scan(
@@ -284,6 +361,47 @@ check({
     );
     return [outputs.next, outputs.change, state.h, state.last];
   },
+});
+
+test('more workgroups than one dimension holds', async () => {
+  // 65,535 workgroups of 64 are 4,194,240 elements; of one row each, 65,535 rows.
+  const [length, count, columns] = [4_300_000, 66_000, 65];
+  const [x, index, wide] = [
+    ops.input('x', [length]),
+    ops.input('i', [length], 'u32'),
+    ops.input('wide', [count, columns]),
+  ];
+  const numbers = Float32Array.from({ length }, (_, i) => ((i * 7919) % 10_007) / 10_007);
+  const feeds = {
+    x: numbers,
+    i: Uint32Array.from({ length }, (_, i) => (i * 31) % 10),
+    wide: numbers.subarray(0, count * columns),
+  };
+  const table = ops.constant([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [10]);
+  const got = await ops.evaluate(
+    device,
+    {
+      flipped: ops.flip(x, 0),
+      picked: ops.gather(table, index),
+      soft: ops.softmax(wide),
+      twice: ops.mul(x, ops.slice(x, 0, 0, 1)),
+    },
+    feeds,
+  );
+  const wrong = { flipped: 0, picked: 0, twice: 0, soft: 0 };
+  for (let i = 0; i < length; i++) {
+    if (got.flipped[i] !== numbers[length - 1 - i]) wrong.flipped++;
+    if (got.picked[i] !== 9 - ((i * 31) % 10)) wrong.picked++;
+    if (got.twice[i] !== Math.fround((numbers[i] ?? 0) * (numbers[0] ?? 0))) wrong.twice++;
+  }
+  for (let r = 0; r < count; r++) {
+    const row = feeds.wide.subarray(r * columns, (r + 1) * columns);
+    const total = row.reduce((sum, each) => sum + Math.exp(each), 0);
+    row.forEach((each, k) => {
+      if (!(Math.abs((got.soft[r * columns + k] ?? 0) - Math.exp(each) / total) < 1e-7)) wrong.soft++;
+    });
+  }
+  assert.equal(wrong, { flipped: 0, picked: 0, twice: 0, soft: 0 });
 });
 
 test.after(() => {

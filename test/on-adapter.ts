@@ -83,11 +83,13 @@ export async function rejects(act: () => Promise<unknown>, type: new (message: s
 }
 
 /** Refused with an error of that name and a message that says this, the mend among it. */
-export async function refused(act: () => Promise<unknown>, name: string, message: RegExp): Promise<void> {
+export async function refused(act: () => unknown, name: string, message: RegExp): Promise<void> {
   let caught: unknown;
-  await act().catch((error: unknown) => {
+  try {
+    await act();
+  } catch (error) {
     caught = error;
-  });
+  }
   if (!(caught instanceof Error)) throw new Error(`it was not refused: ${message}`);
   assert.is(caught.name, name, caught.message);
   assert.match(caught.message, message);

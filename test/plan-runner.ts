@@ -97,7 +97,10 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
     const group: Record<string, unknown> = { 0: { uniform: dispatch.uniforms.slice(0) } };
     const views = dispatch.buffers.map(({ binding, write: writes, place }) => {
       const begin = place.offset + t * place.step;
-      const { element } = need(Object.values(dispatch.kernel.bindings).find((each) => each.binding === binding), 'a binding');
+      const { element } = need(
+        Object.values(dispatch.kernel.bindings).find((each) => each.binding === binding),
+        'a binding',
+      );
       const bytes = memoryOf(place).slice(begin, begin + place.bytes);
       const view = element.includes('u32') ? new Uint32Array(bytes) : new Float32Array(bytes);
       group[binding] = view;

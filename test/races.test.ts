@@ -10,7 +10,7 @@ import { type Case, drawCase } from '../check/draw.ts';
 import { errorOf, KERNEL_LIMIT, wantedOf } from '../check/gradcheck.ts';
 import { interpret } from '../check/interpret.ts';
 import { at } from '../engine/errors.ts';
-import { type Dispatch, type Plan } from '../engine/plan.ts';
+import type { Dispatch, Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { type Kernel, kernels, packUniforms } from '../kernels/index.ts';
 import { adamRule, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
@@ -40,11 +40,19 @@ for (const job of opCases.map(jobOf).sort((a, b) => a.cost - b.cost)) {
 /** The optimisers, with each of their flags on and off. */
 const rules = [
   ...[sgdRule(0, false, 0.1), sgdRule(0.9, false, 0), sgdRule(0.8, true, 0.1)],
-  ...[rmspropRule(0.9, 0, false, 0), rmspropRule(0.9, 0.5, false, 0.1), rmspropRule(0.95, 0, true, 0), rmspropRule(0.9, 0.9, true, 0)],
+  ...[
+    rmspropRule(0.9, 0, false, 0),
+    rmspropRule(0.9, 0.5, false, 0.1),
+    rmspropRule(0.95, 0, true, 0),
+    rmspropRule(0.9, 0.9, true, 0),
+  ],
   ...[adamRule(false, [0.9, 0.999], 1e-8, 0.1), adamRule(true, [0.8, 0.99], 1e-6, 0.01)],
 ].map((rule) => {
   const trial = new Trial(1, rule.state.length);
-  const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.01 }), { training: true, subgroups: false });
+  const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.01 }), {
+    training: true,
+    subgroups: false,
+  });
   return { rule, trial, plan };
 });
 
@@ -63,14 +71,20 @@ test('every kernel of the catalogue is run, with every value of its flags and ti
   const flags = Object.values<Kernel>(kernels).flatMap((kernel) =>
     Object.entries(kernel.constants).flatMap(([flag, { type, value }]) => {
       if (type !== 'bool') return [];
-      const values = new Set(run.filter((call) => call.kernel.name === kernel.name).map((call) => call.constants[flag] ?? value));
+      const values = new Set(
+        run.filter((call) => call.kernel.name === kernel.name).map((call) => call.constants[flag] ?? value),
+      );
       return values.size === 2 ? [] : [`${kernel.name}.${flag} is only ever ${[...values].join()}`];
     }),
   );
   assert.equal(flags, []);
   for (const [name, constant, values] of choices) {
     const taken = new Set(run.filter(({ kernel }) => kernel.name === name).map(({ constants }) => constants[constant]));
-    assert.equal(values.filter((value) => !taken.has(value)), [], `${name}.${constant}`);
+    assert.equal(
+      values.filter((value) => !taken.has(value)),
+      [],
+      `${name}.${constant}`,
+    );
   }
 });
 
@@ -132,10 +146,28 @@ test('a race is found, and so is what the interpreter does not know', async () =
     };
     return (await runPlan(fillPlan(changed), {})).troubles.join('\n');
   };
-  assert.is((await runPlan(fillPlan((source) => source), {})).troubles.join(), '');
+  assert.is(
+    (
+      await runPlan(
+        fillPlan((source) => source),
+        {},
+      )
+    ).troubles.join(),
+    '',
+  );
   assert.match(await troubles((source) => source.replace('  output[i] =', '  output[i / 2u] =')), /[Rr]ace/);
-  assert.match(await troubles((source) => source.replace('= u.value;', '= nothingOfTheKind(u.value);')), /nothingOfTheKind/);
-  assert.match(await troubles((source) => source.replace('i >= u.count', 'i >= u.count * 0u + 7u').replace('  output[i] =', '  workgroupBarrier();\n  output[i] =')), /[Bb]arrier/);
+  assert.match(
+    await troubles((source) => source.replace('= u.value;', '= nothingOfTheKind(u.value);')),
+    /nothingOfTheKind/,
+  );
+  assert.match(
+    await troubles((source) =>
+      source
+        .replace('i >= u.count', 'i >= u.count * 0u + 7u')
+        .replace('  output[i] =', '  workgroupBarrier();\n  output[i] ='),
+    ),
+    /[Bb]arrier/,
+  );
 });
 
 test.run();

@@ -81,11 +81,16 @@ export function named(record: TensorRecord, name: string): Tensor {
   return tensor;
 }
 
-/** A recurrent net of one layer, its weights, T steps over a batch. */
-export function elman(T: number, B: number, D: number, H: number) {
+/** A recurrent net of one layer over random inputs [T,B,D], with H units and their readout. */
+export function elman(
+  T: number,
+  B: number,
+  D: number,
+  H: number,
+): Recurrence<{ x: Tensor }, { h: Tensor }, { y: Tensor }> & { readonly weights: readonly Tensor[] } {
   const [wx, wh, wy] = [drawn(D, H), drawn(H, H), drawn(H, D)];
   return {
-    cell: ({ x }: { x: Tensor }, { h }: { h: Tensor }) => {
+    cell: ({ x }, { h }) => {
       const next = tanh(add(matmul(x, wx), matmul(h, wh)));
       return { state: { h: next }, output: { y: matmul(next, wy) } };
     },

@@ -1,49 +1,40 @@
 // The scan against the same recurrence written out step by step: outputs, last states and every gradient, on the real
-// adapter, both from one program. And what makes it worth having: what can leave the loop has left it.
-// Not here: kernels against float64 (the tests of the ops), and long runs (test/program.test.ts).
+// adapter, both from one program. Not here: what leaves the loop (scan-loop.test.ts), and kernels against float64 (the
+// tests of the ops).
+import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { at } from '../engine/errors.ts';
 import {
   add,
   affine,
-  compile,
+  blockGradient,
   concat,
   constant,
   type Data,
-  type Device,
   evaluate,
-  fill,
   flip,
   grad,
   greater,
-  input,
   matmul,
   mul,
-  openDevice,
   permute,
   reshape,
   type Shape,
-  type Step,
   scan,
   sigmoid,
   slice,
   sum,
   type Tensor,
   type TensorRecord,
-  type Tensors,
   tanh,
   variable,
   where,
 } from '../engine/node.ts';
-import { isLoop } from '../engine/plan.ts';
-import { normalArray } from '../engine/random.ts';
+import { onAdapter, theDevice } from './on-adapter.ts';
+import { drawn, elman, lossOf, named, type Recurrence, unrolled } from './recurrence.ts';
 
-let device: Device;
-test.before(async () => {
-  device = await openDevice();
-});
-test.after(() => device.dispose());
+onAdapter(test);
 
 /** Runs a recurrence both ways and compares all there is: outputs, last states, gradients. */
 async function compare<X extends TensorRecord, S extends TensorRecord, O extends TensorRecord>(
@@ -65,7 +56,7 @@ async function compare<X extends TensorRecord, S extends TensorRecord, O extends
       wanted[`${way}: gradient ${i} [${t.shape.join()}]`] = d;
     });
   }
-  const found = await evaluate(device, wanted);
+  const found = await evaluate(theDevice(), wanted);
   const names = Object.keys(found).filter((name) => name.startsWith('scan: '));
   assert.is(names.length * 2, Object.keys(found).length);
   for (const name of names) close(found[name], found[name.replace('scan', 'loop')], name);
@@ -283,7 +274,7 @@ test('one scan after another, and one on the reversed outputs of another', async
     const wrt = [first.inputs.x, first.state.h, second.state.h, ...first.weights, ...second.weights];
     return Object.fromEntries([...grad(loss, wrt)].map(([, d], i) => [`${way}${i}`, d]));
   };
-  const found = await evaluate(device, { ...chained('scan'), ...chained('loop') });
+  const found = await evaluate(theDevice(), { ...chained('scan'), ...chained('loop') });
   for (const name of Object.keys(found).filter((each) => each.startsWith('scan'))) {
     close(found[name], found[name.replace('scan', 'loop')], name);
   }
@@ -295,7 +286,7 @@ test('the gradient of a gradient goes through a scan', async () => {
     const [, d] = at([...grad(lossOf([y], 5), [at(net.weights, 1)])], 0);
     return grad(sum(mul(d, d)), [at(net.weights, 1)]).of(at(net.weights, 1));
   };
-  const { own, other } = await evaluate(device, {
+  const { own, other } = await evaluate(theDevice(), {
     own: second(scan(net.cell, net.inputs, net.state).outputs.y),
     other: second(named(unrolled(net, 3).outputs, 'y')),
   });
@@ -333,5 +324,52 @@ for (const shape of shapes) {
     });
   });
 }
+
+/** A cell that `choices` decides: every choice makes a tensor of earlier ones, the next states are among the last. */
+function randomCell(choices: readonly (readonly [op: number, a: number, b: number])[]) {
+  const [w, v] = [drawn(4, 4), drawn(4)];
+  const vector = (t: Tensor): Tensor => reshape(t, [4]);
+  const makers: readonly ((a: Tensor, b: Tensor) => Tensor)[] = [
+    (a, b) => tanh(add(a, b)),
+    (a, b) => mul(a, b),
+    (a) => vector(matmul(reshape(a, [1, 4]), w)),
+    (a) => vector(matmul(w, reshape(a, [4, 1]))),
+    (a) => vector(permute(reshape(a, [2, 2]), [1, 0])),
+    (a, b) => concat([slice(a, 0, 1, 2), slice(b, 0, 0, 2)], 0),
+    (a) => flip(a, 0),
+    (a, b) => mul(a, sum(b)),
+    (a, b) => where(greater(a, b), b, mul(a, v)),
+    (a) => reshape(reshape(a, [2, 2]), [4]),
+    (a) => affine(sigmoid(a), 2, -0.5),
+    (a, b) => add(a, blockGradient(b)),
+  ];
+  const cell = ({ x, y }: { x: Tensor; y: Tensor }, { a, b, c }: { a: Tensor; b: Tensor; c: Tensor }) => {
+    const pool = [x, y, a, b, c, v];
+    for (const [op, i, j] of choices) {
+      pool.push(at(makers, op % makers.length)(at(pool, i % pool.length), at(pool, j % pool.length)));
+    }
+    const pick = (k: number): Tensor => at(pool, (at(at(choices, k % choices.length), 1) * 7 + k) % pool.length);
+    const last = at(pool, pool.length - 1);
+    const damped = (t: Tensor): Tensor => (states.has(t) ? t : mul(t, 0.5));
+    const states = new Set([a, b, c]);
+    return { state: { a: last, b: damped(pick(1)), c: pick(2) }, output: { p: pick(3), q: pick(4), last } };
+  };
+  return {
+    cell,
+    inputs: { x: drawn(4, 4), y: drawn(4, 4) },
+    state: { a: drawn(4), b: drawn(4), c: drawn(4) },
+    weights: [w, v],
+  };
+}
+
+test('cells drawn at random', async () => {
+  const choice = fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000));
+  await fc.assert(
+    fc.asyncProperty(fc.array(choice, { minLength: 3, maxLength: 9 }), fc.boolean(), async (choices, reverse) => {
+      await compare({ ...randomCell(choices), reverse });
+    }),
+    { numRuns: 30, seed: 5, includeErrorInReport: true },
+  );
+});
 
 test.run();

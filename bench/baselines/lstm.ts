@@ -51,7 +51,7 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     const zeros = fill(0, [B, H]);
     const result = scan(
       (input, { h, c }) => {
-        const gates = add(add(matmul(input.x, weights.inputGates), weights.inputBias), add(matmul(h, weights.stateGates), weights.stateBias));
+        const gates = add(add(matmul(input.x, weights.inputGates), add(weights.inputBias, weights.stateBias)), matmul(h, weights.stateGates));
         const next = lstmGates(gates, c);
         return { state: next, output: { h: next.h } };
       },

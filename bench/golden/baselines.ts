@@ -26,7 +26,8 @@ import { torchLinear, weighted } from './subops.ts';
 /** The state `input.h0` or `input.c0` of one layer and one direction, [1,B,H], as [B,H]. */
 function initialState(graph: Case, name: string): Tensor {
   const [layers = 0, batch = 0, hidden = 0] = graph.file.shape(name, 3);
-  if (layers !== 1) throw new FileError(`${graph.file.name}: ${layers} layers; this checker knows one layer and direction`);
+  if (layers !== 1)
+    throw new FileError(`${graph.file.name}: ${layers} layers; this checker knows one layer and direction`);
   return reshape(graph.differentiable(name), [batch, hidden]);
 }
 
@@ -76,15 +77,26 @@ function attention(graph: Case, x: Tensor): Tensor {
   const [batch = 0, steps = 0, size = 0] = x.shape;
   const heads = file.whole('heads');
   if (size % heads !== 0) throw new FileError(`${file.name}: ${heads} heads do not divide the size ${size}`);
-  const projected = torchLinear(x, graph.parameter('param.self_attn.in_proj_weight'), graph.parameter('param.self_attn.in_proj_bias'));
-  const [query, key, value] = [0, 1, 2].map((i) => reshape(slice(projected, 2, i * size, size), [batch, steps, heads, size / heads]));
-  if (query === undefined || key === undefined || value === undefined) throw new FileError(`${file.name}: no attention`);
+  const projected = torchLinear(
+    x,
+    graph.parameter('param.self_attn.in_proj_weight'),
+    graph.parameter('param.self_attn.in_proj_bias'),
+  );
+  const [query, key, value] = [0, 1, 2].map((i) =>
+    reshape(slice(projected, 2, i * size, size), [batch, steps, heads, size / heads]),
+  );
+  if (query === undefined || key === undefined || value === undefined)
+    throw new FileError(`${file.name}: no attention`);
   const scores = affine(einsum('bqhd,bkhd->bhqk', query, key), Math.sqrt(heads / size), 0);
   const earlier = Float32Array.from({ length: steps * steps }, (_, i) => (i % steps <= Math.floor(i / steps) ? 1 : 0));
   const mask = file.flag('causal_mask') ? { mask: constant(earlier, [steps, steps]) } : {};
   const probs = softmax(scores, mask);
   const context = reshape(einsum('bhqk,bkhd->bqhd', probs, value), [batch, steps, size]);
-  return torchLinear(context, graph.parameter('param.self_attn.out_proj.weight'), graph.parameter('param.self_attn.out_proj.bias'));
+  return torchLinear(
+    context,
+    graph.parameter('param.self_attn.out_proj.weight'),
+    graph.parameter('param.self_attn.out_proj.bias'),
+  );
 }
 
 function transformerCase(graph: Case): void {
@@ -92,7 +104,11 @@ function transformerCase(graph: Case): void {
   const epsilon = file.number('layer_norm_eps');
   const activation = file.oneOf('activation', 'relu', 'gelu (exact, erf)') === 'relu' ? relu : gelu;
   const norm = (name: string, x: Tensor): Tensor =>
-    layerNorm(x, { weight: graph.parameter(`param.${name}.weight`), bias: graph.parameter(`param.${name}.bias`), epsilon });
+    layerNorm(x, {
+      weight: graph.parameter(`param.${name}.weight`),
+      bias: graph.parameter(`param.${name}.bias`),
+      epsilon,
+    });
   const linear = (name: string, x: Tensor): Tensor =>
     torchLinear(x, graph.parameter(`param.${name}.weight`), graph.parameter(`param.${name}.bias`));
   file.shape('input.x', 3);
@@ -108,7 +124,11 @@ function convolutionCase(graph: Case, transposed: boolean): void {
   for (const key of ['dilation', 'groups']) file.oneOf(key, '1');
   const x = graph.differentiable('input.x');
   const weight = graph.parameter('param.weight');
-  const options = { bias: graph.parameter('param.bias'), stride: file.whole('stride'), padding: file.number('padding') };
+  const options = {
+    bias: graph.parameter('param.bias'),
+    stride: file.whole('stride'),
+    padding: file.number('padding'),
+  };
   const outputPadding = file.number('output_padding');
   const y = transposed ? convTranspose2d(x, weight, { ...options, outputPadding }) : conv2d(x, weight, options);
   graph.value('y', y);

@@ -99,7 +99,12 @@ export class Case {
   /** `grad.name` is the gradient of the loss with respect to this tensor, or is made of those of several. */
   gradient(name: string, of: Tensor | readonly Tensor[], options: CompareOptions & GradientView = {}): void {
     const tensors = of instanceof Tensor ? [of] : of;
-    this.#gradients.push({ name: `grad.${name}`, of: tensors, view: (...gradients) => gradients.reduce(add), ...options });
+    this.#gradients.push({
+      name: `grad.${name}`,
+      of: tensors,
+      view: (...gradients) => gradients.reduce(add),
+      ...options,
+    });
   }
 
   /** What is differentiated; `out.loss`. */
@@ -130,7 +135,8 @@ export class Case {
 
   #differentiate(): Claim[] {
     if (this.#gradients.length === 0) return [];
-    if (this.#loss === undefined) throw new FileError(`${this.file.name}: stores gradients, but this kind of case has no loss`);
+    if (this.#loss === undefined)
+      throw new FileError(`${this.file.name}: stores gradients, but this kind of case has no loss`);
     const gradients = grad(this.#loss, [...new Set(this.#gradients.flatMap(({ of }) => of))]);
     return this.#gradients.map(({ of, view, ...claim }) => {
       return { ...claim, tensor: view(...of.map((tensor) => gradients.of(tensor))) };

@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { type Device, DeviceError, FileError, openDevice, OptionError, RimgradError } from '../../engine/node.ts';
+import { type Device, DeviceError, FileError, OptionError, openDevice, RimgradError } from '../../engine/node.ts';
 import type { Tally } from './compare.ts';
 import { GoldenFile } from './file.ts';
 import { kindOf } from './kinds.ts';
@@ -43,8 +43,9 @@ export async function runGolden(args: readonly string[], streams: Streams): Prom
     return await checkFolder(command.args[0] ?? '', command.opts<Options>(), streams);
   } catch (error) {
     if (error instanceof CommanderError && error.code === 'commander.helpDisplayed') return EXIT.ok;
-    const message = error instanceof CommanderError ? `${error.message.replace(/^error: /, '')}; see --help` : describe(error);
-    streams.stderr.write(`rimgrad: ${message}\n`);
+    const usage =
+      error instanceof CommanderError ? `${oneLine(error.message).replace(/^error: /, '')}; see --help` : undefined;
+    streams.stderr.write(`rimgrad: ${usage ?? describe(error)}\n`);
     return EXIT.usage;
   }
 }
@@ -85,12 +86,16 @@ function findFiles(folder: string, filter: string): string[] {
       names = [basename(folder)];
     }
   } catch (cause) {
-    throw new FileError(`${folder}: cannot be read (${codeOf(cause)}); give a folder of *.safetensors files`, { cause });
+    throw new FileError(`${folder}: cannot be read (${codeOf(cause)}); give a folder of *.safetensors files`, {
+      cause,
+    });
   }
   if (names.length === 0) throw new FileError(`${folder}: has no *.safetensors files; give a folder that has`);
   const chosen = names.filter((name) => name.includes(filter));
   if (chosen.length === 0) {
-    throw new OptionError(`--filter ${filter}: none of the ${names.length} files has this in its name; see what is in ${folder}`);
+    throw new OptionError(
+      `--filter ${filter}: none of the ${names.length} files has this in its name; see what is in ${folder}`,
+    );
   }
   return chosen.toSorted().map((name) => join(parent, name));
 }
@@ -138,7 +143,10 @@ function codeOf(cause: unknown): string {
 }
 
 function describe(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const line = message.replaceAll(/\s*\n\s*/g, ' ').trim();
+  const line = oneLine(error instanceof Error ? error.message : String(error));
   return error instanceof RimgradError ? line : `an unexpected error, a bug of rimgrad: ${line}`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
 }

@@ -40,11 +40,18 @@ export interface Comparison {
 }
 
 /** Compares values with one stored version. @throws FileError where the sizes differ */
-export function compare(file: string, actual: ArrayLike<number>, stored: Stored, options: CompareOptions = {}): Comparison {
+export function compare(
+  file: string,
+  actual: ArrayLike<number>,
+  stored: Stored,
+  options: CompareOptions = {},
+): Comparison {
   const { tensor, data, shape } = stored;
   const { allowance = ALLOWANCE, places, restZero = false } = options;
   if (places === undefined && sizeOf(shape) !== actual.length) {
-    throw new FileError(`${file}: tensor '${tensor}' is ${formatShape(shape)}; this case gives ${actual.length} elements`);
+    throw new FileError(
+      `${file}: tensor '${tensor}' is ${formatShape(shape)}; this case gives ${actual.length} elements`,
+    );
   }
   let error = 0;
   let magnitude = 0;

@@ -33,7 +33,8 @@ export function didoLayout(file: GoldenFile): Layout {
   const gates = (stored: string, rows: number): Source => {
     if (cell === 'gru') return { stored };
     const chunks = [0, 1, 3, 2];
-    const place = ([n = 0, i = 0, g = 0, j = 0]: readonly number[]): number => ((n * rows + i) * 4 + at(chunks, g)) * H + j;
+    const place = ([n = 0, i = 0, g = 0, j = 0]: readonly number[]): number =>
+      ((n * rows + i) * 4 + at(chunks, g)) * H + j;
     return { stored, places: placesOf([N, rows, 4, H], place) };
   };
   const sources = {
@@ -79,7 +80,7 @@ function stepCase(graph: Case): void {
   const flipped = (name: string, tensor: Tensor | undefined, axis: number): void => {
     const of = need(tensor, name);
     const shown = (t: Tensor): Tensor => flip(axis === 1 ? t : reshape(t, [B, N, 2]), axis);
-    graph.value(name, shown(of), { of, view: (d) => shown(need(d, 'a gradient')) });
+    graph.value(name, shown(of), { of, view: shown });
   };
   flipped('in_key', trace.keys, 1);
   flipped('in_value', trace.values, 1);
@@ -90,7 +91,10 @@ function stepCase(graph: Case): void {
   graph.value('rnn_input', trace.moduleInput);
   graph.value('rnn_h', candidate);
   if (trace.candidateCell) {
-    graph.value('rnn_c', trace.candidateCell, { of: [trace.candidateCell, candidate], view: cellGradient(cell, trace, h) });
+    graph.value('rnn_c', trace.candidateCell, {
+      of: [trace.candidateCell, candidate],
+      view: cellGradient(cell, trace, h),
+    });
   }
   const probabilities = need(trace.commProbabilities, 'the communication');
   const context = need(trace.commContext, 'the context');
@@ -126,7 +130,10 @@ function sequenceCase(graph: Case): void {
   });
   const x = graph.differentiable('input.x');
   const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
-  const initial = { h: graph.differentiable('input.h0'), ...(kind === 'lstm' && { c: graph.differentiable('input.c0') }) };
+  const initial = {
+    h: graph.differentiable('input.h0'),
+    ...(kind === 'lstm' && { c: graph.differentiable('input.c0') }),
+  };
   const part = (all: Tensor, i: number): Tensor => reshape(slice(all, 0, i, 1), [B, N, H]);
   const starts = rim.cells.map((_, i): CellState => {
     return { h: part(initial.h, i), ...(initial.c && { c: part(initial.c, i) }) };

@@ -44,7 +44,8 @@ export class GoldenFile {
   /** A text of the metadata. @throws FileError where there is none */
   text(key: string): string {
     const text = this.#metadata[key];
-    if (text === undefined) throw new FileError(`${this.name}: its metadata has no '${key}'; write the case again with it`);
+    if (text === undefined)
+      throw new FileError(`${this.name}: its metadata has no '${key}'; write the case again with it`);
     return text;
   }
 
@@ -104,7 +105,9 @@ export class GoldenFile {
     const { shape } = this.#get(tensor);
     if ((rank !== undefined && shape.length !== rank) || sizeOf(shape) === 0) {
       const form = rank === undefined ? 'elements' : `${rank} dimensions of at least 1`;
-      throw new FileError(`${this.name}: tensor '${tensor}' is ${formatShape(shape)}; this kind of case has it with ${form}`);
+      throw new FileError(
+        `${this.name}: tensor '${tensor}' is ${formatShape(shape)}; this kind of case has it with ${form}`,
+      );
     }
     return shape;
   }
@@ -113,7 +116,8 @@ export class GoldenFile {
   floats(tensor: string): Float32Array {
     const found = this.#get(tensor);
     this.#used.add(tensor);
-    if (found.dtype !== 'F32') throw new FileError(`${this.name}: tensor '${tensor}' is ${found.dtype}; it must be F32`);
+    if (found.dtype !== 'F32')
+      throw new FileError(`${this.name}: tensor '${tensor}' is ${found.dtype}; it must be F32`);
     return found.data;
   }
 
@@ -178,7 +182,9 @@ export class GoldenFile {
   #get(tensor: string): SafetensorsTensor {
     const found = this.#tensors.get(tensor);
     if (found === undefined) {
-      throw new FileError(`${this.name}: there is no tensor '${tensor}', which this kind of case ('${this.case}') must have`);
+      throw new FileError(
+        `${this.name}: there is no tensor '${tensor}', which this kind of case ('${this.case}') must have`,
+      );
     }
     return found;
   }

@@ -66,7 +66,10 @@ function gateSources({ cell, modules: N, hiddenSize: H, valueSize: V }: CellOpti
   const matrix = (name: string, rows: number): Source => ({
     stored: `${folder}.${name}`,
     part: N > 1,
-    places: placesOf([N, rows, G, H], ([n = 0, i = 0, g = 0, j = 0]) => ((g * N + n) * H + j) * N * rows + n * rows + i),
+    places: placesOf(
+      [N, rows, G, H],
+      ([n = 0, i = 0, g = 0, j = 0]) => ((g * N + n) * H + j) * N * rows + n * rows + i,
+    ),
     block: {
       stored: name,
       places: placesOf([N, rows, G, H], ([n = 0, i = 0, g = 0, j = 0]) => ((n * G + g) * H + j) * rows + i),
@@ -166,7 +169,14 @@ function imposedMask(graph: Case, [T, B, N]: readonly [number, number, number]):
     throw new FileError(`${file.name}: 'out.mask_units' must be [${T},${B},${N}] to be imposed at the first step`);
   }
   graph.tally.notes.push('out.mask_units: imposed at the first step, where the zero state makes all modules tie');
-  return { mask: [constant(Float32Array.from(stored.data, (value, i) => (i < B * N ? value : -1)), [T, B, N])] };
+  return {
+    mask: [
+      constant(
+        Float32Array.from(stored.data, (value, i) => (i < B * N ? value : -1)),
+        [T, B, N],
+      ),
+    ],
+  };
 }
 
 function sequenceCase(graph: Case): void {

@@ -1,7 +1,17 @@
 // The kinds `subop_adam`, `subop_adamw` and `subop_clip_grad_norm`: a parameter over several updates whose gradients the
 // file gives, and the clipping of a list of tensors by their common norm.
 
-import { adam, adamw, clipByGlobalNorm, compile, type Device, input, reshape, type Variable, variable } from '../../engine/core.ts';
+import {
+  adam,
+  adamw,
+  clipByGlobalNorm,
+  compile,
+  type Device,
+  input,
+  reshape,
+  type Variable,
+  variable,
+} from '../../engine/core.ts';
 import { FileError, need } from '../../engine/errors.ts';
 import { sizeOf } from '../../engine/tensor.ts';
 import { graphKind, type Kind } from './case.ts';
@@ -28,7 +38,11 @@ async function adamCase(file: GoldenFile, device: Device, decoupled: boolean): P
     );
   const watched = { p, m: moment('m'), v: moment('v') };
   const count = sizeOf(shape);
-  const found = Object.entries(watched).map(([name, each]) => ({ name, each, values: new Float32Array(steps * count) }));
+  const found = Object.entries(watched).map(([name, each]) => ({
+    name,
+    each,
+    values: new Float32Array(steps * count),
+  }));
   const program = await compile(device, {}, updates);
   try {
     for (let step = 0; step < steps; step++) {

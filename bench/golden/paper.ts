@@ -2,7 +2,7 @@
 // run), the files store 0; the engine computes all modules and discards, so values are shown here times the mask. Their
 // gradients are 0 for inactive modules by themselves.
 
-import { add, affine, einsum, mul, reshape, slice, sum, type Tensor } from '../../engine/core.ts';
+import { add, affine, mul, reshape, slice, sum, type Tensor } from '../../engine/core.ts';
 import { at, need } from '../../engine/errors.ts';
 import { type CellState, type CellTrace, makeRIM, presetOptions, RIMCell } from '../../rims/index.ts';
 import { type Case, graphKind, type Kind } from './case.ts';
@@ -74,17 +74,15 @@ function ofReaders(x: Tensor, mask: Tensor): Tensor {
 
 function stepCase(graph: Case): void {
   const layout = paperLayout(graph.file);
-  const { inputHeads: I, valueSize: V, cell: kind } = layout.options;
   const cell = new RIMCell(layout.options, { seed: 0 });
   claimWeights(graph, '', cell.weights, layout);
   const x = graph.differentiable('input.x');
   const h = graph.differentiable('input.h');
-  const state: CellState = kind === 'lstm' ? { h, c: graph.differentiable('input.c') } : { h };
-  const dropout = imposedDropout(graph);
-  const { state: next, trace } = cell.step(x, state, dropout);
+  const state: CellState = layout.options.cell === 'lstm' ? { h, c: graph.differentiable('input.c') } : { h };
+  const { state: next, trace } = cell.step(x, state, imposedDropout(graph));
   const { mask } = trace;
 
-  inputAttention(graph, trace, { I, V }, dropout);
+  inputAttention(graph, trace, layout.options.inputHeads);
   graph.mask('mask', mask);
   graph.value('rnn_input', trace.moduleInput);
   graph.value('rnn_h', ofActive(trace.candidate, mask), { of: trace.candidate });
@@ -113,33 +111,21 @@ function stepCase(graph: Case): void {
   graph.loss(reshape(terms.reduce(add), [1]));
 }
 
-/** Keys to probabilities, and what dropout makes of them. */
-function inputAttention(
-  graph: Case,
-  trace: CellTrace,
-  { I, V }: { readonly I: number; readonly V: number },
-  { dropValues, dropProbabilities }: { readonly dropValues?: Tensor; readonly dropProbabilities?: Tensor },
-): void {
+/** Keys to what the values are read with, and what is read. */
+function inputAttention(graph: Case, trace: CellTrace, heads: number): void {
   const probabilities = need(trace.probabilities, 'the input attention');
-  const [B = 0, N = 0, , S = 0] = probabilities.shape;
-  const values = reshape(trace.values, [B, S, I, V]);
+  const ofNull = sum(slice(probabilities, 3, 0, 1), { axes: [2, 3] });
   graph.value('in_key', need(trace.keys, 'the keys'));
   graph.value('in_value', trace.values);
   graph.value('in_query', need(trace.query, 'the query'));
   graph.value('in_scores', need(trace.scores, 'the scores'));
   graph.value('in_probs', probabilities);
-  graph.value('null_attention', affine(reshape(sum(slice(probabilities, 3, 0, 1), { axes: [2] }), [B, N]), 1 / I, 0));
-  // The gradients of what lies between the attention and the gates follow from that of the gates' input.
-  if (dropProbabilities) {
-    graph.value('in_probs_drop', mul(probabilities, dropProbabilities), {
-      of: trace.moduleInput,
-      view: (d) => einsum('bniv,bsiv->bnis', reshape(d, [B, N, I, V]), values),
-    });
+  graph.value('null_attention', affine(ofNull, 1 / heads, 0));
+  // Stored where dropout makes them differ from the attention, and from what enters the gates.
+  if (graph.file.stores('out.in_probs_drop')) {
+    graph.value('in_probs_drop', need(trace.readProbabilities, 'the input attention'));
   }
-  if (dropValues) {
-    const attended = reshape(einsum('bnis,bsiv->bniv', probabilities, values), [B, N, I * V]);
-    graph.value('in_context', attended, { of: trace.moduleInput, view: (d) => mul(d, dropValues) });
-  }
+  if (graph.file.stores('out.in_context')) graph.value('in_context', need(trace.attended, 'the attended values'));
 }
 
 function sequenceCase(graph: Case): void {

@@ -64,7 +64,7 @@ export function formatSummary(reports: readonly FileReport[], adapter: string): 
   const count = (status: FileReport['status']): number => reports.filter((each) => each.status === status).length;
   const tensors = reports.reduce((sum, { comparisons }) => sum + comparisons.length, 0);
   const recorded = count('record') > 0 ? `, ${count('record')} for the record` : '';
-  return `${reports.length} files: ${count('ok')} agree${recorded}, ${count('failed')} failed; ${tensors} tensors compared on ${adapter}`;
+  return `${reports.length} file${reports.length === 1 ? '' : 's'}: ${count('ok')} agree${recorded}, ${count('failed')} failed; ${tensors} tensors compared on ${adapter}`;
 }
 
 /** Everything as one JSON object; numbers that JSON has not are strings. */

@@ -1,7 +1,21 @@
 // The intermediates of a RIM over a sequence, from its history: every step reads (x_t, h_{t-1}, c_{t-1}), so all T steps
 // are one step of the cell with T*B rows. The golden files store some intermediates that a RIM does not return.
 
-import { add, affine, concat, groupedMatmul, mul, reshape, scan, sigmoid, slice, square, type Tensor, tanh, where } from '../../engine/core.ts';
+import {
+  add,
+  affine,
+  concat,
+  groupedMatmul,
+  mul,
+  reshape,
+  scan,
+  sigmoid,
+  slice,
+  square,
+  type Tensor,
+  tanh,
+  where,
+} from '../../engine/core.ts';
 import { at, need } from '../../engine/errors.ts';
 import type { CellState, CellTrace, Imposed, RIMCell, RIMTrace } from '../../rims/index.ts';
 
@@ -20,7 +34,9 @@ function before(start: Tensor, after: Tensor, reverse: boolean): Tensor {
   const steps = at(after.shape, 0);
   const first = reshape(start, [1, ...after.shape.slice(1)]);
   if (steps === 1) return first;
-  return reverse ? concat([slice(after, 0, 1, steps - 1), first], 0) : concat([first, slice(after, 0, 0, steps - 1)], 0);
+  return reverse
+    ? concat([slice(after, 0, 1, steps - 1), first], 0)
+    : concat([first, slice(after, 0, 0, steps - 1)], 0);
 }
 
 /**
@@ -47,7 +63,11 @@ export function replay(
  * are one op whose outputs h~ and c~ have gradients of their own.
  * @param h [B,N,H]: the state that the step read
  */
-export function cellGradient(cell: RIMCell, trace: CellTrace, h: Tensor): (...gradients: readonly Tensor[]) => Tensor {
+export function cellGradient(
+  cell: RIMCell,
+  trace: CellTrace,
+  h: Tensor,
+): (ofCell: Tensor, ofCandidate: Tensor) => Tensor {
   const c = need(trace.candidateCell, 'c');
   const { inputGates, stateGates, inputGatesBias, stateGatesBias } = cell.weights;
   const ofInput = groupedMatmul(trace.moduleInput, need(inputGates, 'the gates'));
@@ -56,7 +76,7 @@ export function cellGradient(cell: RIMCell, trace: CellTrace, h: Tensor): (...gr
   const { hiddenSize: H } = cell.options;
   const open = sigmoid(slice(need(sum, 'the gates'), 2, 3 * H, H));
   const slope = mul(open, affine(square(tanh(c)), -1, 1));
-  return (ofCell, ofCandidate) => add(need(ofCell, 'a gradient'), mul(need(ofCandidate, 'a gradient'), slope));
+  return (ofCell, ofCandidate) => add(ofCell, mul(ofCandidate, slope));
 }
 
 /**

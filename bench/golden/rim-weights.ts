@@ -54,8 +54,12 @@ export function readWeight(file: GoldenFile, prefix: string, source: Source, siz
   const name = `param.${prefix}${source.stored}`;
   const data = file.floats(name);
   const { places } = source;
-  const fits = places === undefined ? data.length === size : places.length === size && places.every((i) => i < data.length);
-  if (!fits) throw new FileError(`${file.name}: tensor '${name}' of ${data.length} elements does not fit the sizes in the metadata`);
+  const fits =
+    places === undefined ? data.length === size : places.length === size && places.every((i) => i < data.length);
+  if (!fits)
+    throw new FileError(
+      `${file.name}: tensor '${name}' of ${data.length} elements does not fit the sizes in the metadata`,
+    );
   if (places === undefined) return data;
   return Float32Array.from(places, (place) => at(data, place));
 }
@@ -67,7 +71,8 @@ export function readWeight(file: GoldenFile, prefix: string, source: Source, siz
 export function loadWeights(file: GoldenFile, prefix: string, weights: Weights, layout: Layout): void {
   for (const [name, weight] of Object.entries(weights)) {
     const source = layout.sources[name as WeightName];
-    if (source === undefined) throw new FileError(`${file.name}: this kind of case stores no weight '${name}', which its options ask for`);
+    if (source === undefined)
+      throw new FileError(`${file.name}: this kind of case stores no weight '${name}', which its options ask for`);
     weight.write(readWeight(file, prefix, source, weight.size));
   }
 }
@@ -94,13 +99,17 @@ function claimWeight(graph: Case, prefix: string, weight: Variable, source: Sour
   const allowance = allowanceOf(graph.file, `grad.param.${prefix}`, source);
   graph.gradient(`param.${prefix}${stored}`, weight, { ...(places && { places }), ...(allowance && { allowance }) });
   if (part) {
-    graph.tally.notes.push(`grad.param.${prefix}${stored}: compared on the blocks; what the reference has off them is no part of the model`);
+    graph.tally.notes.push(
+      `grad.param.${prefix}${stored}: compared on the blocks; what the reference has off them is no part of the model`,
+    );
   }
   if (block === undefined) return;
   const dense = readWeight(graph.file, prefix, source, weight.size);
   const blocks = graph.file.floats(`blk.${block.stored}`);
   if (blocks.length !== dense.length || block.places.some((place, i) => blocks[place] !== dense[i])) {
-    throw new FileError(`${graph.file.name}: 'blk.${block.stored}' does not hold the blocks of 'param.${prefix}${stored}'`);
+    throw new FileError(
+      `${graph.file.name}: 'blk.${block.stored}' does not hold the blocks of 'param.${prefix}${stored}'`,
+    );
   }
   graph.gradient(`blk.${block.stored}`, weight, { places: block.places });
 }

@@ -6,8 +6,8 @@
 
 import {
   add,
-  crossEntropy,
   concat,
+  crossEntropy,
   flip,
   gather,
   groupedMatmul,
@@ -77,7 +77,11 @@ function selectCase(graph: Case, rule: 'least-null' | 'raw-score'): void {
 /** The kinds of this file. */
 export const subopKinds: readonly Kind[] = [
   graphKind('linear', /^linear: /, (graph) => {
-    const y = torchLinear(graph.differentiable('input.x'), graph.parameter('param.weight'), graph.parameter('param.bias'));
+    const y = torchLinear(
+      graph.differentiable('input.x'),
+      graph.parameter('param.weight'),
+      graph.parameter('param.bias'),
+    );
     graph.value('y', y);
     graph.loss(weighted(y, graph.input('input.W')));
   }),
@@ -136,7 +140,9 @@ export const subopKinds: readonly Kind[] = [
     graph.value('probs', probs);
     graph.loss(weighted(probs, graph.input('input.W')));
   }),
-  graphKind('selection by raw score', /^softmax over 2 slots.*largest raw score/, (graph) => selectCase(graph, 'raw-score')),
+  graphKind('selection by raw score', /^softmax over 2 slots.*largest raw score/, (graph) =>
+    selectCase(graph, 'raw-score'),
+  ),
   graphKind('selection by null probability', /^softmax over slots.*largest null probability/, (graph) =>
     selectCase(graph, 'least-null'),
   ),

@@ -71,7 +71,9 @@ class Training {
     this.#rim = makeRIM(layout.options, { seed: 0 });
     const [steps = 0, time = 0, batch = 0] = file.shape('input.target', 3);
     if (steps !== file.whole('train_steps')) {
-      throw new FileError(`${file.name}: 'input.target' has ${steps} updates, the metadata ${file.text('train_steps')}`);
+      throw new FileError(
+        `${file.name}: 'input.target' has ${steps} updates, the metadata ${file.text('train_steps')}`,
+      );
     }
     [this.#steps, this.#time, this.#batch] = [steps, time, batch];
   }
@@ -162,7 +164,8 @@ class Training {
   async #compareTrained(weight: Variable, stored: string, { places, part, cancelsLike }: Source): Promise<void> {
     const name = `out.final.${stored}`;
     if (cancelsLike !== undefined) {
-      const why = 'its gradient is 0 but for rounding, which Adam turns into whole steps: its final value is not compared';
+      const why =
+        'its gradient is 0 but for rounding, which Adam turns into whole steps: its final value is not compared';
       this.#tally.leaveOut(name, `${name}: ${why}`);
       return;
     }
@@ -205,11 +208,16 @@ class Training {
     const dead = file.maybeText('off_block_gradients');
     if (dead === undefined || dead.startsWith('zeroed')) return { clipNorm };
     if (!dead.startsWith('kept')) {
-      throw new FileError(`${file.name}: metadata 'off_block_gradients' is '${dead}'; this checker knows 'kept' and 'zeroed'`);
+      throw new FileError(
+        `${file.name}: metadata 'off_block_gradients' is '${dead}'; this checker knows 'kept' and 'zeroed'`,
+      );
     }
     const stored = need(file.stored('out.grad_norm')[0], 'out.grad_norm');
     this.#feeds.set('norm', Float32Array.from(stored.data));
-    this.#tally.leaveOut('out.grad_norm', 'out.grad_norm: imposed, as the reference counts elements off the blocks in it');
+    this.#tally.leaveOut(
+      'out.grad_norm',
+      'out.grad_norm: imposed, as the reference counts elements off the blocks in it',
+    );
     return { clipNorm, norm: input('norm', []) };
   }
 

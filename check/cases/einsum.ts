@@ -1,12 +1,15 @@
 // Cases of engine/ops/einsum.ts: plain, transposed, batched and grouped products, both tile shapes and their edges, and
 // operands that must be arranged before they are multiplied.
 
-import { tanh } from '../../engine/ops/elementwise.ts';
 import { einsum, groupedMatmul, matmul } from '../../engine/ops/einsum.ts';
+import { tanh } from '../../engine/ops/elementwise.ts';
 import type { Case } from '../draw.ts';
 
 function product(equation: string, a: readonly number[], b: readonly number[]): Case {
-  return { name: `einsum: ${equation} of [${a}], [${b}]`, graph: (draw) => [tanh(einsum(equation, draw.normal(a), draw.normal(b, { std: 0.4 })))] };
+  return {
+    name: `einsum: ${equation} of [${a}], [${b}]`,
+    graph: (draw) => [tanh(einsum(equation, draw.normal(a), draw.normal(b, { std: 0.4 })))],
+  };
 }
 
 /** Cases of products. */

@@ -4,6 +4,7 @@ import type { Case } from '../draw.ts';
 import { convCases, dropoutCases, gateCases } from './cells.ts';
 import { einsumCases } from './einsum.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { rimCases } from './rims.ts';
 import { gatherCases, lossCases, normCases, orderCases, softmaxCases } from './rows.ts';
 import { scanCases } from './scan.ts';
 import { reduceCases, shapeCases } from './shape.ts';
@@ -26,4 +27,4 @@ export const opCases: readonly Case[] = [
 ];
 
 /** Everything that `gradientCheck` runs by itself. */
-export const allCases: readonly Case[] = [...opCases];
+export const allCases: readonly Case[] = [...opCases, ...rimCases];

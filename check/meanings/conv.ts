@@ -11,7 +11,13 @@ interface Window {
 }
 
 /** Calls f with the places in x, w and y of every product; w may hold a set of weights for each first leading index. */
-function forEachProduct(x: Shape, w: Shape, y: Shape, { stride, padding }: Window, f: (ix: number, iw: number, iy: number) => void): void {
+function forEachProduct(
+  x: Shape,
+  w: Shape,
+  y: Shape,
+  { stride, padding }: Window,
+  f: (ix: number, iw: number, iy: number) => void,
+): void {
   const images = sizeOf(x.slice(0, -3));
   const sets = w.length === 5 ? at(w, 0) : 1;
   const [outs, channels, kernelRows, kernelColumns] = w.slice(-4) as [number, number, number, number];
@@ -21,19 +27,22 @@ function forEachProduct(x: Shape, w: Shape, y: Shape, { stride, padding }: Windo
     index.reduce((total, coordinate, axis) => total * at(sizes, axis) + coordinate, 0);
   for (let image = 0; image < images; image++) {
     const set = Math.floor(image / (images / sets));
-    for (let o = 0; o < outs; o++) for (let c = 0; c < channels; c++) {
-      for (let p = 0; p < kernelRows; p++) for (let q = 0; q < kernelColumns; q++) {
-        for (let i = 0; i < yRows; i++) for (let j = 0; j < yColumns; j++) {
-          const [row, column] = [i * stride + p - padding, j * stride + q - padding];
-          if (row < 0 || row >= xRows || column < 0 || column >= xColumns) continue;
-          f(
-            place([images, channels, xRows, xColumns], [image, c, row, column]),
-            place([sets, outs, channels, kernelRows, kernelColumns], [set, o, c, p, q]),
-            place([images, outs, yRows, yColumns], [image, o, i, j]),
-          );
-        }
+    for (let o = 0; o < outs; o++)
+      for (let c = 0; c < channels; c++) {
+        for (let p = 0; p < kernelRows; p++)
+          for (let q = 0; q < kernelColumns; q++) {
+            for (let i = 0; i < yRows; i++)
+              for (let j = 0; j < yColumns; j++) {
+                const [row, column] = [i * stride + p - padding, j * stride + q - padding];
+                if (row < 0 || row >= xRows || column < 0 || column >= xColumns) continue;
+                f(
+                  place([images, channels, xRows, xColumns], [image, c, row, column]),
+                  place([sets, outs, channels, kernelRows, kernelColumns], [set, o, c, p, q]),
+                  place([images, outs, yRows, yColumns], [image, o, i, j]),
+                );
+              }
+          }
       }
-    }
   }
 }
 

@@ -1,5 +1,5 @@
 // The meaning of engine/ops/einsum.ts: for every choice of the labels, the product of the two elements that the labels
-// name is added to the element of the result that they name.
+// name, times the scale, is added to the element of the result that they name.
 
 import { at, need } from '../../engine/errors.ts';
 import { sizeOf, stridesOf } from '../../engine/tensor.ts';
@@ -10,11 +10,12 @@ interface Equation {
   readonly a: string;
   readonly b: string;
   readonly y: string;
+  readonly scale: number;
 }
 
 /** The meaning of the one row of products. */
 export const einsumMeanings: Meanings = {
-  einsum: means<Equation>((inputs, { a, b, y }, { shape }) => {
+  einsum: means<Equation>((inputs, { a, b, y, scale }, { shape }) => {
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
     const sizes = new Map([...labelled(a, x), ...labelled(b, w)]);
     const labels = [...sizes.keys()];
@@ -23,7 +24,7 @@ export const einsumMeanings: Meanings = {
     const visit = (depth: number, ix: number, iw: number, iy: number): void => {
       const label = labels[depth];
       if (label === undefined) {
-        result.data[iy] = at(result.data, iy) + at(x.data, ix) * at(w.data, iw);
+        result.data[iy] = at(result.data, iy) + scale * at(x.data, ix) * at(w.data, iw);
         return;
       }
       for (let i = 0; i < need(sizes.get(label), 'a size'); i++) {

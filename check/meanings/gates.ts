@@ -60,8 +60,18 @@ export const gateMeanings: Meanings = {
       return { dr: dn * gh(r)(2, k) * reset * (1 - reset), dz: d * (before - n) * z * (1 - z), dn, reset, keep: d * z };
     };
     return [
-      mapRows(h, (_, r) => chunks(hidden, (k) => { const d = derivatives(r, k); return [d.dr, d.dz, d.dn]; })),
-      mapRows(h, (_, r) => chunks(hidden, (k) => { const d = derivatives(r, k); return [d.dr, d.dz, d.dn * d.reset]; })),
+      mapRows(h, (_, r) =>
+        chunks(hidden, (k) => {
+          const d = derivatives(r, k);
+          return [d.dr, d.dz, d.dn];
+        }),
+      ),
+      mapRows(h, (_, r) =>
+        chunks(hidden, (k) => {
+          const d = derivatives(r, k);
+          return [d.dr, d.dz, d.dn * d.reset];
+        }),
+      ),
       mapRows(h, (_, r) => chunks(hidden, (k) => [derivatives(r, k).keep])),
     ];
   }),
@@ -69,10 +79,12 @@ export const gateMeanings: Meanings = {
   lstmGates: meansAll((inputs) => {
     const c = at(inputs, 1);
     const gates = gatesOf(at(inputs, 0), rows(c).length);
-    const h = mapRows(c, (row, r) => Array.from(row, (before, k) => {
-      const { o, next } = lstm(gates(r), before, k);
-      return o * Math.tanh(next);
-    }));
+    const h = mapRows(c, (row, r) =>
+      Array.from(row, (before, k) => {
+        const { o, next } = lstm(gates(r), before, k);
+        return o * Math.tanh(next);
+      }),
+    );
     return [h, mapRows(c, (row, r) => Array.from(row, (before, k) => lstm(gates(r), before, k).next))];
   }),
 

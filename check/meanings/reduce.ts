@@ -11,7 +11,10 @@ function reduction(start: number, joined: (total: number, x: number) => number):
     const data = new Float64Array(sizeOf(shape)).fill(start);
     let i = 0;
     forEachIndex(value.shape, (index) => {
-      const place = placeOf(shape, index.filter((_, axis) => !axes.includes(axis)));
+      const place = placeOf(
+        shape,
+        index.filter((_, axis) => !axes.includes(axis)),
+      );
       data[place] = joined(at(data, place), at(value.data, i));
       i += 1;
     });

@@ -18,7 +18,15 @@ export const shapeMeanings: Meanings = {
   // Dimension i of the result is dimension axes[i] of x.
   permute: means<{ readonly axes: readonly number[] }>((inputs, { axes }, { shape }) => {
     const x = only(inputs);
-    return build(shape, (index) => read(x, axes.map((_, axis) => at(index, axes.indexOf(axis)))), dtypeOf(x));
+    return build(
+      shape,
+      (index) =>
+        read(
+          x,
+          axes.map((_, axis) => at(index, axes.indexOf(axis))),
+        ),
+      dtypeOf(x),
+    );
   }),
 
   slice: means<{ readonly axis: number; readonly start: number }>((inputs, { axis, start }, { shape }) => {
@@ -71,7 +79,8 @@ function elementAt(value: Value, index: readonly number[]): number {
   let place = 0;
   value.shape.forEach((size, axis) => {
     const coordinate = at(index, axis);
-    if (coordinate < 0 || coordinate >= size) throw new RangeError(`[${index.join(',')}] is outside of [${value.shape.join(',')}]`);
+    if (coordinate < 0 || coordinate >= size)
+      throw new RangeError(`[${index.join(',')}] is outside of [${value.shape.join(',')}]`);
     place = place * size + coordinate;
   });
   return at(value.data, place);

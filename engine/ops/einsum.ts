@@ -17,6 +17,8 @@ interface EinsumAttrs {
   readonly a: string;
   readonly b: string;
   readonly y: string;
+  /** Every product is multiplied by it. */
+  readonly scale: number;
 }
 
 const einsumOp: Op<EinsumAttrs> = {
@@ -26,24 +28,24 @@ const einsumOp: Op<EinsumAttrs> = {
     return [{ shape: [...y].map((label) => need(sizes.get(label), 'a size')), dtype: 'f32' }];
   },
   plan: (emit, { inputs, attrs }) => emitProduct(emit, attrs, at(inputs, 0).shape, at(inputs, 1).shape),
-  backward: ({ inputs, attrs: { a, b, y } }, [d]) => {
+  backward: ({ inputs, attrs: { a, b, y, scale } }, [d]) => {
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
-    return d === undefined ? [] : [product({ a: y, b, y: a }, d, w), product({ a: y, b: a, y: b }, d, x)];
+    return d === undefined ? [] : [product({ a: y, b, y: a, scale }, d, w), product({ a: y, b: a, y: b, scale }, d, x)];
   },
   overTime: (over) => {
-    const { a, b, y } = over.attrs;
+    const { a, b, y, scale } = over.attrs;
     const t = freeLabel(a + b);
     const left = over.varies(0) ? t + a : a;
     const right = over.varies(1) ? t + b : b;
     const operand = (i: number): Tensor => (over.varies(i) ? over.sequence(i) : over.constant(i));
-    return [product({ a: left, b: right, y: t + y }, operand(0), operand(1))];
+    return [product({ a: left, b: right, y: t + y, scale }, operand(0), operand(1))];
   },
   sumOverTime: (over) => {
-    const { a, b, y } = over.attrs;
-    if (!over.varies(0)) return product({ a, b, y }, over.constant(0), over.summed(1));
-    if (!over.varies(1)) return product({ a, b, y }, over.summed(0), over.constant(1));
+    const { a, b, y, scale } = over.attrs;
+    if (!over.varies(0)) return product({ a, b, y, scale }, over.constant(0), over.summed(1));
+    if (!over.varies(1)) return product({ a, b, y, scale }, over.summed(0), over.constant(1));
     const t = freeLabel(a + b);
-    return product({ a: t + a, b: t + b, y }, over.sequence(0), over.sequence(1));
+    return product({ a: t + a, b: t + b, y, scale }, over.sequence(0), over.sequence(1));
   },
 };
 
@@ -51,9 +53,10 @@ const einsumOp: Op<EinsumAttrs> = {
  * The product of two tensors by named axes, summed over the labels that the result does not name.
  * @param equation such as 'bnd,nde->bne': one letter an axis; a label of one operand only must be in the result, and no
  *   label may stand twice in one operand
+ * @param options `scale`: a number that the result is multiplied by
  * @throws ShapeError where sizes of a label differ; OptionError where the equation cannot be read
  */
-export function einsum(equation: string, x: Tensor, w: Tensor): Tensor {
+export function einsum(equation: string, x: Tensor, w: Tensor, options: { readonly scale?: number } = {}): Tensor {
   const match = /^([a-zA-Z]*),([a-zA-Z]*)->([a-zA-Z]*)$/.exec(equation);
   const [, a, b, y] = match ?? [];
   if (a === undefined || b === undefined || y === undefined) {
@@ -68,7 +71,7 @@ export function einsum(equation: string, x: Tensor, w: Tensor): Tensor {
   }
   const unknown = [...y].find((label) => !(a + b).includes(label));
   if (unknown !== undefined) throw new OptionError(`einsum: '${equation}' asks for '${unknown}', which no operand has`);
-  return product({ a, b, y }, x, w);
+  return product({ a, b, y, scale: options.scale ?? 1 }, x, w);
 }
 
 /**
@@ -148,7 +151,7 @@ function freeLabel(used: string): string {
 type Walk = readonly [size: number, a: number, b: number, y: number];
 
 /** The kernel calls of a product; an operand whose axes do not merge into one walk a class is copied first. */
-function emitProduct(emit: Emitter, { a, b, y }: EinsumAttrs, aShape: Shape, bShape: Shape): void {
+function emitProduct(emit: Emitter, { a, b, y, scale }: EinsumAttrs, aShape: Shape, bShape: Shape): void {
   const sizes = new Map([...[...a].map((l, i) => [l, at(aShape, i)] as const), ...[...b].map((l, i) => [l, at(bShape, i)] as const)]);
   const yShape = [...y].map((label) => need(sizes.get(label), 'a size'));
   const classes = {
@@ -196,10 +199,19 @@ function emitProduct(emit: Emitter, { a, b, y }: EinsumAttrs, aShape: Shape, bSh
   if (target) throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
 
   const only = (labels: readonly string[]): Walk => walks(labels)[0] ?? [1, 0, 0, 0];
-  emitMatmul(emit, left[0], right[0], only(classes.m), only(classes.n), only(classes.k), walks(classes.batch));
+  emitMatmul(emit, left[0], right[0], only(classes.m), only(classes.n), only(classes.k), walks(classes.batch), scale);
 }
 
-function emitMatmul(emit: Emitter, a: View, b: View, m: Walk, n: Walk, k: Walk, batch: readonly Walk[]): void {
+function emitMatmul(
+  emit: Emitter,
+  a: View,
+  b: View,
+  m: Walk,
+  n: Walk,
+  k: Walk,
+  batch: readonly Walk[],
+  scale: number,
+): void {
   const batches = sizeOf(batch.map(([size]) => size));
   // Small results: smaller tiles, and a workgroup's lanes spread over the batch instead of past the edges.
   const tile = m[0] >= 16 ? 8 : m[0] >= 4 ? 4 : 1;
@@ -215,6 +227,7 @@ function emitMatmul(emit: Emitter, a: View, b: View, m: Walk, n: Walk, k: Walk, 
       n: n[0],
       k: k[0],
       batches,
+      scale,
       lanes: [lanesX, lanesY],
       aStrides: [m[1], k[1]],
       bStrides: [k[2], n[2]],

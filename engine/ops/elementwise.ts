@@ -6,6 +6,7 @@ import { binary as binaryKernel, select as selectKernel, unary as unaryKernel } 
 import { at, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, gridOf, type Op, type OverTime } from '../op.ts';
 import { broadcastShapes, sameShape, type Shape, stridesOf, Tensor } from '../tensor.ts';
+import { fill } from './leaf.ts';
 import { broadcastStrides, broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
 
 /** Elements that a workgroup computes: 64 invocations, 4 vectors of 4 each. */
@@ -237,7 +238,7 @@ const whereOp: Op = {
   backward: ({ inputs }, [d]) => {
     if (d === undefined) return [];
     const [mask, a, b] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
-    const zero = affine(d, 0, 0);
+    const zero = fill(0, []);
     return [undefined, unbroadcast(where(mask, d, zero), a.shape), unbroadcast(where(mask, zero, d), b.shape)];
   },
   overTime: (over) => [applyOne(whereOp, alignOverTime(over), {})],

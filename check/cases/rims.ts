@@ -1,0 +1,54 @@
+// Cases of the RIM cell: every preset with either kind of module over a few steps, and the options that no preset takes.
+// Weights are drawn large, so that scores lie well apart and rounding does not change a choice.
+
+import { RandomState } from '../../engine/ops/random.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { type Preset, RIM, type RIMOptions } from '../../rims/index.ts';
+import type { Case, Draw } from '../draw.ts';
+
+/** As for PyTorch's numbers: rounding grows from step to step, and where gradients of many steps cancel. */
+const LIMIT = 1e-4;
+
+// biome-ignore format: sizes side by side
+const sizes: RIMOptions = {
+  inputSize: 4, hiddenSize: 3, modules: 4, active: 2, keySize: 3, valueSize: 5,
+  commHeads: 2, commKeySize: 2, commValueSize: 3, initialState: 'learned',
+};
+
+/** A RIM over three steps of two sequences: its outputs, last state, and mask. */
+function sequence(draw: Draw, preset: Preset, options: Partial<RIMOptions>, dropout: boolean): readonly Tensor[] {
+  const random = dropout ? { seed: 1, dropout: new RandomState({ seed: 2 }) } : { seed: 1 };
+  const rim = RIM[preset]({ ...sizes, ...options }, random);
+  draw.variables(rim.variables);
+  const rows = options.inputRows === undefined ? [] : [options.inputRows];
+  const { hidden, state, trace } = rim(draw.normal([3, 2, ...rows, 4]));
+  return [hidden, ...state.flatMap(({ h, c }) => (c === undefined ? [h] : [h, c])), ...trace.map(({ mask }) => mask)];
+}
+
+function rim(name: string, preset: Preset, options: Partial<RIMOptions>, training = false): Case {
+  return {
+    name: `RIM: ${name}`,
+    training,
+    graph: (draw) => sequence(draw, preset, options, training),
+    limit: LIMIT,
+    probes: 8,
+  };
+}
+
+const presets = ['paper', 'official', 'dido'] as const;
+
+/** Cases of the cell. */
+export const rimCases: readonly Case[] = [
+  ...presets.map((preset) => rim(`${preset}, LSTM`, preset, { cell: 'lstm' })),
+  ...presets.map((preset) => rim(`${preset}, GRU`, preset, { cell: 'gru' })),
+  ...presets.map((preset) =>
+    rim(`${preset}, dropout`, preset, { cell: 'gru', inputDropout: 0.3, commDropout: 0.3 }, true),
+  ),
+  rim('all active', 'paper', { active: 4 }),
+  rim('chosen across the modules', 'paper', { selection: 'across-modules' }),
+  rim('two input heads, three rows, two sources', 'paper', { inputHeads: 2, inputRows: 3, commTopK: 2 }),
+  rim('three rows, sparse', 'official', { inputRows: 3 }),
+  rim('no input attention', 'paper', { inputAttention: false, active: 4 }),
+  rim('no communication', 'official', { communication: false }),
+  rim('two layers, two directions', 'dido', { layers: 2, bidirectional: true, layerFeed: 'active', cell: 'gru' }),
+];
