@@ -62,8 +62,8 @@ export interface CompiledKernel {
 export class Device {
   readonly gpu: GPUDevice;
   readonly adapter: AdapterDescription;
-  /** True where subgroups may be used and all have one size. */
-  readonly subgroups: boolean;
+  /** The size of subgroups where they may be used and all have one size, else 0. */
+  readonly subgroupSize: number;
   readonly #owned: boolean;
   readonly #pipelines = new Map<string, Promise<CompiledKernel>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -79,10 +79,10 @@ export class Device {
   #fault: DeviceError | undefined;
   #disposed = false;
 
-  constructor(gpu: GPUDevice, adapter: AdapterDescription, subgroups: boolean, owned: boolean) {
+  constructor(gpu: GPUDevice, adapter: AdapterDescription, subgroupSize: number, owned: boolean) {
     this.gpu = gpu;
     this.adapter = adapter;
-    this.subgroups = subgroups;
+    this.subgroupSize = subgroupSize;
     this.#owned = owned;
     gpu.addEventListener('uncapturederror', this.#onError);
     void gpu.lost.then(({ message }) => {

@@ -30,8 +30,8 @@ export interface Emitter {
   readonly outputs: readonly View[];
   /** False in evaluation programs: dropout is off. */
   readonly training: boolean;
-  /** True where the adapter has subgroups of one fixed size. */
-  readonly subgroups: boolean;
+  /** The size of the adapter's subgroups where it has them and all have one size, else 0. */
+  readonly subgroupSize: number;
   /** A buffer of that many 4-byte elements that lives through this op only. */
   scratch(elements: number): View;
   /** A single element that is 0, of either dtype. */

@@ -13,6 +13,8 @@ export interface DeviceOptions {
   readonly gpu?: GPU;
   /** Which adapter to prefer where there are several; 'high-performance' by default. */
   readonly power?: 'high-performance' | 'low-power';
+  /** False: kernels leave subgroups alone even where the adapter has them; results are the same to the bit. */
+  readonly subgroups?: boolean;
   /** Limits above WebGPU's defaults, as `{ maxBufferSize: ... }`; refused where the adapter has less. */
   readonly limits?: Readonly<Record<string, number>>;
 }
@@ -24,10 +26,10 @@ export interface DeviceOptions {
  * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
  */
 export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
-  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'limits']);
+  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'subgroups', 'limits']);
   if (options.device !== undefined) {
     const { device } = options;
-    return new Device(device, describe(device.adapterInfo), hasSubgroups(device, device.adapterInfo), false);
+    return new Device(device, describe(device.adapterInfo), subgroupSizeOf(device, device.adapterInfo, options), false);
   }
   if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
   const adapter = await gpu.requestAdapter({ powerPreference: options.power ?? 'high-performance' });
@@ -55,7 +57,7 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
         { cause },
       );
     });
-  return new Device(device, describe(adapter.info), hasSubgroups(device, adapter.info), true);
+  return new Device(device, describe(adapter.info), subgroupSizeOf(device, adapter.info, options), true);
 }
 
 /** The names of all limits: properties of the prototype in every runtime. */
@@ -65,8 +67,10 @@ function limitNames(limits: GPUSupportedLimits): string[] {
   return names;
 }
 
-function hasSubgroups(device: GPUDevice, info: GPUAdapterInfo | undefined): boolean {
-  return device.features.has('subgroups') && info !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
+/** 0 where the device has no subgroups, or of more than one size. */
+function subgroupSizeOf(device: GPUDevice, info: GPUAdapterInfo | undefined, options: DeviceOptions): number {
+  if (options.subgroups === false || !device.features.has('subgroups') || info === undefined) return 0;
+  return info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
 }
 
 function describe(info: GPUAdapterInfo | undefined): AdapterDescription {

@@ -32,7 +32,7 @@ function roundUp(bytes: number, unit: number): number {
 /** What the planner must know of the device and of the run. */
 export interface PlanOptions {
   readonly training: boolean;
-  readonly subgroups: boolean;
+  readonly subgroupSize: number;
 }
 
 /** Plans a program that computes `outputs` and then carries out `updates`. */
@@ -158,7 +158,7 @@ class Planner {
       inputs,
       outputs,
       training: this.#options.training,
-      subgroups: this.#options.subgroups,
+      subgroupSize: this.#options.subgroupSize,
       scratch: (elements) => this.#allocate(`${label} scratch`, 4 * elements),
       zero: () => this.#constantPlace('0', 4, 0),
       call: (kernel, call) => this.#call(label, kernel, call),

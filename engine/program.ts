@@ -49,7 +49,7 @@ export async function compile(
     throw new OptionError('compile: nothing is wanted; name an output or give updates');
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
-  const plan = planProgram(outputs, updates, { training, subgroups: device.subgroups });
+  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize });
   checkInputs(plan);
   checkLimits(device, plan);
   const kernels = await compileKernels(device, plan, options.onProgress);

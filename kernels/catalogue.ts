@@ -1709,6 +1709,158 @@ fn main(
 ` as string,
 } as const;
 
+export const matmulSubgroups = {
+  name: 'matmulSubgroups',
+  bindings: {
+    a: { binding: 1, access: 'read', element: 'f32' },
+    b: { binding: 2, access: 'read', element: 'f32' },
+    y: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 112,
+    fields: {
+      m: { offset: 0, type: 'u32' },
+      n: { offset: 4, type: 'u32' },
+      k: { offset: 8, type: 'u32' },
+      batches: { offset: 12, type: 'u32' },
+      scale: { offset: 16, type: 'f32' },
+      aStrides: { offset: 24, type: 'vec2<u32>' },
+      bStrides: { offset: 32, type: 'vec2<u32>' },
+      yStrides: { offset: 40, type: 'vec2<u32>' },
+      batchRank: { offset: 48, type: 'u32' },
+      batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 8 },
+    TILE_M: { type: 'u32', value: 16 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Matrix products through strides, as matmul.wgsl has them, for adapters whose subgroups all have one size of 8 or more:
+// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], bit for bit the same.
+// A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
+// side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
+// Loads beyond an edge read the last row, column or k again; only stores are guarded. The sum runs over k in order.
+
+enable subgroups;
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batches: u32,
+  scale: f32,
+  aStrides: vec2<u32>, // of m and k, elements
+  bStrides: vec2<u32>, // of k and n
+  yStrides: vec2<u32>, // of m and n
+  batchRank: u32, // 0 to 3
+  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
+@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+
+const WORKGROUP: u32 = 8; // the size of a subgroup
+const TILE_M: u32 = 16;
+
+fn rightOf(offset: u32, columns: vec4<u32>, k: u32) -> vec4<f32> {
+  let at = vec4<u32>(offset + k * u.bStrides.x) + columns;
+  return vec4<f32>(b[at.x], b[at.y], b[at.z], b[at.w]);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let column = (group.x * WORKGROUP + lane) * 4u;
+  let row = group.y * TILE_M;
+  let columns = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u)) * u.bStrides.y;
+  for (var g = group.z; g < u.batches; g += groups.z) {
+    var rest = g;
+    var offset = vec3<u32>(0u);
+    for (var d = u.batchRank; d > 0u; d--) {
+      let dim = u.batch[d - 1u];
+      offset += (rest % dim.x) * dim.yzw;
+      rest = rest / dim.x;
+    }
+    var sums: array<vec4<f32>, TILE_M>;
+    for (var i = 0u; i < TILE_M; i++) {
+      sums[i] = vec4<f32>(0.0);
+    }
+    for (var k = 0u; k < u.k; k += 8u) {
+      let own = offset.x + min(k + lane % 8u, u.k - 1u) * u.aStrides.y;
+      var held: array<f32, TILE_M>;
+      for (var i = 0u; i < TILE_M; i++) {
+        held[i] = a[own + min(row + i, u.m - 1u) * u.aStrides.x];
+      }
+      if (k + 0u < u.k) {
+        let right = rightOf(offset.y, columns, k + 0u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 0u)), right, sums[i]);
+        }
+      }
+      if (k + 1u < u.k) {
+        let right = rightOf(offset.y, columns, k + 1u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 1u)), right, sums[i]);
+        }
+      }
+      if (k + 2u < u.k) {
+        let right = rightOf(offset.y, columns, k + 2u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 2u)), right, sums[i]);
+        }
+      }
+      if (k + 3u < u.k) {
+        let right = rightOf(offset.y, columns, k + 3u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 3u)), right, sums[i]);
+        }
+      }
+      if (k + 4u < u.k) {
+        let right = rightOf(offset.y, columns, k + 4u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 4u)), right, sums[i]);
+        }
+      }
+      if (k + 5u < u.k) {
+        let right = rightOf(offset.y, columns, k + 5u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 5u)), right, sums[i]);
+        }
+      }
+      if (k + 6u < u.k) {
+        let right = rightOf(offset.y, columns, k + 6u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 6u)), right, sums[i]);
+        }
+      }
+      if (k + 7u < u.k) {
+        let right = rightOf(offset.y, columns, k + 7u);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = fma(vec4<f32>(subgroupBroadcast(held[i], 7u)), right, sums[i]);
+        }
+      }
+    }
+    for (var i = 0u; i < TILE_M; i++) {
+      if (row + i < u.m) {
+        let start = offset.z + (row + i) * u.yStrides.x;
+        for (var j = 0u; j < 4u; j++) {
+          if (column + j < u.n) {
+            y[start + (column + j) * u.yStrides.y] = u.scale * sums[i][j];
+          }
+        }
+      }
+    }
+  }
+}
+` as string,
+} as const;
+
 export const matmul = {
   name: 'matmul',
   bindings: {
@@ -3055,6 +3207,7 @@ export type AnyKernel = Checked<
   | typeof layerNorm
   | typeof lstmGatesBackward
   | typeof lstmGates
+  | typeof matmulSubgroups
   | typeof matmul
   | typeof reduce
   | typeof rmsprop

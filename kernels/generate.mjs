@@ -48,7 +48,7 @@ export function readKernel(file, source) {
     throw new Error(`kernels/${file}: ${message}`);
   };
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*\.wgsl$/.test(file)) fail('name the file in kebab-case, like strided-copy.wgsl');
-  checkText(source, fail);
+  checkText(source, file.endsWith('-subgroups.wgsl'), fail);
   const { nodes, reflection } = parse(source, fail);
   const constants = readConstants(source, nodes, fail);
   checkWorkgroupMemory(nodes, fail);
@@ -67,14 +67,13 @@ function withoutComments(source) {
 }
 
 /** What can be seen without parsing: the head comment, and what the dialect leaves out. */
-function checkText(source, fail) {
+function checkText(source, variant, fail) {
   if (!source.startsWith('//')) fail('begin with a // comment that says what the kernel does');
   if (!source.endsWith('\n')) fail('end the file with a newline');
   if (/[`\\\r]|\$\{/.test(source)) fail('no backticks, backslashes, carriage returns or ${ in a source');
   if (source.includes('/*')) fail('no block comments: use //');
   const code = withoutComments(source);
   const refused = [
-    [/^\s*enable\b/m, 'enable'],
     [/^\s*requires\b/m, 'requires'],
     [/\boverride\b/, 'override: write a const'],
     [
@@ -82,8 +81,13 @@ function checkText(source, fail) {
       'pointers to storage or uniforms: pass an index, or read the buffer by its name',
     ],
     [/\batomic\b/, 'atomics: sums must have one order'],
-    [/\bsubgroup[A-Z]\w*\s*\(/, 'subgroup functions'],
   ];
+  // A variant for adapters with subgroups says so in its name, and needs nothing else.
+  if (variant) refused.push([/^\s*enable\s+(?!subgroups\s*;)/m, 'enable but `enable subgroups;`']);
+  else {
+    refused.push([/^\s*enable\b/m, 'enable: only a file named ...-subgroups.wgsl may enable subgroups']);
+    refused.push([/\bsubgroup[A-Z]\w*\s*\(/, 'subgroup functions: they belong in a file named ...-subgroups.wgsl']);
+  }
   for (const [pattern, what] of refused) if (pattern.test(code)) fail(`the portable dialect has no ${what}`);
   const axes = /@workgroup_size\(([^)]*)\)/.exec(code)?.[1];
   if (axes === undefined) fail('main needs @workgroup_size(...)');

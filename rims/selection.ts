@@ -33,6 +33,9 @@ import type { CellOptions } from './options.ts';
  * 'least-null': the mean over heads of the attention on the null row is p0 = mean_i sigmoid(-z_i), where z_i is the
  * log-odds of the input rows against the null row. Ranking by least p0 is ranking by log(mean sigmoid(z_i)) - log(mean
  * sigmoid(-z_i)), which for one head is z itself.
+ * 'raw-score': the mean over heads of the score of the input, log-sum-exp over its rows.
+ * 'across-modules': the mean over heads of the share that a module has in the softmax over the modules, in logarithms: for
+ * one head the order of the scores.
  * @param scores [B,N,I,S], the null row first; S = R + 1
  * @returns [B,N]
  */
@@ -44,6 +47,10 @@ export function rankingScore(scores: Tensor, selection: CellOptions['selection']
     return reshape(einsum('bnis,s->bni', scores, constant([-1, 1], [2])), [batch, modules]);
   }
   const input = logSumExp(slice(scores, 3, 1, rows - 1));
+  if (selection === 'across-modules' && heads > 1) {
+    const total = reshape(logSumExp(permute(input, [0, 2, 1])), [batch, 1, heads]);
+    return logSumExp(sub(input, total));
+  }
   if (selection !== 'least-null') return affine(sum(input, { axes: [2] }), 1 / heads, 0);
   const odds = sub(input, reshape(slice(scores, 3, 0, 1), each));
   if (heads === 1) return reshape(odds, [batch, modules]);

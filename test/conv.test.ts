@@ -169,7 +169,7 @@ test('convolutions in a scan: shared weights leave the loop, weights that vary b
   for (let i = 0; i < pairs.length; i++) assert.equal(found[`a${i}`], found[`b${i}`], `pair ${i}`);
 
   const outputs = Object.fromEntries(pairs.map(([a], i) => [`y${i}`, a]));
-  const plan = planProgram(outputs, [], { training: false, subgroups: false });
+  const plan = planProgram(outputs, [], { training: false, subgroupSize: 0 });
   const inside = plan.items.flatMap((item) => (isLoop(item) ? item.body.map(({ label }) => label) : []));
   assert.equal(
     inside.filter((label) => label.startsWith('convolve')),

@@ -109,7 +109,7 @@ test('two dropouts of a model and their backward draw each mask once', () => {
   const random = new RandomState({ seed: 0 });
   const w = variable('w', [1, 2], [2]);
   const y = dropout(dropout(w, { rate: 0.5, random }), { rate: 0.5, random });
-  const plan = planProgram({ y, d: grad(sum(y), [w]).of(w) }, [], { training: true, subgroups: false });
+  const plan = planProgram({ y, d: grad(sum(y), [w]).of(w) }, [], { training: true, subgroupSize: 0 });
   const masks = plan.items.filter((item) => 'kernel' in item && item.kernel.name === 'dropoutMask');
   assert.is(masks.length, 2);
 });

@@ -225,7 +225,7 @@ test('gates in a scan equal the steps one by one; those that need no state leave
     { h: h0 },
   );
   const loss = sum(free.state.h);
-  const plan = planProgram({ loss, d: grad(loss, [gxs]).of(gxs) }, [], { training: false, subgroups: false });
+  const plan = planProgram({ loss, d: grad(loss, [gxs]).of(gxs) }, [], { training: false, subgroupSize: 0 });
   const inside = plan.items.flatMap((item) => (isLoop(item) ? item.body.map(({ label }) => label) : []));
   const outside = plan.items.flatMap((item) => (isLoop(item) ? [] : [item.label]));
   assert.ok(!inside.some((label) => label.startsWith('gruGates')), inside.join());

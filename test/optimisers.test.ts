@@ -82,7 +82,7 @@ for (const rule of rules) {
     const trial = new Trial(2, rule.state.length);
     const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.05 }), {
       training: true,
-      subgroups: false,
+      subgroupSize: 0,
     });
     const feeds = trial.feeds(0);
     const { variables, troubles } = await runPlan(plan, feeds);
@@ -95,7 +95,7 @@ for (const rule of rules) {
 
 test('Adam is one small update, then one kernel call a parameter', () => {
   const trial = new Trial(3, 2);
-  const plan = planProgram({}, adam(trial.gradients, { learningRate: 0.1 }), { training: true, subgroups: false });
+  const plan = planProgram({}, adam(trial.gradients, { learningRate: 0.1 }), { training: true, subgroupSize: 0 });
   const labels = plan.items.map((item) => ('label' in item ? item.label : 'loop'));
   assert.equal(labels, ['adam correction', 'adam', 'adam', 'adam']);
 });

@@ -176,7 +176,7 @@ test('every read of a plan finds what it means to read', () => {
   fc.assert(
     fc.property(fc.array(choice, { minLength: 1, maxLength: 14 }), fc.boolean(), (choices, training) => {
       const { wanted, updates } = graphOf(choices);
-      const found = faults(planProgram(wanted, updates, { training, subgroups: false }));
+      const found = faults(planProgram(wanted, updates, { training, subgroupSize: 0 }));
       if (found.length > 0) throw new Error(found.join('\n'));
     }),
     { numRuns: 300, seed: 1, includeErrorInReport: true },
@@ -185,7 +185,7 @@ test('every read of a plan finds what it means to read', () => {
 
 test('the replay finds a plan that is wrong', () => {
   const x = input('x', [64]);
-  const plan = planProgram({ y: tanh(mul(tanh(x), sigmoid(x))) }, [], { training: false, subgroups: false });
+  const plan = planProgram({ y: tanh(mul(tanh(x), sigmoid(x))) }, [], { training: false, subgroupSize: 0 });
   assert.equal(faults(plan), []);
   for (const item of plan.items) {
     if (isLoop(item)) continue;
@@ -198,7 +198,7 @@ test('memory is shared: a chain of a hundred needs as many buffers as one of ten
   const slotsOf = (length: number): number => {
     let y: Tensor = input('x', [64]);
     for (let i = 0; i < length; i++) y = tanh(y);
-    return planProgram({ y }, [], { training: false, subgroups: false }).slots.length;
+    return planProgram({ y }, [], { training: false, subgroupSize: 0 }).slots.length;
   };
   assert.is(slotsOf(100), slotsOf(10));
 });

@@ -24,7 +24,7 @@ interface Job {
 
 function jobOf(each: Case): Job {
   const outputs = Object.fromEntries(wantedOf(drawCase(each)).map((tensor, i) => [`y${i}`, tensor]));
-  const plan = planProgram(outputs, [], { training: each.training ?? false, subgroups: false });
+  const plan = planProgram(outputs, [], { training: each.training ?? false, subgroupSize: 0 });
   return { each, plan, cost: invocationsOf(plan) };
 }
 
@@ -51,7 +51,7 @@ const rules = [
   const trial = new Trial(1, rule.state.length);
   const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.01 }), {
     training: true,
-    subgroups: false,
+    subgroupSize: 0,
   });
   return { rule, trial, plan };
 });

@@ -17,7 +17,7 @@ const drawn = fc.record({
   commPart: fc.constantFrom(1, 1, 0.5, 0.01),
   attention: rarely(false),
   sizes: fc.record({
-    ...{ inputSize: fc.constantFrom(1, 3, 7), hiddenSize: fc.constantFrom(1, 3, 4, 9), modules: fc.integer({ min: 1, max: 7 }) },
+    ...{ inputSize: fc.constantFrom(1, 3, 7), hiddenSize: fc.constantFrom(1, 3, 4, 9), modules: fc.constantFrom(1, 2, 3, 4, 5, 6, 7) },
     ...{ keySize: small, valueSize: small, commKeySize: small, commValueSize: small },
     ...{ inputRows: fc.constantFrom(1, 1, 2, 3), inputHeads: fc.integer({ min: 1, max: 3 }), commHeads: fc.integer({ min: 1, max: 3 }) },
     ...{ cell: fc.constantFrom<CellOptions['cell']>('lstm', 'gru'), communication: rarely(false) },

@@ -32,13 +32,17 @@ function rankings(options: CellOptions, numbers: Numbers): number[][] {
   const scores = of(numbers, 'scores');
   const S = R + 1;
   const heads = scores.length / (BATCH * N * S);
-  return Array.from({ length: BATCH }, (_, b) =>
-    Array.from({ length: N }, (_, n) => {
-      const rows = Array.from({ length: heads }, (_, i) => [...scores.slice(((b * N + n) * heads + i) * S).slice(0, S)]);
-      if (selection !== 'least-null') return mean(rows.map((row) => Math.log(row.slice(1).reduce((sum, s) => sum + Math.exp(s), 0))));
+  return Array.from({ length: BATCH }, (_, b) => {
+    const rowOf = (n: number, i: number): number[] => [...scores.slice(((b * N + n) * heads + i) * S).slice(0, S)];
+    // The share of each module in the softmax over the modules, for each head.
+    const shares = Array.from({ length: heads }, (_, i) => softmaxOf(Array.from({ length: N }, (_, n) => at(rowOf(n, i), 1))));
+    return Array.from({ length: N }, (_, n) => {
+      if (selection === 'across-modules') return mean(shares.map((each) => at(each, n)));
+      const rows = Array.from({ length: heads }, (_, i) => rowOf(n, i));
+      if (selection === 'raw-score') return mean(rows.map((row) => Math.log(row.slice(1).reduce((sum, s) => sum + Math.exp(s), 0))));
       return -mean(rows.map((row) => at(sparseInput ? sparseOf(softmaxOf(row)) : softmaxOf(row), 0)));
-    }),
-  );
+    });
+  });
 }
 
 /** The mask that the rule of selection gives, lowest index first among equals. */

@@ -62,6 +62,7 @@ async function compare<X extends TensorRecord, S extends TensorRecord, O extends
   for (const name of names) close(found[name], found[name.replace('scan', 'loop')], name);
 }
 
+/** Equal but for the rounding of f32 sums in another order, which terms that cancel make larger than the last bit. */
 function close(own: Data | undefined, other: Data | undefined, what: string): void {
   if (own === undefined || other === undefined) throw new Error(`${what} is missing`);
   assert.is(own.length, other.length, `${what}: length`);
@@ -69,7 +70,7 @@ function close(own: Data | undefined, other: Data | undefined, what: string): vo
   for (const value of other) scale = Math.max(scale, Math.abs(value));
   own.forEach((value, i) => {
     const wanted = at(other, i);
-    const bound = own instanceof Uint32Array ? 0 : 2e-6 * scale + 1e-7;
+    const bound = own instanceof Uint32Array ? 0 : 1e-5 * scale + 1e-6;
     assert.ok(Math.abs(value - wanted) <= bound, `${what}: element ${i} is ${value}, unrolled ${wanted}`);
   });
 }
@@ -348,11 +349,11 @@ function randomCell(choices: readonly (readonly [op: number, a: number, b: numbe
     for (const [op, i, j] of choices) {
       pool.push(at(makers, op % makers.length)(at(pool, i % pool.length), at(pool, j % pool.length)));
     }
-    const pick = (k: number): Tensor => at(pool, (at(at(choices, k % choices.length), 1) * 7 + k) % pool.length);
+    const place = (k: number): number => (at(at(choices, k % choices.length), 1) * 7 + k) % pool.length;
+    const pick = (k: number): Tensor => at(pool, place(k));
     const last = at(pool, pool.length - 1);
-    const damped = (t: Tensor): Tensor => (states.has(t) ? t : mul(t, 0.5));
-    const states = new Set([a, b, c]);
-    return { state: { a: last, b: damped(pick(1)), c: pick(2) }, output: { p: pick(3), q: pick(4), last } };
+    const nextB = place(1) < 6 ? pick(1) : mul(pick(1), 0.5);
+    return { state: { a: last, b: nextB, c: pick(2) }, output: { p: pick(3), q: pick(4), last } };
   };
   return {
     cell,

@@ -3,7 +3,18 @@
 
 import { grad } from '../../engine/grad.ts';
 import { groupedMatmul, matmul } from '../../engine/ops/einsum.ts';
-import { add, affine, blockGradient, exp, mul, sigmoid, sub, tanh } from '../../engine/ops/elementwise.ts';
+import {
+  add,
+  affine,
+  blockGradient,
+  exp,
+  maskGradient,
+  mul,
+  sigmoid,
+  sub,
+  tanh,
+} from '../../engine/ops/elementwise.ts';
+import { gather } from '../../engine/ops/gather.ts';
 import { constant, fill } from '../../engine/ops/leaf.ts';
 import { sum } from '../../engine/ops/reduce.ts';
 import { concat, reshape, slice } from '../../engine/ops/shape.ts';
@@ -220,6 +231,37 @@ export const scanCases: readonly Case[] = [
         { h: draw.normal([1, 2]) },
       );
       return [grad(sum(state.h), [u]).of(u)];
+    },
+  },
+  {
+    // What is masked stays, the mask comes in step by step; and it leaves the loop.
+    name: 'scan: a gradient masked step by step',
+    graph: (draw) => {
+      const w = weights(draw, 3, 3);
+      const { outputs, state } = scan(
+        ({ x, m }: { x: Tensor; m: Tensor }, { h }: { h: Tensor }) => ({
+          state: { h: tanh(add(mul(h, x), sum(maskGradient(w, m), { axes: [0] }))) },
+          output: { y: exp(maskGradient(w, m)) },
+        }),
+        { x: draw.normal([3, 3]), m: draw.mask([3, 3, 3]) },
+        { h: draw.normal([3]) },
+      );
+      return [outputs.y, state.h];
+    },
+  },
+  {
+    name: 'scan: a state of whole numbers',
+    graph: (draw) => {
+      const table = draw.normal([5, 3]);
+      const { outputs, state } = scan(
+        ({ token }: { token: Tensor }, { last, h }: { last: Tensor; h: Tensor }) => {
+          const next = tanh(add(h, gather(table, last)));
+          return { state: { last: token, h: next }, output: { last, next } };
+        },
+        { token: draw.below(5, [4, 2]) },
+        { last: draw.indices([2], [3, 1]), h: draw.normal([2, 3]) },
+      );
+      return [outputs.last, outputs.next, state.last, state.h];
     },
   },
   {

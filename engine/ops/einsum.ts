@@ -6,11 +6,14 @@
 // transposed in memory. Labels: those of both operands and the result are batch, those of one operand and the result are m
 // (from a) or n (from b), those of both operands only are k and summed.
 
-import { matmul as matmulKernel } from '../../kernels/catalogue.ts';
+import { matmul as matmulKernel, matmulSubgroups } from '../../kernels/catalogue.ts';
 import { at, formatShape, need, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, type Emitter, MAX_WORKGROUPS, type Op, type View } from '../op.ts';
 import { type Shape, sizeOf, stridesOf, type Tensor } from '../tensor.ts';
 import { emitCopy, reshape } from './shape.ts';
+
+/** Rows that a subgroup computes in kernels/matmul-subgroups.wgsl. */
+const SUBGROUP_ROWS: number = matmulSubgroups.constants.TILE_M.value;
 
 interface EinsumAttrs {
   /** Labels of a, of b and of the result, one character an axis. */
@@ -213,6 +216,31 @@ function emitMatmul(
   scale: number,
 ): void {
   const batches = sizeOf(batch.map(([size]) => size));
+  const uniforms = {
+    m: m[0],
+    n: n[0],
+    k: k[0],
+    batches,
+    scale,
+    aStrides: [m[1], k[1]],
+    bStrides: [k[2], n[2]],
+    yStrides: [m[3], n[3]],
+    batchRank: batch.length,
+    batch: batch.flatMap(([size, inA, inB, inY]) => [size, inA, inB, inY]),
+  };
+  const buffers = { a, b, y: at(emit.outputs, 0) };
+  const operations = 2 * batches * m[0] * n[0] * k[0];
+  const lanes = emit.subgroupSize;
+  if (lanes >= 8 && lanes <= 64 && m[0] >= 8 && n[0] > 2 * lanes - 4) {
+    emit.call(matmulSubgroups, {
+      buffers,
+      uniforms,
+      constants: { WORKGROUP: lanes },
+      workgroups: [Math.ceil(n[0] / (4 * lanes)), Math.ceil(m[0] / SUBGROUP_ROWS), Math.min(batches, MAX_WORKGROUPS)],
+      operations,
+    });
+    return;
+  }
   // Small results: smaller tiles, and a workgroup's lanes spread over the batch instead of past the edges.
   const tile = m[0] >= 16 ? 8 : m[0] >= 4 ? 4 : 1;
   const tileN = n[0] >= 32 ? 8 : 4;
@@ -221,23 +249,11 @@ function emitMatmul(
   const lanesY = Math.min(64 / lanesX, powerOfTwo(down));
   const layers = Math.ceil(batches / (64 / (lanesX * lanesY)));
   emit.call(matmulKernel, {
-    buffers: { a, b, y: at(emit.outputs, 0) },
-    uniforms: {
-      m: m[0],
-      n: n[0],
-      k: k[0],
-      batches,
-      scale,
-      lanes: [lanesX, lanesY],
-      aStrides: [m[1], k[1]],
-      bStrides: [k[2], n[2]],
-      yStrides: [m[3], n[3]],
-      batchRank: batch.length,
-      batch: batch.flatMap(([size, inA, inB, inY]) => [size, inA, inB, inY]),
-    },
+    buffers,
+    uniforms: { ...uniforms, lanes: [lanesX, lanesY] },
     constants: { TILE_M: tile, TILE_N: tileN },
     workgroups: [Math.ceil(across / lanesX), Math.ceil(down / lanesY), Math.min(layers, MAX_WORKGROUPS)],
-    operations: 2 * batches * m[0] * n[0] * k[0],
+    operations,
   });
 }
 

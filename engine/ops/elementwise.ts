@@ -267,7 +267,8 @@ const maskGradientOp: Op = {
     return [{ shape, dtype: 'f32' }];
   },
   backward: ({ inputs }, [d]) => [d && mul(d, at(inputs, 1))],
-  overTime: (over) => [applyOne(maskGradientOp, alignOverTime(over), {})],
+  // x over all steps even where it does not vary: the mask may, and is not larger than x.
+  overTime: (over) => [applyOne(maskGradientOp, [over.sequence(0), at(alignOverTime(over), 1)], {})],
 };
 
 /** x itself; on the way back its gradient is multiplied by the mask (which broadcasts, and gets none). */

@@ -3,15 +3,26 @@
 // Runtime-neutral: it imports the catalogue alone and is given a device. What a kernel computes is tested elsewhere.
 import { type Kernel, kernels } from '../../kernels/index.ts';
 
-/** Tries to make a pipeline of each kernel; a line for each message of the shader compiler, none where all is well. */
+/**
+ * Tries to make a pipeline of each kernel; a line for each message of the shader compiler, none where all is well. Left
+ * out are variants that `enable` a feature that the device has not: the engine never chooses them there.
+ */
 export async function refusedKernels(device: GPUDevice): Promise<string[]> {
   const refused: string[] = [];
-  for (const kernel of Object.values<Kernel>(kernels)) refused.push(...(await complaints(device, kernel)));
+  for (const kernel of Object.values<Kernel>(kernels)) {
+    const features = [...kernel.source.matchAll(/^enable\s+(\w+)/gm)].map(
+      ([, name]) => featureOf.get(name ?? '') ?? '',
+    );
+    if (features.every((feature) => device.features.has(feature))) refused.push(...(await complaints(device, kernel)));
+  }
   return refused;
 }
 
-/** How many kernels there are. */
-export const kernelCount: number = Object.keys(kernels).length;
+/** The feature of a device behind each extension of the language that a kernel may enable. */
+const featureOf: ReadonlyMap<string, string> = new Map([
+  ['subgroups', 'subgroups'],
+  ['f16', 'shader-f16'],
+]);
 
 async function complaints(device: GPUDevice, { name, source }: Kernel): Promise<string[]> {
   device.pushErrorScope('validation');

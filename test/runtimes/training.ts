@@ -8,7 +8,7 @@ import { RIM } from '../../rims/index.ts';
 
 const SIZE = { digits: 2, blank: 3 };
 const BATCH = 16;
-const STEPS = 30;
+const STEPS = 18;
 
 /** The loss of each step. */
 export async function losses(device: Device): Promise<number[]> {
