@@ -171,6 +171,18 @@ test('a carried state: two runs of half a sequence give one run of the whole', a
   for (const each of [w, carried]) each.dispose();
 });
 
+test('evaluate compiles, runs, reads and leaves nothing, also where it is refused', async () => {
+  const x = input('x', [2]);
+  const outputs = { double: mul(x, 2), sum: sum(x) };
+  const found = await evaluate(theDevice(), outputs, { x: Float32Array.of(1, 2) });
+  assert.equal(found, { double: Float32Array.of(2, 4), sum: Float32Array.of(3) });
+  const { buffers } = theDevice().memory();
+  await evaluate(theDevice(), outputs, { x: Float32Array.of(1, 2) });
+  await refused(() => evaluate(theDevice(), outputs, { x: new Float32Array(3) }), 'FeedError', /takes 2 values/);
+  await refused(() => evaluate(theDevice(), outputs), 'FeedError', /was not fed/);
+  assert.is(theDevice().memory().buffers, buffers);
+});
+
 test('what a program is asked that it cannot do, it says', async () => {
   const w = variable('w', [1], [1]);
   const program = await compile(theDevice(), { loss: sum(w) });

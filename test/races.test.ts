@@ -66,7 +66,10 @@ const choices: readonly (readonly [kernel: string, constant: string, values: rea
 
 test('every kernel of the catalogue is run, with every value of its flags and tiles', () => {
   const run = [...chosen, ...rules].flatMap(({ plan }) => dispatchesOf(plan));
-  const unused = Object.keys(kernels).filter((name) => !run.some(({ kernel }) => kernel.name === name));
+  // The interpreter knows no subgroups: their variants have no shared memory to race for, and equal the base kernel to
+  // the bit (products.test.ts).
+  const portable = Object.keys(kernels).filter((name) => !name.endsWith('Subgroups'));
+  const unused = portable.filter((name) => !run.some(({ kernel }) => kernel.name === name));
   assert.equal(unused, []);
   const flags = Object.values<Kernel>(kernels).flatMap((kernel) =>
     Object.entries(kernel.constants).flatMap(([flag, { type, value }]) => {

@@ -19,6 +19,8 @@ const dist = fileURLToPath(new URL('../', import.meta.url));
 const ENTRY = 'test/runtimes/web.js';
 const FIRST = 3;
 const CLOSE = 1e-4;
+/** Milliseconds that a browser may take to start or to open a page, on a busy machine too. */
+const LIMIT = 120_000;
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -74,9 +76,10 @@ async function runDeno(script: string): Promise<Report> {
 
 /** Opens a page whose files come from dist/ by interception, and imports the entry there as a module. */
 async function runChromium(executablePath: string): Promise<Report> {
-  const browser = await chromium.launch({ executablePath, args: [...chromiumFlags], headless: true });
+  const browser = await chromium.launch({ executablePath, args: [...chromiumFlags], headless: true, timeout: LIMIT });
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(LIMIT);
     const origin = 'http://localhost'; // WebGPU wants a secure context, and localhost is one
     await page.route('**/*', (route) => {
       const { pathname } = new URL(route.request().url());

@@ -178,7 +178,7 @@ test('a program gives back what it took', async () => {
     await program.run({ x: numbers(6, 2) });
     await program.read('y');
     program.dispose();
-    program.dispose();
+    program[Symbol.dispose]();
   };
   await again();
   const { pipelines } = theDevice().created();
