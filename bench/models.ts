@@ -1,7 +1,15 @@
 // The two models of the copying task: embedding, RIM or LSTM, readout from all hidden units to the symbols.
 
-import { dropout, embedding, initialisers, linear, type RandomState, type Tensor, type Variable } from '../engine/core.ts';
-import { makeRIM, type PresetOptions, presetOptions, type CellOptions, type RIMTrace } from '../rims/index.ts';
+import {
+  dropout,
+  embedding,
+  initialisers,
+  linear,
+  type RandomState,
+  type Tensor,
+  type Variable,
+} from '../engine/core.ts';
+import { type CellOptions, makeRIM, type PresetOptions, presetOptions, type RIMTrace } from '../rims/index.ts';
 import { lstm } from './baselines/index.ts';
 import type { MainOptions } from './options.ts';
 import { copyingClasses, copyingTokens } from './tasks/index.ts';
@@ -37,7 +45,8 @@ export function cellOptions(options: MainOptions): CellOptions {
     ...(options.sources && { sources: options.sources }),
   };
   // The mixture that generalised best at small sizes: the official cell, with weights scaled to their sizes.
-  if (options.preset === 'default-mixture') return presetOptions('official', { rowWeights: false, initialisation: 'fan-in', ...sizes });
+  if (options.preset === 'default-mixture')
+    return presetOptions('official', { rowWeights: false, initialisation: 'fan-in', ...sizes });
   return presetOptions(options.preset, sizes);
 }
 

@@ -70,7 +70,8 @@ async function trainSeed(options: MainOptions): Promise<SeedResult> {
 
 function formatSeed({ seed, seconds, evaluations }: SeedResult): string {
   const cells = evaluations.map(
-    ({ model, blank, accuracy, crossEntropy }) => `${model}@${blank} ${accuracy.toFixed(3)} / ${crossEntropy.toFixed(2)}`,
+    ({ model, blank, accuracy, crossEntropy }) =>
+      `${model}@${blank} ${accuracy.toFixed(3)} / ${crossEntropy.toFixed(2)}`,
   );
   return `seed ${seed}  ${cells.join('  ')}  (${seconds.toFixed(0)} s)`;
 }
@@ -85,7 +86,9 @@ function formatVerdict(options: MainOptions, results: readonly SeedResult[]): st
     options.testBlanks.flatMap((blank) => {
       const values = results.flatMap((result) => accuracy(result, model, blank) ?? []);
       if (values.length === 0) return [];
-      return [`mean of ${values.length}: ${model.padEnd(4)} at ${blank}: ${mean(values).toFixed(3)}, least ${Math.min(...values).toFixed(3)}`];
+      return [
+        `mean of ${values.length}: ${model.padEnd(4)} at ${blank}: ${mean(values).toFixed(3)}, least ${Math.min(...values).toFixed(3)}`,
+      ];
     }),
   );
   const longest = Math.max(...options.testBlanks);
@@ -94,7 +97,9 @@ function formatVerdict(options: MainOptions, results: readonly SeedResult[]): st
     return rim === undefined || lstm === undefined ? [] : [rim - lstm];
   });
   if (gaps.length > 0) {
-    lines.push(`RIM above LSTM at ${longest}: by ${mean(gaps).toFixed(3)} in the mean, by ${Math.min(...gaps).toFixed(3)} at least`);
+    lines.push(
+      `RIM above LSTM at ${longest}: by ${mean(gaps).toFixed(3)} in the mean, by ${Math.min(...gaps).toFixed(3)} at least`,
+    );
   }
   return `${lines.join('\n')}\n`;
 }

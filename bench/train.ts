@@ -72,7 +72,9 @@ export const trainCopying: TrainCopying = async (options, events) => {
     const random = new RandomState({ seed: options.seed });
     const names = options.lstm ? (['RIM', 'LSTM'] as const) : (['RIM'] as const);
     const models = names.map((name) => copyingModel(name, options, random));
-    const parameters = models.map(({ name, variables }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const);
+    const parameters = models.map(
+      ({ name, variables }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const,
+    );
     events.onStart({
       adapter: adapterName(device),
       runtime: `Node ${process.versions.node}`,
@@ -86,7 +88,8 @@ export const trainCopying: TrainCopying = async (options, events) => {
       if (model.name === 'RIM') activations.push(...(await sampleActivations(device, model, options)));
       for (const variable of model.variables) {
         const data = await variable.read();
-        if (data instanceof Float32Array) weights.set(variable.name, { dtype: 'F32', shape: [...variable.shape], data });
+        if (data instanceof Float32Array)
+          weights.set(variable.name, { dtype: 'F32', shape: [...variable.shape], data });
       }
     }
     return { stopped: events.signal.aborted, activations, weights };
@@ -96,15 +99,25 @@ export const trainCopying: TrainCopying = async (options, events) => {
 };
 
 /** Trains one model, evaluating on the way and at the end. */
-async function trainModel(device: Device, model: CopyingModel, options: MainOptions, events: TrainEvents): Promise<void> {
+async function trainModel(
+  device: Device,
+  model: CopyingModel,
+  options: MainOptions,
+  events: TrainEvents,
+): Promise<void> {
   const { digits, blank, batch, seed, steps } = options;
   const { loss, accuracy } = measures(model, digits, blank, batch);
   const gradients = grad(loss, model.variables);
   const clip = options.clip === 0 ? {} : { clipNorm: options.clip };
-  const step = await compile(device, { loss, accuracy }, adam(gradients, { learningRate: options.learningRate, ...clip }));
+  const step = await compile(
+    device,
+    { loss, accuracy },
+    adam(gradients, { learningRate: options.learningRate, ...clip }),
+  );
   const evaluations = await Promise.all(options.testBlanks.map((each) => makeEvaluation(device, model, options, each)));
   const evaluateAll = async (done: number): Promise<void> => {
-    for (const each of evaluations) events.onEvaluation({ model: model.name, step: done, ...(await each.run(events.signal)) });
+    for (const each of evaluations)
+      events.onEvaluation({ model: model.name, step: done, ...(await each.run(events.signal)) });
   };
   const began = performance.now();
   let measuring = 0;
@@ -133,7 +146,12 @@ async function trainModel(device: Device, model: CopyingModel, options: MainOpti
 }
 
 /** The loss over all positions, as the official script has it, and the paper's figures over the recalled digits. */
-function measures(model: CopyingModel, digits: number, blank: number, batch: number): Record<'loss' | 'crossEntropy' | 'accuracy', Tensor> {
+function measures(
+  model: CopyingModel,
+  digits: number,
+  blank: number,
+  batch: number,
+): Record<'loss' | 'crossEntropy' | 'accuracy', Tensor> {
   const length = copyingLength({ digits, blank });
   const x = input('x', [length, batch], 'u32');
   const y = input('y', [length, batch], 'u32');
@@ -152,7 +170,12 @@ interface EvaluationProgram {
 }
 
 /** Measures a model on test sequences of one blank length. After an abort, one batch must do. */
-async function makeEvaluation(device: Device, model: CopyingModel, options: MainOptions, blank: number): Promise<EvaluationProgram> {
+async function makeEvaluation(
+  device: Device,
+  model: CopyingModel,
+  options: MainOptions,
+  blank: number,
+): Promise<EvaluationProgram> {
   const { digits, batch, seed, testBatches } = options;
   const { crossEntropy: ce, accuracy: acc } = measures(model, digits, blank, batch);
   const program = await compile(device, { crossEntropy: ce, accuracy: acc });
@@ -196,5 +219,7 @@ async function sampleActivations(device: Device, model: CopyingModel, options: M
 /** The adapter in words, as reports show it. */
 export function adapterName(device: Device): string {
   const { vendor, architecture, device: model, description } = device.adapter;
-  return description || [vendor, architecture, model].filter((part) => part !== '').join(' ') || 'an adapter without a name';
+  return (
+    description || [vendor, architecture, model].filter((part) => part !== '').join(' ') || 'an adapter without a name'
+  );
 }

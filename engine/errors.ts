@@ -112,6 +112,7 @@ function editDistance(a: string, b: string): number {
 
 /** `value`, or an error where there is none: for look-ups that can only fail through a fault of this library. */
 export function need<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new RimgradError(`${what} is missing; this is a fault of the library, please report it`);
+  if (value === undefined)
+    throw new RimgradError(`${what} is missing; this is a fault of the library, please report it`);
   return value;
 }

@@ -26,7 +26,9 @@ export function explainPlan(plan: Plan): string {
     }
   }
   const memory = plan.slots.reduce((sum, each) => sum + each, 0);
-  const kernels = new Set(plan.items.flatMap((item) => (isLoop(item) ? item.body : [item])).map(({ source }) => source));
+  const kernels = new Set(
+    plan.items.flatMap((item) => (isLoop(item) ? item.body : [item])).map(({ source }) => source),
+  );
   lines.push(
     `in all ${calls} calls of ${kernels.size} kernels, ${amount(bytes)}B bound, ${amount(operations)} operations; ${amount(memory)}B of memory in ${plan.slots.length} buffers`,
   );

@@ -5,8 +5,8 @@
 // sums, to the bit. The rules themselves are in the op table.
 
 import { formatShape, OptionError, ShapeError } from './errors.ts';
-import { fill } from './ops/leaf.ts';
 import { add } from './ops/elementwise.ts';
+import { fill } from './ops/leaf.ts';
 import { type Node, sameShape, type Tensor } from './tensor.ts';
 
 /** The gradients of one loss, by the tensor or Variable they belong to; iterates as [tensor, gradient] pairs. */
@@ -47,7 +47,9 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Gradients {
   }
   for (const tensor of wrt) {
     if (tensor.dtype !== 'f32') {
-      throw new OptionError(`grad: a ${tensor.dtype} tensor ${formatShape(tensor.shape)} has no gradient; leave it out`);
+      throw new OptionError(
+        `grad: a ${tensor.dtype} tensor ${formatShape(tensor.shape)} has no gradient; leave it out`,
+      );
     }
   }
   const wanted = new Set(wrt);

@@ -11,10 +11,10 @@ import { boundOf } from './bounds.ts';
 import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { type Emitter, gridOf, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
-import type { Dispatch, Item, Place, Plan, Value } from './plan.ts';
-import { assignSlots } from './slots.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
 import { advance, counterOf } from './ops/random.ts';
+import type { Dispatch, Item, Place, Plan, Value } from './plan.ts';
+import { assignSlots } from './slots.ts';
 import type { Node, Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
 import { type Data, Variable } from './variable.ts';
@@ -124,7 +124,9 @@ class Planner {
       return;
     }
     if (node.op.plan === undefined) {
-      throw new OptionError(`${node.op.name}: stands in a graph outside of its scan; return it from the cell as an output`);
+      throw new OptionError(
+        `${node.op.name}: stands in a graph outside of its scan; return it from the cell as an output`,
+      );
     }
     const outputs = node.outputs.map((output) => {
       const place = placeFor?.(output) ?? this.#allocate(node.op.name, 4 * output.size);
@@ -181,7 +183,9 @@ class Planner {
     });
     for (const { write, place } of buffers) {
       if (write && buffers.filter((other) => other.place.value === place.value).length > 1) {
-        throw new RimgradError(`${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${place.value.label})`);
+        throw new RimgradError(
+          `${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${place.value.label})`,
+        );
       }
     }
     const written = buffers.reduce((sum, { write, place }) => sum + (write ? place.bytes / 4 : 0), 0);
@@ -201,7 +205,14 @@ class Planner {
 
   #allocate(label: string, bytes: number): Place {
     const whole = roundUp(bytes, VECTOR);
-    const value: Value = { label, bytes: whole, first: Number.POSITIVE_INFINITY, last: -1, slot: -1, variable: undefined };
+    const value: Value = {
+      label,
+      bytes: whole,
+      first: Number.POSITIVE_INFINITY,
+      last: -1,
+      slot: -1,
+      variable: undefined,
+    };
     this.#values.push(value);
     return { value, offset: 0, step: 0, bytes: whole };
   }
@@ -226,9 +237,12 @@ class Planner {
   }
 
   #constant(tensor: Tensor, values: Data | number): void {
-    this.#places.set(tensor, typeof values === 'number'
-      ? this.#constantPlace(String(Object.is(values, -0) ? '-0' : values), 4 * tensor.size, values)
-      : this.#constantPlace(`of node ${tensor.node.id}`, 4 * tensor.size, values));
+    this.#places.set(
+      tensor,
+      typeof values === 'number'
+        ? this.#constantPlace(String(Object.is(values, -0) ? '-0' : values), 4 * tensor.size, values)
+        : this.#constantPlace(`of node ${tensor.node.id}`, 4 * tensor.size, values),
+    );
   }
 
   #constantPlace(key: string, bytes: number, values: Data | number): Place {
@@ -256,7 +270,14 @@ class Planner {
   }
 
   /** Copies rows from one distance between them to another, both in elements. */
-  #copyRows(label: string, from: Place, to: Place, rows: number, elements: number, distances: readonly [number, number]): void {
+  #copyRows(
+    label: string,
+    from: Place,
+    to: Place,
+    rows: number,
+    elements: number,
+    distances: readonly [number, number],
+  ): void {
     const count = rows * elements;
     this.#call(label, stridedCopy, {
       buffers: { input: from, output: to },
@@ -280,7 +301,12 @@ class Planner {
         place = this.#allocate('scan padding', steps * stride);
         this.#copyRows('scan padding', outer, place, steps, tensor.size, [tensor.size, stride / 4]);
       }
-      this.#places.set(tensor, { value: place.value, offset: place.offset, step: stride, bytes: roundUp(4 * tensor.size, VECTOR) });
+      this.#places.set(tensor, {
+        value: place.value,
+        offset: place.offset,
+        step: stride,
+        bytes: roundUp(4 * tensor.size, VECTOR),
+      });
     }
 
     // States: one cell, or the whole history where it is wanted: T + 1 of them, the initial one before the first.

@@ -2,8 +2,8 @@
 // by the host where it has not. Variables that the step changes are copied aside before and put back after, so that
 // profiling never trains. Passes of their own cost something: compare the shares, and take absolute times from `run`.
 
-import { at, need } from './errors.ts';
 import { type Device, USAGE } from './device.ts';
+import { at, need } from './errors.ts';
 import type { Call } from './program.ts';
 import type { Variable } from './variable.ts';
 
@@ -36,7 +36,8 @@ const CALLS_A_SET = 2048;
 export async function profileCalls(device: Device, calls: readonly Call[]): Promise<Profile> {
   const changed = new Set<Variable>();
   for (const { dispatch } of calls) {
-    for (const { write, place } of dispatch.buffers) if (write && place.value.variable) changed.add(place.value.variable);
+    for (const { write, place } of dispatch.buffers)
+      if (write && place.value.variable) changed.add(place.value.variable);
   }
   const asides = [...changed].map((variable) => {
     const buffer = device.storageOf(variable);
@@ -63,13 +64,18 @@ export async function profileCalls(device: Device, calls: readonly Call[]): Prom
 
 /** A profile as a table of text. */
 export function formatProfile(profile: Profile, most = 20): string {
-  const lines = profile.entries.slice(0, most).map(({ op, kernel, constants, calls, milliseconds, operations, bytes }) => {
-    const share = ((100 * milliseconds) / profile.milliseconds).toFixed(1);
-    const name = [kernel, ...Object.entries(constants).map(([key, value]) => `${key}=${value}`)].join(' ');
-    const rate = `${(operations / milliseconds / 1e6).toFixed(2)} Gop/s ${(bytes / milliseconds / 1e6).toFixed(2)} GB/s`;
-    return `${milliseconds.toFixed(2).padStart(9)} ms ${share.padStart(5)} %  ${String(calls).padStart(5)} x ${op.padEnd(20)} ${name.padEnd(40)} ${rate}`;
-  });
-  return [`${profile.milliseconds.toFixed(2)} ms by the ${profile.timestamps ? "GPU's" : "host's"} clock`, ...lines].join('\n');
+  const lines = profile.entries
+    .slice(0, most)
+    .map(({ op, kernel, constants, calls, milliseconds, operations, bytes }) => {
+      const share = ((100 * milliseconds) / profile.milliseconds).toFixed(1);
+      const name = [kernel, ...Object.entries(constants).map(([key, value]) => `${key}=${value}`)].join(' ');
+      const rate = `${(operations / milliseconds / 1e6).toFixed(2)} Gop/s ${(bytes / milliseconds / 1e6).toFixed(2)} GB/s`;
+      return `${milliseconds.toFixed(2).padStart(9)} ms ${share.padStart(5)} %  ${String(calls).padStart(5)} x ${op.padEnd(20)} ${name.padEnd(40)} ${rate}`;
+    });
+  return [
+    `${profile.milliseconds.toFixed(2)} ms by the ${profile.timestamps ? "GPU's" : "host's"} clock`,
+    ...lines,
+  ].join('\n');
 }
 
 function encode(pass: GPUComputePassEncoder, { dispatch, pipeline, group }: Call): void {
@@ -128,7 +134,15 @@ function summarise(calls: readonly Call[], times: readonly number[]): Pick<Profi
     const { label, kernel, constants, operations, source, buffers } = dispatch;
     const key = `${label}/${source}`;
     if (!groups.has(key)) {
-      groups.set(key, { op: label, kernel: kernel.name, constants, calls: 0, milliseconds: 0, bytes: 0, operations: 0 });
+      groups.set(key, {
+        op: label,
+        kernel: kernel.name,
+        constants,
+        calls: 0,
+        milliseconds: 0,
+        bytes: 0,
+        operations: 0,
+      });
     }
     const entry = need(groups.get(key), 'an entry');
     entry.calls++;

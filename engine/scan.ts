@@ -87,7 +87,8 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   const step = cell(traced, stateIn);
   for (const name of names) checkState(name, named(state, name), step.state[name]);
   const unknown = Object.keys(step.state).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new OptionError(`scan: the cell returned the state '${unknown}', which has no initial value`);
+  if (unknown !== undefined)
+    throw new OptionError(`scan: the cell returned the state '${unknown}', which has no initial value`);
 
   const outputNames = Object.keys(step.output);
   const result = buildScan({
@@ -148,7 +149,8 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
   const ascending = [...body].sort((a, b) => a.id - b.id);
   const needed = new Set<Node>(stateOut.map((t) => t.node));
   for (const node of ascending.toReversed()) {
-    if (node.op === scanOp) throw new OptionError('scan: a scan inside the cell of a scan is not supported; unroll the inner one');
+    if (node.op === scanOp)
+      throw new OptionError('scan: a scan inside the cell of a scan is not supported; unroll the inner one');
     if (node.op.overTime === undefined) needed.add(node);
     if (needed.has(node)) for (const input of node.inputs) if (body.has(input.node)) needed.add(input.node);
   }
@@ -211,7 +213,10 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
     });
   }
   const state = scanNode === undefined ? [] : scanNode.outputs.slice(0, parts.stateIn.length);
-  return { state, outputs: parts.outputs.map(({ tensor, summed: whole }) => (whole ? summed(tensor) : sequence(tensor))) };
+  return {
+    state,
+    outputs: parts.outputs.map(({ tensor, summed: whole }) => (whole ? summed(tensor) : sequence(tensor))),
+  };
 }
 
 /** The tensor whose memory an alias shares. */
@@ -310,13 +315,17 @@ function stepsOf(inputs: TensorRecord, given: number | undefined): number {
   let steps = given;
   for (const [name, { shape }] of Object.entries(inputs)) {
     const length = shape[0];
-    if (length === undefined) throw new ShapeError(`scan: the input '${name}' has no time axis; give it the shape [T, ...]`);
+    if (length === undefined)
+      throw new ShapeError(`scan: the input '${name}' has no time axis; give it the shape [T, ...]`);
     if (steps !== undefined && steps !== length) {
-      throw new ShapeError(`scan: the input '${name}' ${formatShape(shape)} has ${length} steps where ${steps} were expected`);
+      throw new ShapeError(
+        `scan: the input '${name}' ${formatShape(shape)} has ${length} steps where ${steps} were expected`,
+      );
     }
     steps = length;
   }
-  if (steps === undefined) throw new OptionError('scan: neither inputs nor the option steps tell how many steps to run');
+  if (steps === undefined)
+    throw new OptionError('scan: neither inputs nor the option steps tell how many steps to run');
   return steps;
 }
 

@@ -28,7 +28,8 @@ const assignOp: UpdateOp = {
   name: 'assign',
   plan: (emit, { inputs: [x] }) => {
     const [from, to] = [emit.inputs[0], emit.outputs[0]];
-    if (x === undefined || from === undefined || to === undefined) throw new OptionError('assign: an operand is missing');
+    if (x === undefined || from === undefined || to === undefined)
+      throw new OptionError('assign: an operand is missing');
     if (from === to) return;
     const strides = stridesOf(x.shape);
     emitCopy(emit, { view: from, strides }, { view: to, strides }, x.shape);

@@ -6,7 +6,13 @@
 // Not here: the format itself (safetensors.ts), disks (the caller has bytes), and the names (whoever makes the Variables).
 
 import { at, checkOptions, FileError, formatShape, need, OptionError } from './errors.ts';
-import { readSafetensors, type SafetensorsFile, type SafetensorsTensor, toFloat32, writeSafetensors } from './safetensors.ts';
+import {
+  readSafetensors,
+  type SafetensorsFile,
+  type SafetensorsTensor,
+  toFloat32,
+  writeSafetensors,
+} from './safetensors.ts';
 import { sameShape } from './tensor.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -84,7 +90,9 @@ function byName(where: string, variables: Iterable<Variable>): ReadonlyMap<strin
   for (const variable of variables) {
     const before = named.get(variable.name);
     if (before !== undefined && before !== variable) {
-      throw new OptionError(`${where}: two Variables are called '${variable.name}'; give every layer a name of its own`);
+      throw new OptionError(
+        `${where}: two Variables are called '${variable.name}'; give every layer a name of its own`,
+      );
     }
     named.set(variable.name, variable);
   }
@@ -104,6 +112,11 @@ function dataOf(tensor: SafetensorsTensor): Data {
 
 /** Names as messages show them: the first few. */
 function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 8).map((name) => `'${name}'`).join(', ');
-  return names.length > 8 ? `${shown} and ${names.length - 8} more are` : `${shown} ${names.length === 1 ? 'is' : 'are'}`;
+  const shown = names
+    .slice(0, 8)
+    .map((name) => `'${name}'`)
+    .join(', ');
+  return names.length > 8
+    ? `${shown} and ${names.length - 8} more are`
+    : `${shown} ${names.length === 1 ? 'is' : 'are'}`;
 }

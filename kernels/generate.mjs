@@ -159,7 +159,11 @@ function readBindings(source, reflection, fail) {
     if (group !== 0) fail(`${name}: every binding is in @group(0)`);
     if (binding !== index + 1) fail(`${name} has @binding(${binding}): storage buffers count from 1 without gaps`);
     const element = fullTypeName(variable.type.format?.getTypeName() ?? '');
-    if (!variable.type.isArray || variable.type.count !== 0 || !['f32', 'u32', 'vec4<f32>', 'vec4<u32>'].includes(element)) {
+    if (
+      !variable.type.isArray ||
+      variable.type.count !== 0 ||
+      !['f32', 'u32', 'vec4<f32>', 'vec4<u32>'].includes(element)
+    ) {
       fail(`${name}: a storage buffer is array<f32>, array<u32>, array<vec4<f32>> or array<vec4<u32>>`);
     }
     if (access !== 'read' && access !== 'read_write')

@@ -4,10 +4,33 @@
 // modules, dynamics of each module by its own LSTM or GRU, communication, and the update of the active modules only.
 // Nothing but the mask decides what is kept: an inactive module's h and c come out bit for bit as they went in.
 
-import { add, broadcastTo, concat, einsum, fill, greaterEqual, groupedMatmul, gruGates, lstmGates, maskGradient, matmul, mean, mul, type RandomState, reshape, type Shape, slice, softmax, type Tensor, topKMask, type Variable, where } from '../engine/core.ts';
+import {
+  add,
+  broadcastTo,
+  concat,
+  einsum,
+  fill,
+  greaterEqual,
+  groupedMatmul,
+  gruGates,
+  lstmGates,
+  maskGradient,
+  matmul,
+  mean,
+  mul,
+  type RandomState,
+  reshape,
+  type Shape,
+  slice,
+  softmax,
+  type Tensor,
+  topKMask,
+  type Variable,
+  where,
+} from '../engine/core.ts';
 import { formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
-import { type Communication, communicate, dropped } from './communication.ts';
 import { sameShape } from '../engine/tensor.ts';
+import { type Communication, communicate, dropped } from './communication.ts';
 import { type CellOptions, checkCell, type PresetOptions, presetOptions } from './options.ts';
 import { acrossModules, rankingScore, sparseAttention, sparseRanking } from './selection.ts';
 import { makeWeights, type Weights } from './weights.ts';
@@ -107,7 +130,9 @@ export class RIMCell {
       throw new ShapeError(`RIM: h must be [B,${N},${H}], not ${formatShape(state.h.shape)}`);
     }
     if (!sameShape(x.shape, [B, R, D]) && !(R === 1 && sameShape(x.shape, [B, D]))) {
-      throw new ShapeError(`RIM: x must be [${B},${R},${D}]${R === 1 ? ` or [${B},${D}]` : ''}, not ${formatShape(x.shape)}`);
+      throw new ShapeError(
+        `RIM: x must be [${B},${R},${D}]${R === 1 ? ` or [${B},${D}]` : ''}, not ${formatShape(x.shape)}`,
+      );
     }
     if (state.c !== undefined) expect('c', state.c, state.h.shape);
     if (imposed.mask !== undefined) expect('the imposed mask', imposed.mask, [B, N]);
@@ -140,8 +165,33 @@ export class RIMCell {
   }
 
   /** Input attention over the null row and the R input rows, and the choice of the active modules. */
-  #attend(x: Tensor, h: Tensor, imposed: Imposed): Pick<CellTrace, 'keys' | 'values' | 'query' | 'scores' | 'softmax' | 'probabilities' | 'readProbabilities' | 'attended' | 'mask' | 'moduleInput'> {
-    const { modules: N, inputHeads: I, inputRows: R, keySize: E, valueSize: V, active, selection, headRule } = this.options;
+  #attend(
+    x: Tensor,
+    h: Tensor,
+    imposed: Imposed,
+  ): Pick<
+    CellTrace,
+    | 'keys'
+    | 'values'
+    | 'query'
+    | 'scores'
+    | 'softmax'
+    | 'probabilities'
+    | 'readProbabilities'
+    | 'attended'
+    | 'mask'
+    | 'moduleInput'
+  > {
+    const {
+      modules: N,
+      inputHeads: I,
+      inputRows: R,
+      keySize: E,
+      valueSize: V,
+      active,
+      selection,
+      headRule,
+    } = this.options;
     const B = x.shape[0] as number;
     const S = R + 1;
     const keys = this.#rows(x, 'key');
@@ -167,10 +217,29 @@ export class RIMCell {
     const byHead = reshape(values, [B, S, I, V]);
     const attended =
       headRule === 'averaged'
-        ? einsum('bns,bsv->bnv', reshape(read, [B, N, S]), I === 1 ? reshape(byHead, [B, S, V]) : mean(byHead, { axes: [2] }))
+        ? einsum(
+            'bns,bsv->bnv',
+            reshape(read, [B, N, S]),
+            I === 1 ? reshape(byHead, [B, S, V]) : mean(byHead, { axes: [2] }),
+          )
         : reshape(einsum('bnis,bsiv->bniv', read, byHead), [B, N, I * V]);
-    const moduleInput = times(onProbabilities ? attended : dropped(attended, rate, this.#random), imposed.dropValues, 'dropValues');
-    return { keys, values, query, scores, softmax: smooth, probabilities, readProbabilities: read, attended, mask, moduleInput };
+    const moduleInput = times(
+      onProbabilities ? attended : dropped(attended, rate, this.#random),
+      imposed.dropValues,
+      'dropValues',
+    );
+    return {
+      keys,
+      values,
+      query,
+      scores,
+      softmax: smooth,
+      probabilities,
+      readProbabilities: read,
+      attended,
+      mask,
+      moduleInput,
+    };
   }
 
   /** Without input attention: every module reads the input's value, and all are active. */
@@ -218,7 +287,8 @@ export class RIMCell {
 
 /** @throws ShapeError where a tensor that a caller gave has another shape */
 function expect(what: string, tensor: Tensor, shape: Shape): void {
-  if (!sameShape(tensor.shape, shape)) throw new ShapeError(`RIM: ${what} must be ${formatShape(shape)}, not ${formatShape(tensor.shape)}`);
+  if (!sameShape(tensor.shape, shape))
+    throw new ShapeError(`RIM: ${what} must be ${formatShape(shape)}, not ${formatShape(tensor.shape)}`);
 }
 
 /** A tensor times factors of its shape, where there are any. */

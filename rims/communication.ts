@@ -1,7 +1,20 @@
 // Communication: active modules read from all modules by attention (eq. 5 and 6 of the paper). Readers whose module is not
 // active are computed and thrown away by the cell. The LSTM's cell state never takes part.
 
-import { add, dropout, einsum, groupedMatmul, matmul, mul, type RandomState, reshape, sigmoid, softmax, tanh, type Tensor } from '../engine/core.ts';
+import {
+  add,
+  dropout,
+  einsum,
+  groupedMatmul,
+  matmul,
+  mul,
+  type RandomState,
+  reshape,
+  sigmoid,
+  softmax,
+  type Tensor,
+  tanh,
+} from '../engine/core.ts';
 import { at, need } from '../engine/errors.ts';
 import type { CellOptions } from './options.ts';
 import type { Weights } from './weights.ts';
@@ -27,10 +40,16 @@ export interface Communication {
 }
 
 /** One round of communication among the modules' states `sources` [B,N,H]. */
-export function communicate(sources: Tensor, weights: Weights, options: CellOptions, random: RandomState | undefined): Communication {
+export function communicate(
+  sources: Tensor,
+  weights: Weights,
+  options: CellOptions,
+  random: RandomState | undefined,
+): Communication {
   const { commHeads: C, commKeySize: F, commValueSize: W, modules: N, commTopK, commDropout: rate } = options;
   const B = at(sources.shape, 0);
-  const projected = (name: 'commQuery' | 'commKey' | 'commValue'): Tensor => groupedMatmul(sources, need(weights[name], name));
+  const projected = (name: 'commQuery' | 'commKey' | 'commValue'): Tensor =>
+    groupedMatmul(sources, need(weights[name], name));
   const [commQuery, commKey, commValue] = [projected('commQuery'), projected('commKey'), projected('commValue')];
   const heads = (x: Tensor, size: number): Tensor => reshape(x, [B, N, C, size]);
   const commScores = einsum('bncf,bmcf->bcnm', heads(commQuery, F), heads(commKey, F), { scale: 1 / Math.sqrt(F) });

@@ -2,5 +2,14 @@
 
 export { type CellState, type CellTrace, type Imposed, RIMCell } from './cell.ts';
 export { type CellOptions, type Preset, type PresetOptions, presetOptions } from './options.ts';
-export { makeRIM, RIM, type RIMCall, type RIMOptions, type RIMRandom, type RIMResult, type RIMTrace, type SequenceOptions } from './rim.ts';
+export {
+  makeRIM,
+  RIM,
+  type RIMCall,
+  type RIMOptions,
+  type RIMRandom,
+  type RIMResult,
+  type RIMTrace,
+  type SequenceOptions,
+} from './rim.ts';
 export type { WeightName, Weights } from './weights.ts';

@@ -93,7 +93,9 @@ const common = {
 /** The names of the presets: the paper's choices, those of the official code (event_based), those of dido's code. */
 export type Preset = 'paper' | 'official' | 'dido';
 
-const presets: Readonly<Record<Preset, Omit<CellOptions, 'inputSize' | 'hiddenSize' | 'modules' | 'active' | 'valueSize' | 'commTopK'>>> = {
+const presets: Readonly<
+  Record<Preset, Omit<CellOptions, 'inputSize' | 'hiddenSize' | 'modules' | 'active' | 'valueSize' | 'commTopK'>>
+> = {
   paper: {
     ...common,
     inputBias: false,
@@ -154,8 +156,30 @@ export function presetOptions(preset: Preset, given: PresetOptions): CellOptions
   return checkCell(options);
 }
 
-const SIZES = ['inputSize', 'hiddenSize', 'modules', 'active', 'inputRows', 'inputHeads', 'keySize', 'valueSize', 'commHeads', 'commKeySize', 'commValueSize', 'commTopK'] as const;
-const FLAGS = ['inputAttention', 'inputBias', 'rowWeights', 'sparseInput', 'cellBias', 'communication', 'commShared', 'commBias'] as const;
+const SIZES = [
+  'inputSize',
+  'hiddenSize',
+  'modules',
+  'active',
+  'inputRows',
+  'inputHeads',
+  'keySize',
+  'valueSize',
+  'commHeads',
+  'commKeySize',
+  'commValueSize',
+  'commTopK',
+] as const;
+const FLAGS = [
+  'inputAttention',
+  'inputBias',
+  'rowWeights',
+  'sparseInput',
+  'cellBias',
+  'communication',
+  'commShared',
+  'commBias',
+] as const;
 const CHOICES = {
   cell: ['lstm', 'gru'],
   headRule: ['separate', 'averaged'],
@@ -186,25 +210,33 @@ export function checkCell(options: CellOptions): CellOptions {
     }
   }
   for (const name of FLAGS) {
-    if (typeof options[name] !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${String(options[name])}`);
+    if (typeof options[name] !== 'boolean')
+      throw new OptionError(`RIM: ${name} must be true or false, not ${String(options[name])}`);
   }
   for (const [name, values] of Object.entries(CHOICES)) {
     checkChoice(name, options[name as keyof typeof CHOICES], values);
   }
   for (const name of RATES) {
-    if (!(options[name] >= 0 && options[name] < 1)) throw new OptionError(`RIM: ${name} must be in [0, 1), not ${options[name]}`);
+    if (!(options[name] >= 0 && options[name] < 1))
+      throw new OptionError(`RIM: ${name} must be in [0, 1), not ${options[name]}`);
   }
   const { modules, active, inputRows } = options;
-  if (active > modules) throw new OptionError(`RIM: ${active} modules cannot be active of ${modules}; lower active or raise modules`);
-  if (options.commTopK > modules) throw new OptionError(`RIM: commTopK ${options.commTopK} is above the ${modules} modules there are`);
+  if (active > modules)
+    throw new OptionError(`RIM: ${active} modules cannot be active of ${modules}; lower active or raise modules`);
+  if (options.commTopK > modules)
+    throw new OptionError(`RIM: commTopK ${options.commTopK} is above the ${modules} modules there are`);
   if (!options.inputAttention && (active !== modules || inputRows !== 1)) {
-    throw new OptionError('RIM: without input attention nothing chooses modules; set active to modules and inputRows to 1');
+    throw new OptionError(
+      'RIM: without input attention nothing chooses modules; set active to modules and inputRows to 1',
+    );
   }
   if (options.selection === 'across-modules' && (inputRows !== 1 || options.headRule !== 'separate')) {
     throw new OptionError("RIM: selection 'across-modules' is defined for one input row and headRule 'separate'");
   }
   if (options.rowWeights && options.inputBias) {
-    throw new OptionError('RIM: rowWeights and inputBias do not go together; the code that has the one has not the other');
+    throw new OptionError(
+      'RIM: rowWeights and inputBias do not go together; the code that has the one has not the other',
+    );
   }
   return options;
 }

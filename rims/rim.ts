@@ -1,9 +1,28 @@
 // A RIM over sequences: layers of cells, in one or two directions, each a scan over time.
 
-import { concat, constant, fill, initialisers, mul, type RandomState, reshape, scan, type Tensor, type TensorRecord, Variable } from '../engine/core.ts';
+import {
+  concat,
+  constant,
+  fill,
+  initialisers,
+  mul,
+  type RandomState,
+  reshape,
+  scan,
+  type Tensor,
+  type TensorRecord,
+  Variable,
+} from '../engine/core.ts';
 import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
-import { CELL_OPTIONS, type CellOptions, checkChoice, type Preset, type PresetOptions, presetOptions } from './options.ts';
+import {
+  CELL_OPTIONS,
+  type CellOptions,
+  checkChoice,
+  type Preset,
+  type PresetOptions,
+  presetOptions,
+} from './options.ts';
 
 /** What concerns the sequence, besides the cell. */
 export interface SequenceOptions {
@@ -84,7 +103,8 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
   if (!Number.isSafeInteger(layers) || layers < 1) {
     throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${String(layers)}`);
   }
-  if (typeof bidirectional !== 'boolean') throw new OptionError(`RIM: bidirectional must be true or false, not ${String(bidirectional)}`);
+  if (typeof bidirectional !== 'boolean')
+    throw new OptionError(`RIM: bidirectional must be true or false, not ${String(bidirectional)}`);
   checkChoice('layerFeed', layerFeed, ['all', 'active']);
   checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);
   const directions = bidirectional ? 2 : 1;
@@ -119,13 +139,17 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
   const run = (x: Tensor, call: RIMCall = {}): RIMResult => {
     const [steps, batch] = x.shape;
     if (steps === undefined || batch === undefined || x.shape.length < 3) {
-      throw new ShapeError(`RIM: x must be [T,B,${options.inputSize}] or [T,B,R,${options.inputSize}], not ${formatShape(x.shape)}`);
+      throw new ShapeError(
+        `RIM: x must be [T,B,${options.inputSize}] or [T,B,R,${options.inputSize}], not ${formatShape(x.shape)}`,
+      );
     }
     checkOptions('RIM: a call', call, CALL);
     for (const name of CALL) {
       const given = call[name];
       if (given !== undefined && given.length !== cells.length) {
-        throw new OptionError(`RIM: ${name} has ${given.length} entries for ${cells.length} cells; give one for each layer and direction`);
+        throw new OptionError(
+          `RIM: ${name} has ${given.length} entries for ${cells.length} cells; give one for each layer and direction`,
+        );
       }
     }
     const state: CellState[] = [];
@@ -169,9 +193,15 @@ export const RIM: Readonly<Record<Preset, (options: RIMOptions, random: RIMRando
 function fromPreset(preset: Preset, options: RIMOptions, random: RIMRandom): RIM {
   checkOptions('RIM', options, [...CELL_OPTIONS, ...SEQUENCE_OPTIONS]);
   const { layers, bidirectional, layerFeed, initialState, ...cell } = options;
-  const usual = { layerFeed: preset === 'official' ? 'active' : 'all', initialState: preset === 'dido' ? 'noise' : 'zeros' } as const;
+  const usual = {
+    layerFeed: preset === 'official' ? 'active' : 'all',
+    initialState: preset === 'dido' ? 'noise' : 'zeros',
+  } as const;
   const given = { layers, bidirectional, layerFeed, initialState };
-  const sequence = { ...usual, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+  const sequence = {
+    ...usual,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  };
   return makeRIM(presetOptions(preset, cell), random, sequence);
 }
 
@@ -182,7 +212,13 @@ interface Sequences {
 }
 
 /** One cell over time. */
-function runCell(cell: RIMCell, x: Tensor, start: CellState, reverse: boolean, imposed: Sequences): { state: CellState; trace: RIMTrace } {
+function runCell(
+  cell: RIMCell,
+  x: Tensor,
+  start: CellState,
+  reverse: boolean,
+  imposed: Sequences,
+): { state: CellState; trace: RIMTrace } {
   const inputs: Record<string, Tensor> = { x };
   for (const [name, tensor] of Object.entries(imposed)) if (tensor !== undefined) inputs[name] = tensor;
   const state: TensorRecord = start.c === undefined ? { h: start.h } : { h: start.h, c: start.c };

@@ -35,7 +35,11 @@ export function gateCount(cell: CellOptions['cell']): 3 | 4 {
  * @param name the prefix of their names in files
  * @param stream the first stream of random numbers to use; the weights take 16
  */
-export function makeWeights(options: CellOptions, name: string, random: { readonly seed: number; readonly stream: number }): Weights {
+export function makeWeights(
+  options: CellOptions,
+  name: string,
+  random: { readonly seed: number; readonly stream: number },
+): Weights {
   const { inputSize: D, hiddenSize: H, modules: N, inputRows: R, inputHeads: I, keySize: E, valueSize: V } = options;
   const { commHeads: C, commKeySize: F, commValueSize: W } = options;
   const G = gateCount(options.cell);
@@ -51,7 +55,10 @@ export function makeWeights(options: CellOptions, name: string, random: { readon
   const rows = options.inputBias ? fanIn(D) : matrix(D);
   const recurrent = fanIn(options.initialisation === 'small' && options.cellBias ? N * H : H);
 
-  const table: Record<WeightName, readonly [present: boolean, shape: readonly number[], initial: initialisers.Initialiser]> = {
+  const table: Record<
+    WeightName,
+    readonly [present: boolean, shape: readonly number[], initial: initialisers.Initialiser]
+  > = {
     key: [attention, [...row, D, I * E], rows],
     keyBias: [attention && options.inputBias, [I * E], fanIn(D)],
     value: [true, [...row, D, I * V], rows],
@@ -66,7 +73,11 @@ export function makeWeights(options: CellOptions, name: string, random: { readon
     commValue: [comm, [N, H, C * W], matrix(H)],
     commOutput: [comm, [...own, C * W, H], options.commBias ? fanIn(C * W) : matrix(C * W)],
     commOutputBias: [comm && options.commBias, [...own, H], fanIn(C * W)],
-    commGate: [comm && options.commOutput === 'gated', [...own, C * W, H], options.commBias ? fanIn(C * W) : matrix(C * W)],
+    commGate: [
+      comm && options.commOutput === 'gated',
+      [...own, C * W, H],
+      options.commBias ? fanIn(C * W) : matrix(C * W),
+    ],
     commGateBias: [comm && options.commOutput === 'gated' && options.commBias, [...own, H], fanIn(C * W)],
   };
   const weights: Partial<Record<WeightName, Variable>> = {};

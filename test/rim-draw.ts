@@ -2,13 +2,27 @@
 // its gradients from fed inputs, states and masks, so that many laws are asked of one compiled program. It tests nothing itself.
 import fc from 'fast-check';
 import { at, need } from '../engine/errors.ts';
-import { add, compile, type Data, type Device, grad, input, mul, type Program, type Shape, sum, type Tensor, type Variable } from '../engine/node.ts';
+import {
+  add,
+  compile,
+  type Data,
+  type Device,
+  grad,
+  input,
+  mul,
+  type Program,
+  type Shape,
+  sum,
+  type Tensor,
+  type Variable,
+} from '../engine/node.ts';
 import { normalArray } from '../engine/random.ts';
 import { sizeOf } from '../engine/tensor.ts';
 import { type CellOptions, presetOptions, RIMCell } from '../rims/index.ts';
 
 const small = fc.constantFrom(1, 2, 3, 5);
-const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 2 });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined, freq: 2 });
 const rarely = (value: boolean): fc.Arbitrary<boolean> => fc.constantFrom(!value, !value, !value, !value, value);
 
 const drawn = fc.record({
@@ -17,9 +31,17 @@ const drawn = fc.record({
   commPart: fc.constantFrom(1, 1, 0.5, 0.01),
   attention: rarely(false),
   sizes: fc.record({
-    ...{ inputSize: fc.constantFrom(1, 3, 7), hiddenSize: fc.constantFrom(1, 3, 4, 9), modules: fc.constantFrom(1, 2, 3, 4, 5, 6, 7) },
+    ...{
+      inputSize: fc.constantFrom(1, 3, 7),
+      hiddenSize: fc.constantFrom(1, 3, 4, 9),
+      modules: fc.constantFrom(1, 2, 3, 4, 5, 6, 7),
+    },
     ...{ keySize: small, valueSize: small, commKeySize: small, commValueSize: small },
-    ...{ inputRows: fc.constantFrom(1, 1, 2, 3), inputHeads: fc.integer({ min: 1, max: 3 }), commHeads: fc.integer({ min: 1, max: 3 }) },
+    ...{
+      inputRows: fc.constantFrom(1, 1, 2, 3),
+      inputHeads: fc.integer({ min: 1, max: 3 }),
+      commHeads: fc.integer({ min: 1, max: 3 }),
+    },
     ...{ cell: fc.constantFrom<CellOptions['cell']>('lstm', 'gru'), communication: rarely(false) },
   }),
   given: fc.record({
@@ -36,20 +58,22 @@ const drawn = fc.record({
 });
 
 /** Possible options of a cell: any preset, some of its choices changed, small odd sizes. */
-export const drawnOptions: fc.Arbitrary<CellOptions> = drawn.map(({ preset, part, commPart, attention, sizes, given }) => {
-  const { modules } = sizes;
-  const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const options = presetOptions(preset, {
-    ...sizes,
-    active: attention ? 1 + Math.round(part * (modules - 1)) : modules,
-    inputAttention: attention,
-    commTopK: Math.max(1, Math.round(commPart * modules)),
-    ...(attention ? {} : { inputRows: 1 }),
-  });
-  const all: CellOptions = { ...options, ...chosen };
-  const oneRow = all.inputRows === 1 && all.headRule === 'separate';
-  return { ...all, selection: all.selection === 'across-modules' && !oneRow ? options.selection : all.selection };
-});
+export const drawnOptions: fc.Arbitrary<CellOptions> = drawn.map(
+  ({ preset, part, commPart, attention, sizes, given }) => {
+    const { modules } = sizes;
+    const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    const options = presetOptions(preset, {
+      ...sizes,
+      active: attention ? 1 + Math.round(part * (modules - 1)) : modules,
+      inputAttention: attention,
+      commTopK: Math.max(1, Math.round(commPart * modules)),
+      ...(attention ? {} : { inputRows: 1 }),
+    });
+    const all: CellOptions = { ...options, ...chosen };
+    const oneRow = all.inputRows === 1 && all.headRule === 'separate';
+    return { ...all, selection: all.selection === 'across-modules' && !oneRow ? options.selection : all.selection };
+  },
+);
 
 /** B of the drawn laws. */
 export const BATCH = 3;
@@ -99,7 +123,13 @@ export class Subject {
     fillWeights(cell.variables);
     const lstm = options.cell === 'lstm';
     const state = [BATCH, N, H];
-    const shapes: Record<string, Shape> = { x: [BATCH, R, D], h: state, mask: [BATCH, N], wh: state, ...(lstm && { c: state, wc: state }) };
+    const shapes: Record<string, Shape> = {
+      x: [BATCH, R, D],
+      h: state,
+      mask: [BATCH, N],
+      wh: state,
+      ...(lstm && { c: state, wc: state }),
+    };
     const inputs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, input(name, shape)]));
     const given = (name: string): Tensor => need(inputs[name], name);
     const before = { h: given('h'), ...(lstm && { c: given('c') }) };

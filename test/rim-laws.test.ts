@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { at, need } from '../engine/errors.ts';
 import { compile, constant, openDevice, type Variable } from '../engine/node.ts';
 import { presetOptions, RIMCell } from '../rims/index.ts';
-import { BATCH, drawnOptions, fillWeights, floats, type Numbers, of, sameBits, Subject } from './rim-draw.ts';
+import { BATCH, drawnOptions, fillWeights, floats, type Numbers, of, Subject, sameBits } from './rim-draw.ts';
 import { chosenOf, clearChoice, clearSources } from './rim-ranking.ts';
 
 const device = await openDevice();
@@ -16,7 +16,17 @@ console.log(`fast-check seed ${seed} (RIMGRAD_SEED=${seed} repeats this run)`);
 /** Every preset with either cell, and then the drawn ones. */
 const presetCells = (['paper', 'official', 'dido'] as const).flatMap((preset) =>
   (['lstm', 'gru'] as const).map((cell) =>
-    presetOptions(preset, { inputSize: 3, hiddenSize: 4, modules: 5, active: 3, cell, keySize: 3, valueSize: 4, commHeads: 2, commKeySize: 3 }),
+    presetOptions(preset, {
+      inputSize: 3,
+      hiddenSize: 4,
+      modules: 5,
+      active: 3,
+      cell,
+      keySize: 3,
+      valueSize: 4,
+      commHeads: 2,
+      commKeySize: 3,
+    }),
   ),
 );
 const subjects: Subject[] = [];
@@ -107,7 +117,8 @@ law('permuting modules with their parameters permutes the result', async (subjec
   // Ties may fall otherwise after a permutation: then the mask is imposed.
   const free = active < N && clearChoice(subject.options, base);
   const feeds: Record<string, Float32Array> = { x: of(subject.feeds, 'x') };
-  for (const name of Object.keys(subject.feeds)) if (name !== 'x') feeds[name] = permuted(of(subject.feeds, name), N, from);
+  for (const name of Object.keys(subject.feeds))
+    if (name !== 'x') feeds[name] = permuted(of(subject.feeds, name), N, from);
   if (!free) feeds.mask = permuted(of(base, 'mask'), N, from);
   const own = ownVariables(subject);
   for (const variable of own) variable.write(permuted(floats(await variable.read()), N, from, 1));
@@ -126,7 +137,13 @@ law('permuting modules with their parameters permutes the result', async (subjec
 
 /** The weights of which each module has its own. */
 function ownVariables({ cell, options }: Subject): Variable[] {
-  const shared = ['key', 'keyBias', 'value', 'valueBias', ...(options.commShared ? ['commOutput', 'commOutputBias', 'commGate', 'commGateBias'] : [])];
+  const shared = [
+    'key',
+    'keyBias',
+    'value',
+    'valueBias',
+    ...(options.commShared ? ['commOutput', 'commOutputBias', 'commGate', 'commGateBias'] : []),
+  ];
   return Object.entries(cell.weights).flatMap(([name, variable]) => (shared.includes(name) ? [] : [variable]));
 }
 
@@ -168,33 +185,40 @@ law('with a state of zeros all modules tie, and the lowest indices are active', 
   const { modules: N, active: K, inputAttention } = subject.options;
   if (!inputAttention) return false;
   const mask = of(await subject.run({ h: of(subject.feeds, 'h').map(() => 0) }), 'mask');
-  assert.equal([...mask], Array.from({ length: BATCH * N }, (_, i) => (i % N < K ? 1 : 0)));
+  assert.equal(
+    [...mask],
+    Array.from({ length: BATCH * N }, (_, i) => (i % N < K ? 1 : 0)),
+  );
   return true;
 });
 
-law('gradients pass an inactive module unchanged where nothing reads it, and reach kept sources only', async (subject) => {
-  const { hiddenSize: H, communication, sources, commTopK, modules: N, active: K, cell, selection } = subject.options;
-  // In a softmax over the modules, every active module reads the scores of the others.
-  if (K === N || selection === 'across-modules') return false;
-  const base = await subject.base();
-  const unread = !communication || sources === 'candidate';
-  // What comes back from h' of active modules alone.
-  const ofActive = changed(of(subject.feeds, 'wh'), (w, i) => w * at(of(base, 'mask'), Math.floor(i / H)));
-  const fromActive = of(await subject.run({ wh: ofActive }), 'dh');
-  let reached = false;
-  for (const { place } of subject.modules()) {
-    if (at(of(base, 'mask'), place) === 1) continue;
-    for (let i = place * H; i < (place + 1) * H; i++) {
-      const wh = at(of(subject.feeds, 'wh'), i);
-      if (unread) assert.is(at(of(base, 'dh'), i), wh, 'the slope of h to h is not 1');
-      if (unread) assert.is(Math.abs(at(fromActive, i)), 0, 'a reader reached an inactive source');
-      if (cell === 'lstm') assert.is(at(of(base, 'dc'), i), at(of(subject.feeds, 'wc'), i), 'the slope of c to c is not 1');
-      reached ||= at(fromActive, i) !== 0;
+law(
+  'gradients pass an inactive module unchanged where nothing reads it, and reach kept sources only',
+  async (subject) => {
+    const { hiddenSize: H, communication, sources, commTopK, modules: N, active: K, cell, selection } = subject.options;
+    // In a softmax over the modules, every active module reads the scores of the others.
+    if (K === N || selection === 'across-modules') return false;
+    const base = await subject.base();
+    const unread = !communication || sources === 'candidate';
+    // What comes back from h' of active modules alone.
+    const ofActive = changed(of(subject.feeds, 'wh'), (w, i) => w * at(of(base, 'mask'), Math.floor(i / H)));
+    const fromActive = of(await subject.run({ wh: ofActive }), 'dh');
+    let reached = false;
+    for (const { place } of subject.modules()) {
+      if (at(of(base, 'mask'), place) === 1) continue;
+      for (let i = place * H; i < (place + 1) * H; i++) {
+        const wh = at(of(subject.feeds, 'wh'), i);
+        if (unread) assert.is(at(of(base, 'dh'), i), wh, 'the slope of h to h is not 1');
+        if (unread) assert.is(Math.abs(at(fromActive, i)), 0, 'a reader reached an inactive source');
+        if (cell === 'lstm')
+          assert.is(at(of(base, 'dc'), i), at(of(subject.feeds, 'wc'), i), 'the slope of c to c is not 1');
+        reached ||= at(fromActive, i) !== 0;
+      }
     }
-  }
-  if (!unread && commTopK === N) assert.ok(reached, 'no reader reached a kept source');
-  return true;
-});
+    if (!unread && commTopK === N) assert.ok(reached, 'no reader reached a kept source');
+    return true;
+  },
+);
 
 law('a module that is inactive in every row gets no gradient in its own dynamics', async (subject) => {
   const { modules: N, inputAttention, selection } = subject.options;
@@ -202,48 +226,71 @@ law('a module that is inactive in every row gets no gradient in its own dynamics
   const idle = N - 1;
   const mask = changed(of(subject.feeds, 'mask'), (_, i) => (i % N === idle ? 0 : 1));
   const result = await subject.run({ mask });
-  for (const name of ['inputGates', 'stateGates', ...(inputAttention && selection !== 'across-modules' ? ['query'] : [])]) {
+  for (const name of [
+    'inputGates',
+    'stateGates',
+    ...(inputAttention && selection !== 'across-modules' ? ['query'] : []),
+  ]) {
     const d = of(result, `d.${name}`);
     const size = d.length / N;
-    assert.ok(d.slice(idle * size).every((x) => x === 0), `${name} of the idle module has a gradient`);
-    if (name === 'stateGates') assert.ok(d.slice(0, size).some((x) => x !== 0), `${name} of a busy module has none`);
+    assert.ok(
+      d.slice(idle * size).every((x) => x === 0),
+      `${name} of the idle module has a gradient`,
+    );
+    if (name === 'stateGates')
+      assert.ok(
+        d.slice(0, size).some((x) => x !== 0),
+        `${name} of a busy module has none`,
+      );
   }
   return true;
 });
 
-law('no gradient passes through the choice: imposing the chosen mask changes no bit of any gradient', async (subject) => {
-  const base = await subject.base();
-  const imposed = await subject.run({ mask: of(base, 'mask') });
-  for (const [name, numbers] of Object.entries(base)) assert.ok(sameBits(of(imposed, name), numbers), name);
-});
+law(
+  'no gradient passes through the choice: imposing the chosen mask changes no bit of any gradient',
+  async (subject) => {
+    const base = await subject.base();
+    const imposed = await subject.run({ mask: of(base, 'mask') });
+    for (const [name, numbers] of Object.entries(base)) assert.ok(sameBits(of(imposed, name), numbers), name);
+  },
+);
 
-law('one seed gives the same weights, two builds the same bytes, and a cell with K = N is the dense cell', async (subject) => {
-  const { options, feeds } = subject;
-  const [one, again, other] = [1, 1, 2].map((each) => new RIMCell(options, { seed: each }));
-  const values = async (cell: RIMCell | undefined): Promise<number[][]> =>
-    Promise.all(need(cell, 'a cell').variables.map(async (variable) => [...(await variable.read())]));
-  assert.equal(await values(one), await values(again));
-  assert.not.equal(await values(one), await values(other));
+law(
+  'one seed gives the same weights, two builds the same bytes, and a cell with K = N is the dense cell',
+  async (subject) => {
+    const { options, feeds } = subject;
+    const [one, again, other] = [1, 1, 2].map((each) => new RIMCell(options, { seed: each }));
+    const values = async (cell: RIMCell | undefined): Promise<number[][]> =>
+      Promise.all(need(cell, 'a cell').variables.map(async (variable) => [...(await variable.read())]));
+    assert.equal(await values(one), await values(again));
+    assert.not.equal(await values(one), await values(other));
 
-  // Without the imposed mask and the gradients: another program with the same kernels.
-  const [same, dense] = [new RIMCell(options, { seed: 3 }), new RIMCell({ ...options, active: options.modules }, { seed: 4 })];
-  for (const cell of [same, dense]) fillWeights(cell.variables);
-  const state = [BATCH, options.modules, options.hiddenSize];
-  const h = constant(of(feeds, 'h'), state);
-  const before = options.cell === 'lstm' ? { h, c: constant(of(feeds, 'c'), state) } : { h };
-  const x = constant(of(feeds, 'x'), [BATCH, options.inputRows, options.inputSize]);
-  const [free, all] = [same, dense].map((cell) => cell.step(x, before).state);
-  const program = await compile(device, { free: need(free, 'free').h, all: need(all, 'all').h });
-  const ones = of(feeds, 'mask').map(() => 1);
-  const [base, imposed] = [await subject.base(), await subject.run({ mask: ones })];
-  for (let round = 0; round < 2; round++) {
-    await program.run();
-    assert.ok(sameBits(floats(await program.read('free')), of(base, 'h')), 'two builds differ');
-    // K is part of the sparse softmax over the modules.
-    if (options.selection === 'across-modules') continue;
-    assert.ok(sameBits(floats(await program.read('all')), of(imposed, 'h')), 'K = N differs from all modules imposed');
-  }
-  program.dispose();
-});
+    // Without the imposed mask and the gradients: another program with the same kernels.
+    const [same, dense] = [
+      new RIMCell(options, { seed: 3 }),
+      new RIMCell({ ...options, active: options.modules }, { seed: 4 }),
+    ];
+    for (const cell of [same, dense]) fillWeights(cell.variables);
+    const state = [BATCH, options.modules, options.hiddenSize];
+    const h = constant(of(feeds, 'h'), state);
+    const before = options.cell === 'lstm' ? { h, c: constant(of(feeds, 'c'), state) } : { h };
+    const x = constant(of(feeds, 'x'), [BATCH, options.inputRows, options.inputSize]);
+    const [free, all] = [same, dense].map((cell) => cell.step(x, before).state);
+    const program = await compile(device, { free: need(free, 'free').h, all: need(all, 'all').h });
+    const ones = of(feeds, 'mask').map(() => 1);
+    const [base, imposed] = [await subject.base(), await subject.run({ mask: ones })];
+    for (let round = 0; round < 2; round++) {
+      await program.run();
+      assert.ok(sameBits(floats(await program.read('free')), of(base, 'h')), 'two builds differ');
+      // K is part of the sparse softmax over the modules.
+      if (options.selection === 'across-modules') continue;
+      assert.ok(
+        sameBits(floats(await program.read('all')), of(imposed, 'h')),
+        'K = N differs from all modules imposed',
+      );
+    }
+    program.dispose();
+  },
+);
 
 test.run();

@@ -54,7 +54,11 @@ test('unknown options name the near one', () => {
   const random = untyped({ seed: 1 }, { dropOut: new RandomState({ seed: 1 }) });
   refused(OptionError, () => RIM.paper(sizes, random), "Did you mean 'dropout'?");
   const sequence = untyped({}, { bidirectionnal: true });
-  refused(OptionError, () => makeRIM(presetOptions('paper', sizes), { seed: 1 }, sequence), "Did you mean 'bidirectional'?");
+  refused(
+    OptionError,
+    () => makeRIM(presetOptions('paper', sizes), { seed: 1 }, sequence),
+    "Did you mean 'bidirectional'?",
+  );
 });
 
 test('values that an option cannot take', () => {
@@ -68,17 +72,48 @@ test('values that an option cannot take', () => {
   wrong({ initialisation: 'ones' }, "'small' or 'fan-in'");
   wrong({ layerFeed: 'none' }, "layerFeed must be 'all' or 'active'");
   wrong({ initialState: 'random' }, "initialState must be 'zeros' or 'learned' or 'noise'");
-  for (const name of ['inputAttention', 'inputBias', 'rowWeights', 'sparseInput', 'cellBias', 'communication', 'commShared', 'commBias', 'bidirectional']) {
+  for (const name of [
+    'inputAttention',
+    'inputBias',
+    'rowWeights',
+    'sparseInput',
+    'cellBias',
+    'communication',
+    'commShared',
+    'commBias',
+    'bidirectional',
+  ]) {
     wrong({ [name]: 1 }, `${name} must be true or false, not 1`);
   }
 });
 
 test('sizes are whole numbers of at least 1', () => {
-  for (const name of ['inputSize', 'hiddenSize', 'modules', 'active', 'inputRows', 'inputHeads', 'keySize', 'valueSize', 'commHeads', 'commKeySize', 'commValueSize', 'commTopK', 'layers']) {
-    for (const value of [0, -1, 2.5, Number.NaN, '2']) wrong({ [name]: value }, `${name} must be a whole number of at least 1`, `not ${value}`);
+  for (const name of [
+    'inputSize',
+    'hiddenSize',
+    'modules',
+    'active',
+    'inputRows',
+    'inputHeads',
+    'keySize',
+    'valueSize',
+    'commHeads',
+    'commKeySize',
+    'commValueSize',
+    'commTopK',
+    'layers',
+  ]) {
+    for (const value of [0, -1, 2.5, Number.NaN, '2'])
+      wrong({ [name]: value }, `${name} must be a whole number of at least 1`, `not ${value}`);
   }
-  refused(OptionError, () => RIM.paper(untyped({ ...sizes }, { hiddenSize: undefined }), { seed: 1 }), 'hiddenSize', 'not undefined');
-  for (const seed of [-1, 0.5, undefined]) refused(OptionError, () => RIM.paper(sizes, untyped({ seed: 1 }, { seed })), `seed is ${seed}`);
+  refused(
+    OptionError,
+    () => RIM.paper(untyped({ ...sizes }, { hiddenSize: undefined }), { seed: 1 }),
+    'hiddenSize',
+    'not undefined',
+  );
+  for (const seed of [-1, 0.5, undefined])
+    refused(OptionError, () => RIM.paper(sizes, untyped({ seed: 1 }, { seed })), `seed is ${seed}`);
 });
 
 test('dropout of 1 or less than 0', () => {
@@ -106,7 +141,12 @@ test('a sequence of another shape', () => {
   refused(ShapeError, () => rows(tensor(7, 2, 5)), '[2,2,5]');
   refused(ShapeError, () => rows(tensor(7, 3, 10)), '[3,2,5]');
   // Rows and batch exchanged: as many elements, and a last size that fits.
-  refused(ShapeError, () => rows(tensor(7, 2, 3, 5), { state: [{ h: tensor(3, 3, 4), c: tensor(3, 3, 4) }] }), '[3,2,5]', '[2,3,5]');
+  refused(
+    ShapeError,
+    () => rows(tensor(7, 2, 3, 5), { state: [{ h: tensor(3, 3, 4), c: tensor(3, 3, 4) }] }),
+    '[3,2,5]',
+    '[2,3,5]',
+  );
 });
 
 test('a state, a mask or factors of another shape', () => {

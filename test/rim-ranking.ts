@@ -18,7 +18,10 @@ function softmaxOf(row: readonly number[]): number[] {
 /** The official sparse rule: what is above the third greatest share, scaled to sum to 1. */
 function sparseOf(p: readonly number[]): number[] {
   if (p.length <= 3) return [...p];
-  const third = at(p.toSorted((a, b) => b - a), 2);
+  const third = at(
+    p.toSorted((a, b) => b - a),
+    2,
+  );
   const w = p.map((x) => Math.max(0, x - third - 1e-7));
   const total = w.reduce((a, b) => a + b, 0);
   return w.map((x) => x / (total + 1e-7));
@@ -35,11 +38,14 @@ function rankings(options: CellOptions, numbers: Numbers): number[][] {
   return Array.from({ length: BATCH }, (_, b) => {
     const rowOf = (n: number, i: number): number[] => [...scores.slice(((b * N + n) * heads + i) * S).slice(0, S)];
     // The share of each module in the softmax over the modules, for each head.
-    const shares = Array.from({ length: heads }, (_, i) => softmaxOf(Array.from({ length: N }, (_, n) => at(rowOf(n, i), 1))));
+    const shares = Array.from({ length: heads }, (_, i) =>
+      softmaxOf(Array.from({ length: N }, (_, n) => at(rowOf(n, i), 1))),
+    );
     return Array.from({ length: N }, (_, n) => {
       if (selection === 'across-modules') return mean(shares.map((each) => at(each, n)));
       const rows = Array.from({ length: heads }, (_, i) => rowOf(n, i));
-      if (selection === 'raw-score') return mean(rows.map((row) => Math.log(row.slice(1).reduce((sum, s) => sum + Math.exp(s), 0))));
+      if (selection === 'raw-score')
+        return mean(rows.map((row) => Math.log(row.slice(1).reduce((sum, s) => sum + Math.exp(s), 0))));
       return -mean(rows.map((row) => at(sparseInput ? sparseOf(softmaxOf(row)) : softmaxOf(row), 0)));
     });
   });

@@ -5,9 +5,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { at, need } from '../engine/errors.ts';
-import * as ops from '../engine/node.ts';
 import type { Shape, Tensor, Variable } from '../engine/node.ts';
-import { type CellState, RIM, RIMCell, type RIM as RIMNetwork, type RIMOptions, type RIMResult } from '../rims/index.ts';
+import * as ops from '../engine/node.ts';
+import {
+  type CellState,
+  RIM,
+  RIMCell,
+  type RIM as RIMNetwork,
+  type RIMOptions,
+  type RIMResult,
+} from '../rims/index.ts';
 import { rankingScore } from '../rims/selection.ts';
 import { close, onAdapter, theDevice } from './on-adapter.ts';
 import { fillWeights, floats, normals, sameBits } from './rim-draw.ts';
@@ -15,20 +22,40 @@ import { fillWeights, floats, normals, sameBits } from './rim-draw.ts';
 onAdapter(test);
 
 const [T, B, D, N, H] = [4, 2, 3, 4, 3];
-const sizes = { inputSize: D, hiddenSize: H, modules: N, active: 2, keySize: 3, valueSize: 4, commHeads: 2, commKeySize: 3, commValueSize: 2 } as const;
+const sizes = {
+  inputSize: D,
+  hiddenSize: H,
+  modules: N,
+  active: 2,
+  keySize: 3,
+  valueSize: 4,
+  commHeads: 2,
+  commKeySize: 3,
+  commValueSize: 2,
+} as const;
 const presets = ['paper', 'official', 'dido'] as const;
 
 const numbers = (shape: Shape, stream: number): Tensor => ops.constant(normals(shape, stream), shape);
-const evaluated = async <Names extends string>(outputs: Readonly<Record<Names, Tensor>>): Promise<Record<Names, Float32Array>> => {
+const evaluated = async <Names extends string>(
+  outputs: Readonly<Record<Names, Tensor>>,
+): Promise<Record<Names, Float32Array>> => {
   const values = await ops.evaluate(theDevice(), outputs);
-  return Object.fromEntries(Object.entries<ops.Data>(values).map(([name, data]) => [name, floats(data)])) as Record<Names, Float32Array>;
+  return Object.fromEntries(Object.entries<ops.Data>(values).map(([name, data]) => [name, floats(data)])) as Record<
+    Names,
+    Float32Array
+  >;
 };
 
 /** Every tensor of a result, by name. */
-function tensorsOf({ hidden, state, trace }: Omit<RIMResult, 'trace'> & { readonly trace: readonly object[] }): Record<string, Tensor> {
+function tensorsOf({
+  hidden,
+  state,
+  trace,
+}: Omit<RIMResult, 'trace'> & { readonly trace: readonly object[] }): Record<string, Tensor> {
   const all: Record<string, Tensor> = { hidden };
   const take = (prefix: string, record: object): void => {
-    for (const [name, tensor] of Object.entries(record)) if (tensor instanceof ops.Tensor) all[`${prefix}.${name}`] = tensor;
+    for (const [name, tensor] of Object.entries(record))
+      if (tensor instanceof ops.Tensor) all[`${prefix}.${name}`] = tensor;
   };
   state.forEach((each, i) => {
     take(`state${i}`, each);
@@ -42,8 +69,13 @@ function tensorsOf({ hidden, state, trace }: Omit<RIMResult, 'trace'> & { readon
 /** The same network written out: its cells, step by step, layer upon layer. */
 function unrolled(rim: RIMNetwork, x: Tensor, start: CellState, directions: number, feed: 'all' | 'active'): RIMResult {
   const steps = x.shape[0] ?? 0;
-  const stepOf = (sequence: Tensor, t: number): Tensor => ops.reshape(ops.slice(sequence, 0, t, 1), sequence.shape.slice(1));
-  const stacked = (tensors: readonly Tensor[]): Tensor => ops.concat(tensors.map((t) => ops.reshape(t, [1, ...t.shape])), 0);
+  const stepOf = (sequence: Tensor, t: number): Tensor =>
+    ops.reshape(ops.slice(sequence, 0, t, 1), sequence.shape.slice(1));
+  const stacked = (tensors: readonly Tensor[]): Tensor =>
+    ops.concat(
+      tensors.map((t) => ops.reshape(t, [1, ...t.shape])),
+      0,
+    );
   const result = { hidden: x, state: [] as CellState[], trace: [] as RIMResult['trace'][number][] };
   for (let layer = 0; layer < rim.cells.length / directions; layer++) {
     const outputs: Tensor[] = [];
@@ -124,7 +156,10 @@ test('over a sequence, inactive modules keep h and c to the bit, and an imposed 
     for (let i = 0; i < imposed.length; i++) {
       if (at(imposed, i) >= 0) assert.is(at(got.mask, i), at(imposed, i));
       if (at(got.mask, i) === 1) continue;
-      for (const [now, first] of [[got.h, got.h0], [got.c, got.c0]] as const) {
+      for (const [now, first] of [
+        [got.h, got.h0],
+        [got.c, got.c0],
+      ] as const) {
         const before = i < B * N ? first.slice(i * H, (i + 1) * H) : now.slice((i - B * N) * H, (i - B * N + 1) * H);
         assert.ok(sameBits(now.slice(i * H, (i + 1) * H), before), `${preset}: module ${i} changed while inactive`);
       }
@@ -143,7 +178,8 @@ async function initialOf(rim: RIMNetwork): Promise<Float32Array> {
 }
 
 test('initial states: zeros, learned, or seeded noise that differs from row to row', async () => {
-  const make = (initialState: 'zeros' | 'learned' | 'noise', seed: number): RIMNetwork => RIM.paper({ ...sizes, initialState }, { seed });
+  const make = (initialState: 'zeros' | 'learned' | 'noise', seed: number): RIMNetwork =>
+    RIM.paper({ ...sizes, initialState }, { seed });
   assert.ok((await initialOf(make('zeros', 1))).every((x) => x === 0));
   const noise = await initialOf(make('noise', 1));
   assert.ok(sameBits(await initialOf(make('noise', 1)), noise), 'the same at every build');
@@ -151,14 +187,20 @@ test('initial states: zeros, learned, or seeded noise that differs from row to r
   assert.not.ok(sameBits(noise.slice(0, N * H), noise.slice(N * H)), 'another for each row');
 
   const rim = make('learned', 1);
-  const initial = need(rim.variables.find(({ name }) => name === 'rim.initial'), 'rim.initial');
+  const initial = need(
+    rim.variables.find(({ name }) => name === 'rim.initial'),
+    'rim.initial',
+  );
   assert.equal(initial.shape, [N, H]);
   initial.write(normals([N, H], 9));
   const learned = await initialOf(rim);
   for (let b = 0; b < B; b++) assert.ok(sameBits(learned.slice(b * N * H, (b + 1) * N * H), normals([N, H], 9)));
   const loss = ops.sum(rim(numbers([T, B, D], 1)).hidden);
   const { d } = await evaluated({ d: ops.grad(loss, [initial]).of(initial) });
-  assert.ok(d.some((x) => x !== 0), 'it is learned');
+  assert.ok(
+    d.some((x) => x !== 0),
+    'it is learned',
+  );
   assert.not.ok(make('zeros', 1).variables.some(({ name }) => name.includes('initial')));
   // By preset, as the sources have it.
   assert.ok((await initialOf(RIM.official(sizes, { seed: 1 }))).every((x) => x === 0));
@@ -200,7 +242,10 @@ test('K = N is the dense cell: no mask, no choice, written in plain ops', async 
   const [x, h, c] = [numbers([B, D], 1), numbers([B, N, H], 5), numbers([B, N, H], 6)];
   const { state } = cell.step(x, { h, c });
   const wide = (t: Tensor): Tensor => ops.reshape(t, [B, 1, t.size / B]);
-  const scores = ops.sum(ops.mul(ops.groupedMatmul(h, w('query')), wide(ops.matmul(x, w('key')))), { axes: [2], keepAxes: true });
+  const scores = ops.sum(ops.mul(ops.groupedMatmul(h, w('query')), wide(ops.matmul(x, w('key')))), {
+    axes: [2],
+    keepAxes: true,
+  });
   const read = ops.mul(ops.sigmoid(ops.mul(scores, 1 / Math.sqrt(3))), wide(ops.matmul(x, w('value'))));
   const gates = [
     ...[ops.groupedMatmul(read, w('inputGates')), ops.groupedMatmul(h, w('stateGates'))],
@@ -217,13 +262,24 @@ test('K = N is the dense cell: no mask, no choice, written in plain ops', async 
 });
 
 test("selection 'across-modules': a sparse softmax over the modules, in plain loops", async () => {
-  for (const [active, heads] of [[1, 1], [2, 1], [3, 1], [2, 2]] as const) {
+  for (const [active, heads] of [
+    [1, 1],
+    [2, 1],
+    [3, 1],
+    [2, 2],
+  ] as const) {
     const cell = RIMCell.paper({ ...sizes, active, inputHeads: heads, selection: 'across-modules' }, { seed: 1 });
     fillWeights(cell.variables);
     const { trace } = cell.step(numbers([B, D], 1), { h: numbers([B, N, H], 5), c: numbers([B, N, H], 6) });
     const { scores, probabilities, values, attended, mask } = trace;
     const got = await evaluated({
-      ...{ scores: need(scores, 'scores'), p: need(probabilities, 'p'), attended: need(attended, 'attended'), values, mask },
+      ...{
+        scores: need(scores, 'scores'),
+        p: need(probabilities, 'p'),
+        attended: need(attended, 'attended'),
+        values,
+        mask,
+      },
     });
     for (let b = 0; b < B; b++) {
       const means = new Array<number>(N).fill(0);
@@ -232,7 +288,13 @@ test("selection 'across-modules': a sparse softmax over the modules, in plain lo
         const e = means.map((_, n) => Math.exp(at(got.scores, place(n) + 1)));
         const softmax = e.map((value) => value / e.reduce((sum, each) => sum + each, 0));
         // Above the (K+1)-th greatest share, where there are more than K + 1 modules, and scaled to sum to 1.
-        const threshold = N > active + 1 ? at(softmax.toSorted((p, q) => q - p), active) + 1e-7 : 0;
+        const threshold =
+          N > active + 1
+            ? at(
+                softmax.toSorted((p, q) => q - p),
+                active,
+              ) + 1e-7
+            : 0;
         const above = softmax.map((p) => Math.max(0, p - threshold));
         const scale = N > active + 1 ? above.reduce((sum, each) => sum + each, 0) + 1e-7 : 1;
         for (let n = 0; n < N; n++) {
@@ -255,15 +317,30 @@ test("selection 'across-modules': a sparse softmax over the modules, in plain lo
 test("selection 'least-null' does not saturate: modules rank by their scores where every probability rounds to 0 or 1", async () => {
   for (const base of [-40, 40, -90]) {
     const inputs = [0, 0.5, -0.5, 1, 0.25, -1].map((step) => base + step);
-    const scores = ops.constant(inputs.flatMap((s) => [0, s]), [1, 6, 1, 2]);
+    const scores = ops.constant(
+      inputs.flatMap((s) => [0, s]),
+      [1, 6, 1, 2],
+    );
     const ranking = ops.topKMask(rankingScore(scores, 'least-null'), 3);
     const { mask, p } = await evaluated({ mask: ranking, p: ops.slice(ops.softmax(scores), 3, 0, 1) });
     assert.equal([...mask], [0, 1, 0, 1, 1, 0], `scores about ${base}`);
-    if (base === -40) assert.ok(p.every((each) => each === 1), 'all null attentions are equal in f32');
+    if (base === -40)
+      assert.ok(
+        p.every((each) => each === 1),
+        'all null attentions are equal in f32',
+      );
   }
   // Two heads: the mean of the null attention is least where the sum of e^s is greatest.
-  const pairs = [[-40, -44], [-41, -41.1], [-50, -39.5], [-42, -42]];
-  const two = ops.constant(pairs.flatMap((pair) => pair.flatMap((s) => [0, s])), [1, 4, 2, 2]);
+  const pairs = [
+    [-40, -44],
+    [-41, -41.1],
+    [-50, -39.5],
+    [-42, -42],
+  ];
+  const two = ops.constant(
+    pairs.flatMap((pair) => pair.flatMap((s) => [0, s])),
+    [1, 4, 2, 2],
+  );
   const { mask } = await evaluated({ mask: ops.topKMask(rankingScore(two, 'least-null'), 2) });
   assert.equal([...mask], [1, 0, 1, 0]);
 

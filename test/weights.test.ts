@@ -36,7 +36,12 @@ function model(start: number): Variable[] {
 }
 
 /** Expects a refused file, and that nothing was written. */
-async function refused(bytes: Uint8Array, variables: readonly Variable[], parts: readonly string[], options = {}): Promise<void> {
+async function refused(
+  bytes: Uint8Array,
+  variables: readonly Variable[],
+  parts: readonly string[],
+  options = {},
+): Promise<void> {
   const before = await valuesOf(variables);
   try {
     loadVariables(bytes, variables, options);
@@ -53,7 +58,11 @@ test('saved and loaded values are the same to the bit', async () => {
   const bytes = await saveVariables(from, { model: 'test' });
   assert.equal(loadVariables(bytes, to), ['a.weight', 'a.bias', 'steps']);
   assert.equal(await valuesOf(to), await valuesOf(from));
-  assert.equal(await saveVariables(to.toReversed(), { model: 'test' }), bytes, 'equal values give equal bytes, in any order');
+  assert.equal(
+    await saveVariables(to.toReversed(), { model: 'test' }),
+    bytes,
+    'equal values give equal bytes, in any order',
+  );
   assert.is(readSafetensors(bytes).metadata.model, 'test');
 });
 
@@ -134,7 +143,10 @@ test('two Variables of one name, and unknown options', async () => {
   await rejects(() => saveVariables(twice), OptionError);
   const bytes = await saveVariables(model(1));
   assert.throws(() => loadVariables(bytes, twice), isError(OptionError));
-  assert.throws(() => loadVariables(bytes, model(1), Object.assign({ partial: true }, { strict: false })), /no option 'strict'/);
+  assert.throws(
+    () => loadVariables(bytes, model(1), Object.assign({ partial: true }, { strict: false })),
+    /no option 'strict'/,
+  );
   const [same] = model(1);
   assert.is(readSafetensors(await saveVariables([same, same].filter((each) => each !== undefined))).tensors.size, 1);
 });

@@ -32,7 +32,8 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
   checkOptions('LSTM', options, ['inputSize', 'hiddenSize']);
   const { inputSize: D, hiddenSize: H } = options;
   for (const [name, size] of Object.entries(options)) {
-    if (!Number.isSafeInteger(size) || size < 1) throw new OptionError(`LSTM: ${name} must be a whole number of at least 1, not ${size}`);
+    if (!Number.isSafeInteger(size) || size < 1)
+      throw new OptionError(`LSTM: ${name} must be a whole number of at least 1, not ${size}`);
   }
   const initial = initialisers.uniform(1 / Math.sqrt(H));
   const weight = (name: string, shape: readonly number[], stream: number): Variable =>
@@ -51,7 +52,10 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     const zeros = fill(0, [B, H]);
     const result = scan(
       (input, { h, c }) => {
-        const gates = add(add(matmul(input.x, weights.inputGates), add(weights.inputBias, weights.stateBias)), matmul(h, weights.stateGates));
+        const gates = add(
+          add(matmul(input.x, weights.inputGates), add(weights.inputBias, weights.stateBias)),
+          matmul(h, weights.stateGates),
+        );
         const next = lstmGates(gates, c);
         return { state: next, output: { h: next.h } };
       },

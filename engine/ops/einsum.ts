@@ -66,11 +66,14 @@ export function einsum(equation: string, x: Tensor, w: Tensor, options: { readon
     throw new OptionError(`einsum: '${equation}' is no equation; write two operands and a result, as 'bnd,nde->bne'`);
   }
   for (const labels of [a, b, y]) {
-    if (new Set(labels).size !== labels.length) throw new OptionError(`einsum: '${equation}' names an axis twice in '${labels}'`);
+    if (new Set(labels).size !== labels.length)
+      throw new OptionError(`einsum: '${equation}' names an axis twice in '${labels}'`);
   }
-  const lost = [...a + b].find((label) => !y.includes(label) && !(a.includes(label) && b.includes(label)));
+  const lost = [...(a + b)].find((label) => !y.includes(label) && !(a.includes(label) && b.includes(label)));
   if (lost !== undefined) {
-    throw new OptionError(`einsum: '${equation}' drops '${lost}', which only one operand has; sum over that axis first`);
+    throw new OptionError(
+      `einsum: '${equation}' drops '${lost}', which only one operand has; sum over that axis first`,
+    );
   }
   const unknown = [...y].find((label) => !(a + b).includes(label));
   if (unknown !== undefined) throw new OptionError(`einsum: '${equation}' asks for '${unknown}', which no operand has`);
@@ -95,7 +98,9 @@ export function matmul(x: Tensor, w: Tensor): Tensor {
   }
   const batch = x.shape.slice(0, -2);
   if (batch.length !== w.shape.length - 2 || !batch.every((size, i) => size === w.shape[i])) {
-    throw new ShapeError(`matmul: the leading sizes differ, ${formatShape(x.shape)}·${formatShape(w.shape)}; make them equal`);
+    throw new ShapeError(
+      `matmul: the leading sizes differ, ${formatShape(x.shape)}·${formatShape(w.shape)}; make them equal`,
+    );
   }
   const [m, n] = [at(x.shape, x.shape.length - 2), at(w.shape, w.shape.length - 1)];
   const count = sizeOf(batch);
@@ -109,7 +114,13 @@ export function matmul(x: Tensor, w: Tensor): Tensor {
  */
 export function groupedMatmul(x: Tensor, w: Tensor): Tensor {
   const [modules, from, to] = w.shape;
-  if (modules === undefined || from === undefined || to === undefined || x.shape.at(-1) !== from || x.shape.at(-2) !== modules) {
+  if (
+    modules === undefined ||
+    from === undefined ||
+    to === undefined ||
+    x.shape.at(-1) !== from ||
+    x.shape.at(-2) !== modules
+  ) {
     throw new ShapeError(
       `groupedMatmul: ${formatShape(x.shape)} does not fit weights ${formatShape(w.shape)}; they must be [..., N, I] and [N, I, O]`,
     );
@@ -130,13 +141,17 @@ function sizesOf(...operands: readonly (readonly [string, Tensor | undefined])[]
   for (const [labels, tensor] of operands) {
     if (tensor === undefined) throw new ShapeError('einsum: takes two tensors');
     if (tensor.dtype !== 'f32' || tensor.shape.length !== labels.length) {
-      throw new ShapeError(`einsum: '${labels}' does not name the axes of ${tensor.dtype} ${formatShape(tensor.shape)}`);
+      throw new ShapeError(
+        `einsum: '${labels}' does not name the axes of ${tensor.dtype} ${formatShape(tensor.shape)}`,
+      );
     }
     [...labels].forEach((label, i) => {
       const size = at(tensor.shape, i);
       const known = sizes.get(label);
       if (known !== undefined && known !== size) {
-        throw new ShapeError(`einsum: '${label}' is ${known} in one operand and ${size} in the other, ${formatShape(tensor.shape)}`);
+        throw new ShapeError(
+          `einsum: '${label}' is ${known} in one operand and ${size} in the other, ${formatShape(tensor.shape)}`,
+        );
       }
       sizes.set(label, size);
     });
@@ -155,7 +170,10 @@ type Walk = readonly [size: number, a: number, b: number, y: number];
 
 /** The kernel calls of a product; an operand whose axes do not merge into one walk a class is copied first. */
 function emitProduct(emit: Emitter, { a, b, y, scale }: EinsumAttrs, aShape: Shape, bShape: Shape): void {
-  const sizes = new Map([...[...a].map((l, i) => [l, at(aShape, i)] as const), ...[...b].map((l, i) => [l, at(bShape, i)] as const)]);
+  const sizes = new Map([
+    ...[...a].map((l, i) => [l, at(aShape, i)] as const),
+    ...[...b].map((l, i) => [l, at(bShape, i)] as const),
+  ]);
   const yShape = [...y].map((label) => need(sizes.get(label), 'a size'));
   const classes = {
     batch: [...y].filter((l) => a.includes(l) && b.includes(l)),
@@ -170,7 +188,13 @@ function emitProduct(emit: Emitter, { a, b, y, scale }: EinsumAttrs, aShape: Sha
       return i < 0 ? 0 : at(strides, i);
     };
   };
-  const walksOf = (labels: readonly string[], left: string, leftShape: Shape, right: string, rightShape: Shape): Walk[] => {
+  const walksOf = (
+    labels: readonly string[],
+    left: string,
+    leftShape: Shape,
+    right: string,
+    rightShape: Shape,
+  ): Walk[] => {
     const [inA, inB, inY] = [strideIn(left, leftShape), strideIn(right, rightShape), strideIn(y, yShape)];
     const walks: Walk[] = [];
     for (const label of labels) {
@@ -199,7 +223,8 @@ function emitProduct(emit: Emitter, { a, b, y, scale }: EinsumAttrs, aShape: Sha
   if (walks(classes.m).length > 1 || walks(classes.k).length > 1) left = arranged(...left, classes.m);
   if (walks(classes.n).length > 1 || walks(classes.k).length > 1) right = arranged(...right, classes.n);
   const target = walks(classes.m).length > 1 || walks(classes.n).length > 1 || walks(classes.batch).length > 3;
-  if (target) throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
+  if (target)
+    throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
 
   const only = (labels: readonly string[]): Walk => walks(labels)[0] ?? [1, 0, 0, 0];
   emitMatmul(emit, left[0], right[0], only(classes.m), only(classes.n), only(classes.k), walks(classes.batch), scale);

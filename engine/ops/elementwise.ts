@@ -5,7 +5,7 @@
 import { binary as binaryKernel, select as selectKernel, unary as unaryKernel } from '../../kernels/catalogue.ts';
 import { at, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, gridOf, type Op, type OverTime } from '../op.ts';
-import { broadcastShapes, sameShape, type Shape, stridesOf, Tensor } from '../tensor.ts';
+import { broadcastShapes, type Shape, sameShape, stridesOf, Tensor } from '../tensor.ts';
 import { fill } from './leaf.ts';
 import { broadcastStrides, broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
 
@@ -74,9 +74,11 @@ const unary =
     applyOne(op, [x], { p: none });
 
 /** A copy of x. */
-export const identity: (x: Tensor) => Tensor = (x) => (x.dtype === 'u32' ? applyOne(copyOp, [x], {}) : unary(identityOp)(x));
+export const identity: (x: Tensor) => Tensor = (x) =>
+  x.dtype === 'u32' ? applyOne(copyOp, [x], {}) : unary(identityOp)(x);
 /** scale * x + shift, with numbers. */
-export const affine = (x: Tensor, scale: number, shift: number): Tensor => applyOne(affineOp, [x], { p: [scale, shift] });
+export const affine = (x: Tensor, scale: number, shift: number): Tensor =>
+  applyOne(affineOp, [x], { p: [scale, shift] });
 /** -x */
 export const neg = (x: Tensor): Tensor => affine(x, -1, 0);
 /** e^x */
@@ -166,7 +168,10 @@ const addOp = binaryOp('add', 0, (d) => [d, d], true);
 const subOp = binaryOp('sub', 1, (d) => [d, neg(d)], true);
 const mulOp = binaryOp('mul', 2, (d, a, b) => [mul(d, b), mul(d, a)]);
 const divOp = binaryOp('div', 3, (d, _a, b, y) => [div(d, b), neg(div(mul(d, y), b))]);
-const powOp = binaryOp('pow', 4, (d, a, b, y) => [mul(d, mul(b, pow(a, affine(b, 1, -1)))), mul(d, applyBinary(xlogyOp, y, a))]);
+const powOp = binaryOp('pow', 4, (d, a, b, y) => [
+  mul(d, mul(b, pow(a, affine(b, 1, -1)))),
+  mul(d, applyBinary(xlogyOp, y, a)),
+]);
 const maximumOp = binaryOp('maximum', 5, (d, a, b) => [mul(d, greaterEqual(a, b)), mul(d, less(a, b))]);
 const minimumOp = binaryOp('minimum', 6, (d, a, b) => [mul(d, lessEqual(a, b)), mul(d, greater(a, b))]);
 const greaterOp = binaryOp('greater', 7, flat);
@@ -174,8 +179,14 @@ const greaterEqualOp = binaryOp('greaterEqual', 8, flat);
 const lessOp = binaryOp('less', 9, flat);
 const lessEqualOp = binaryOp('lessEqual', 10, flat);
 const equalOp = binaryOp('equal', 11, flat);
-const sigmoidBackwardOp: Op = binaryOp('sigmoidBackward', 12, (d, p, q) => [applyBinary(sigmoidBackwardOp, d, q), mul(mul(d, p), affine(q, -2, 1))]);
-const tanhBackwardOp: Op = binaryOp('tanhBackward', 13, (d, p, q) => [applyBinary(tanhBackwardOp, d, q), mul(mul(d, p), affine(q, -2, 0))]);
+const sigmoidBackwardOp: Op = binaryOp('sigmoidBackward', 12, (d, p, q) => [
+  applyBinary(sigmoidBackwardOp, d, q),
+  mul(mul(d, p), affine(q, -2, 1)),
+]);
+const tanhBackwardOp: Op = binaryOp('tanhBackward', 13, (d, p, q) => [
+  applyBinary(tanhBackwardOp, d, q),
+  mul(mul(d, p), affine(q, -2, 0)),
+]);
 const reluBackwardOp: Op = binaryOp('reluBackward', 14, (d, _p, q) => [applyBinary(reluBackwardOp, d, q), undefined]);
 const xlogyOp = binaryOp('xlogy', 15, undefined);
 
@@ -183,19 +194,47 @@ const applyBinary = (op: Op, a: Tensor, b: Tensor): Tensor => applyOne(op, [a, b
 
 /** a + b; either may be a number. */
 export function add(a: Tensor | number, b: Tensor | number): Tensor {
-  return withNumbers('add', a, b, addOp, (x, k) => affine(x, 1, k), (x, k) => affine(x, 1, k));
+  return withNumbers(
+    'add',
+    a,
+    b,
+    addOp,
+    (x, k) => affine(x, 1, k),
+    (x, k) => affine(x, 1, k),
+  );
 }
 /** a - b; either may be a number. */
 export function sub(a: Tensor | number, b: Tensor | number): Tensor {
-  return withNumbers('sub', a, b, subOp, (x, k) => affine(x, 1, -k), (x, k) => affine(x, -1, k));
+  return withNumbers(
+    'sub',
+    a,
+    b,
+    subOp,
+    (x, k) => affine(x, 1, -k),
+    (x, k) => affine(x, -1, k),
+  );
 }
 /** a * b, element by element; either may be a number. */
 export function mul(a: Tensor | number, b: Tensor | number): Tensor {
-  return withNumbers('mul', a, b, mulOp, (x, k) => affine(x, k, 0), (x, k) => affine(x, k, 0));
+  return withNumbers(
+    'mul',
+    a,
+    b,
+    mulOp,
+    (x, k) => affine(x, k, 0),
+    (x, k) => affine(x, k, 0),
+  );
 }
 /** a / b; either may be a number. */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
-  return withNumbers('div', a, b, divOp, (x, k) => affine(x, 1 / k, 0), (x, k) => affine(reciprocal(x), k, 0));
+  return withNumbers(
+    'div',
+    a,
+    b,
+    divOp,
+    (x, k) => affine(x, 1 / k, 0),
+    (x, k) => affine(reciprocal(x), k, 0),
+  );
 }
 /** a^b; a negative a takes whole b only, and then b gets no sensible gradient. */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
@@ -361,6 +400,7 @@ function withNumbers(
 
 function f32(name: string, x: Tensor | undefined): { shape: Shape; dtype: 'f32' } {
   if (x === undefined) throw new ShapeError(`${name}: an operand is missing`);
-  if (x.dtype !== 'f32') throw new ShapeError(`${name}: takes f32 tensors, not ${x.dtype}; integers are for indices and labels`);
+  if (x.dtype !== 'f32')
+    throw new ShapeError(`${name}: takes f32 tensors, not ${x.dtype}; integers are for indices and labels`);
   return { shape: x.shape, dtype: 'f32' };
 }

@@ -21,7 +21,12 @@ const inputOp: Op<InputAttrs> = { name: 'input', infer: (_, { shape, dtype }) =>
  * @param options `below`: the values of a u32 input must be smaller than this; indices into a table get such a bound by
  *   themselves where they are used directly
  */
-export function input(name: string, shape: Shape, dtype: Dtype = 'f32', options: { readonly below?: number } = {}): Tensor {
+export function input(
+  name: string,
+  shape: Shape,
+  dtype: Dtype = 'f32',
+  options: { readonly below?: number } = {},
+): Tensor {
   if (name === '') throw new OptionError('input: the name is empty; programs are fed by name');
   return applyOne(inputOp, [], { name, shape, dtype, below: options.below });
 }
@@ -43,7 +48,9 @@ const constantOp: Op<ConstantAttrs> = { name: 'constant', infer: (_, { shape, dt
 export function constant(values: readonly number[] | Float32Array | Uint32Array, shape: Shape): Tensor {
   const data = values instanceof Uint32Array ? values.slice() : Float32Array.from(values);
   if (data.length !== sizeOf(shape)) {
-    throw new ShapeError(`constant: ${data.length} values do not fill the shape [${shape.join(',')}] of ${sizeOf(shape)}`);
+    throw new ShapeError(
+      `constant: ${data.length} values do not fill the shape [${shape.join(',')}] of ${sizeOf(shape)}`,
+    );
   }
   return applyOne(constantOp, [], { values: data, shape, dtype: data instanceof Uint32Array ? 'u32' : 'f32' });
 }

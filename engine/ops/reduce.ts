@@ -28,7 +28,12 @@ const MIN = 3;
 const LANES = 64;
 const CHUNK = 8192;
 
-function reduceOp(name: string, code: number, backward: NonNullable<Op<ReduceAttrs>['backward']>, linear: boolean): Op<ReduceAttrs> {
+function reduceOp(
+  name: string,
+  code: number,
+  backward: NonNullable<Op<ReduceAttrs>['backward']>,
+  linear: boolean,
+): Op<ReduceAttrs> {
   const op: { -readonly [K in keyof Op<ReduceAttrs>]: Op<ReduceAttrs>[K] } = {
     name,
     infer: ([x], { axes }) => {
@@ -117,15 +122,25 @@ function restore(y: Tensor, shape: Shape, axes: readonly number[]): Tensor {
   );
 }
 
-const sumOp = reduceOp('sum', SUM, ({ inputs, attrs }, [d]) => {
-  const { shape } = at(inputs, 0);
-  return [d && broadcastTo(restore(d, shape, attrs.axes), shape)];
-}, true);
+const sumOp = reduceOp(
+  'sum',
+  SUM,
+  ({ inputs, attrs }, [d]) => {
+    const { shape } = at(inputs, 0);
+    return [d && broadcastTo(restore(d, shape, attrs.axes), shape)];
+  },
+  true,
+);
 
-const sumOfSquaresOp = reduceOp('sumOfSquares', SUM_OF_SQUARES, ({ inputs, attrs }, [d]) => {
-  const x = at(inputs, 0);
-  return [d && mul(affine(x, 2, 0), restore(d, x.shape, attrs.axes))];
-}, true);
+const sumOfSquaresOp = reduceOp(
+  'sumOfSquares',
+  SUM_OF_SQUARES,
+  ({ inputs, attrs }, [d]) => {
+    const x = at(inputs, 0);
+    return [d && mul(affine(x, 2, 0), restore(d, x.shape, attrs.axes))];
+  },
+  true,
+);
 
 /** The gradient of an extreme goes to every element that reaches it, in equal parts. */
 const extremeBackward: NonNullable<Op<ReduceAttrs>['backward']> = ({ inputs, outputs, attrs }, [d]) => {
@@ -150,7 +165,8 @@ function reduction(op: Op<ReduceAttrs>): (x: Tensor, options?: ReduceOptions) =>
 function axesOf(where: string, x: Tensor, options: ReduceOptions): number[] {
   const given = options.axes ?? x.shape.map((_, i) => i);
   const axes = given.map((axis) => normaliseAxis(where, axis, x.shape.length)).sort((a, b) => a - b);
-  if (new Set(axes).size !== axes.length) throw new ShapeError(`${where}: an axis is named twice in [${given.join(',')}]`);
+  if (new Set(axes).size !== axes.length)
+    throw new ShapeError(`${where}: an axis is named twice in [${given.join(',')}]`);
   return axes;
 }
 

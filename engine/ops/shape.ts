@@ -23,10 +23,12 @@ export function emitCopy(
     const b = at(to.strides, i);
     const last = dims.at(-1);
     // Neighbours that step alike on both sides are one dimension.
-    if (last !== undefined && last[1] === a * size && last[2] === b * size) dims[dims.length - 1] = [last[0] * size, a, b];
+    if (last !== undefined && last[1] === a * size && last[2] === b * size)
+      dims[dims.length - 1] = [last[0] * size, a, b];
     else dims.push([size, a, b]);
   });
-  if (dims.length > 8) throw new ShapeError(`copy: ${formatShape(sizes)} has more than 8 dimensions that cannot be merged`);
+  if (dims.length > 8)
+    throw new ShapeError(`copy: ${formatShape(sizes)} has more than 8 dimensions that cannot be merged`);
   const count = sizeOf(sizes);
   emit.call(stridedCopy, {
     buffers: { input: from.view, output: to.view },
@@ -59,7 +61,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = sizeOf(shape.filter((size) => size !== -1));
   const full = open < 0 ? shape : shape.map((size, i) => (i === open ? x.size / known : size));
   if (sizeOf(full) !== x.size || !full.every(Number.isInteger)) {
-    throw new ShapeError(`reshape: ${formatShape(x.shape)} of ${x.size} elements does not become ${formatShape(shape)}`);
+    throw new ShapeError(
+      `reshape: ${formatShape(x.shape)} of ${x.size} elements does not become ${formatShape(shape)}`,
+    );
   }
   return sameShape(full, x.shape) ? x : applyOne(reshapeOp, [x], { shape: full });
 }
@@ -73,7 +77,13 @@ const permuteOp: Op<{ readonly axes: readonly number[] }> = {
     const from = { view: at(emit.inputs, 0), strides: attrs.axes.map((axis) => at(strides, axis)) };
     emitCopy(emit, from, { view: at(emit.outputs, 0), strides: stridesOf(shape) }, shape);
   },
-  backward: ({ attrs }, [d]) => [d && permute(d, attrs.axes.map((_, i) => attrs.axes.indexOf(i)))],
+  backward: ({ attrs }, [d]) => [
+    d &&
+      permute(
+        d,
+        attrs.axes.map((_, i) => attrs.axes.indexOf(i)),
+      ),
+  ],
   overTime: ({ sequence, attrs }) => [permute(sequence(0), [0, ...attrs.axes.map((axis) => axis + 1)])],
   sumOverTime: ({ summed, attrs }) => permute(summed(0), attrs.axes),
 };
@@ -140,10 +150,20 @@ const padOp: Op<{ readonly axis: number; readonly start: number; readonly size: 
     const after = attrs.start + length;
     const zeros = (start: number, count: number): void => {
       if (count === 0) return;
-      emitCopy(emit, { view: zero, strides: none }, { view, strides, offset: start * stride }, withSize(y, attrs.axis, count));
+      emitCopy(
+        emit,
+        { view: zero, strides: none },
+        { view, strides, offset: start * stride },
+        withSize(y, attrs.axis, count),
+      );
     };
     zeros(0, attrs.start);
-    emitCopy(emit, { view: at(emit.inputs, 0), strides: stridesOf(x) }, { view, strides, offset: attrs.start * stride }, x);
+    emitCopy(
+      emit,
+      { view: at(emit.inputs, 0), strides: stridesOf(x) },
+      { view, strides, offset: attrs.start * stride },
+      x,
+    );
     zeros(after, attrs.size - after);
   },
   backward: ({ inputs, attrs }, [d]) => [d && slice(d, attrs.axis, attrs.start, at(at(inputs, 0).shape, attrs.axis))],
@@ -155,7 +175,11 @@ const concatOp: Op<{ readonly axis: number }> = {
   name: 'concat',
   infer: (inputs, { axis }) => {
     const [first] = inputs;
-    const rest = inputs.slice(1).find((t) => !sameShape(withSize(t.shape, axis, 1), withSize(shapeOf(first), axis, 1)) || t.dtype !== first?.dtype);
+    const rest = inputs
+      .slice(1)
+      .find(
+        (t) => !sameShape(withSize(t.shape, axis, 1), withSize(shapeOf(first), axis, 1)) || t.dtype !== first?.dtype,
+      );
     if (rest !== undefined) {
       throw new ShapeError(
         `concat: ${formatShape(rest.shape)} does not fit ${formatShape(shapeOf(first))} along axis ${axis}; all other sizes and the dtype must be equal`,
@@ -191,7 +215,9 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const normal = normaliseAxis('concat', axis, first.shape.length);
   const bad = tensors.find((t) => t.shape.length !== first.shape.length);
   if (bad !== undefined) {
-    throw new ShapeError(`concat: ${formatShape(bad.shape)} and ${formatShape(first.shape)} have different numbers of dimensions`);
+    throw new ShapeError(
+      `concat: ${formatShape(bad.shape)} and ${formatShape(first.shape)} have different numbers of dimensions`,
+    );
   }
   return tensors.length === 1 ? first : applyOne(concatOp, tensors, { axis: normal });
 }
@@ -272,7 +298,15 @@ export function roll(x: Tensor, axis: number, shift: number): Tensor {
 }
 
 /** The op rows of this file, for tables of all ops. */
-export const shapeOps: readonly Op[] = [reshapeOp, permuteOp, sliceOp, padOp, concatOp, broadcastOp, flipOp] as readonly Op[];
+export const shapeOps: readonly Op[] = [
+  reshapeOp,
+  permuteOp,
+  sliceOp,
+  padOp,
+  concatOp,
+  broadcastOp,
+  flipOp,
+] as readonly Op[];
 
 function withSize(shape: Shape, axis: number, size: number): number[] {
   return shape.map((each, i) => (i === axis ? size : each));
