@@ -101,19 +101,19 @@ class Planner {
 
   #node(node: Node, scans: ReadonlyMap<Node, LiveScan>): void {
     const scan = scans.get(node);
-    if (scan !== undefined) return this.#scan(node, scan);
-    const [output] = node.outputs;
-    if (output === undefined) throw new RimgradError(`${node.op.name} has no output`);
-    if (output instanceof Variable) return this.#variable(output);
+    const output = at(node.outputs, 0);
     const constant = constantOf(output);
-    if (constant !== undefined) return this.#constant(output, constant.values);
-    if (inputOf(output) !== undefined) {
-      const place = this.#allocate(`input ${inputOf(output)?.name}`, 4 * output.size);
-      this.#places.set(output, place);
-      this.#inputs.push({ tensor: output, place, below: undefined });
-      return;
-    }
-    this.#compute(node);
+    if (scan !== undefined) this.#scan(node, scan);
+    else if (output instanceof Variable) this.#variable(output);
+    else if (constant !== undefined) this.#constant(output, constant.values);
+    else if (inputOf(output) !== undefined) this.#input(output);
+    else this.#compute(node);
+  }
+
+  #input(tensor: Tensor): void {
+    const place = this.#allocate(`input ${inputOf(tensor)?.name} ${formatShape(tensor.shape)}`, 4 * tensor.size);
+    this.#places.set(tensor, place);
+    this.#inputs.push({ tensor, place, below: undefined });
   }
 
   /** A node with kernel calls, or an alias. */
@@ -129,7 +129,8 @@ class Planner {
       );
     }
     const outputs = node.outputs.map((output) => {
-      const place = placeFor?.(output) ?? this.#allocate(node.op.name, 4 * output.size);
+      const label = `${node.op.name} ${formatShape(output.shape)}`;
+      const place = placeFor?.(output) ?? this.#allocate(label, 4 * output.size);
       this.#places.set(output, place);
       return place;
     });
@@ -298,7 +299,7 @@ class Planner {
       const stride = padded(tensor);
       let place = outer;
       if (stride !== 4 * tensor.size) {
-        place = this.#allocate('scan padding', steps * stride);
+        place = this.#allocate(`scan padding ${formatShape([steps, ...tensor.shape])}`, steps * stride);
         this.#copyRows('scan padding', outer, place, steps, tensor.size, [tensor.size, stride / 4]);
       }
       this.#places.set(tensor, {
@@ -316,7 +317,10 @@ class Planner {
       const stride = padded(before);
       const bytes = roundUp(4 * before.size, VECTOR);
       const history = roots.includes(before) || roots.includes(after);
-      const value = this.#allocate('scan state', history ? (steps + 1) * stride : bytes).value;
+      const value = this.#allocate(
+        `scan state ${formatShape(before.shape)}`,
+        history ? (steps + 1) * stride : bytes,
+      ).value;
       const step = history ? stride : 0;
       const earlier: Place = { value, offset: reverse ? step : 0, step, bytes };
       const later: Place = { value, offset: reverse ? 0 : step, step, bytes };
@@ -333,7 +337,7 @@ class Planner {
     for (const root of roots) {
       if (arenas.has(root) || cells.some((cell) => cell.before === root || cell.after === root)) continue;
       const stride = padded(root);
-      const { value } = this.#allocate('scan history', steps * stride);
+      const { value } = this.#allocate(`scan history ${formatShape([steps, ...root.shape])}`, steps * stride);
       arenas.set(root, { value, offset: 0, step: stride, bytes: roundUp(4 * root.size, VECTOR) });
     }
 

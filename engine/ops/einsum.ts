@@ -251,7 +251,7 @@ function emitMatmul(
     bStrides: [k[2], n[2]],
     yStrides: [m[3], n[3]],
     batchRank: batch.length,
-    batch: batch.flatMap(([size, inA, inB, inY]) => [size, inA, inB, inY]),
+    batch: batch.flat(),
   };
   const buffers = { a, b, y: at(emit.outputs, 0) };
   const operations = 2 * batches * m[0] * n[0] * k[0];

@@ -7,7 +7,8 @@ import { at, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, gridOf, type Op, type OverTime } from '../op.ts';
 import { broadcastShapes, type Shape, sameShape, stridesOf, Tensor } from '../tensor.ts';
 import { fill } from './leaf.ts';
-import { broadcastStrides, broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
+import { broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
+import { vectorsOf, walkOf } from './walk.ts';
 
 /** Elements that a workgroup computes: 64 invocations, 4 vectors of 4 each. */
 const GROUP = 1024;
@@ -132,11 +133,11 @@ function binaryOp(name: string, code: number, derivative: BinaryRule | undefined
     },
     plan: (emit, { inputs, outputs }) => {
       const { shape, size } = at(outputs, 0);
-      const dims = emitDims([at(inputs, 0).shape, at(inputs, 1).shape], shape);
+      const { uniforms, layout } = walkOf([at(inputs, 0).shape, at(inputs, 1).shape], shape, size);
       emit.call(binaryKernel, {
         buffers: { a: at(emit.inputs, 0), b: at(emit.inputs, 1), y: at(emit.outputs, 0) },
-        uniforms: { vectors: vectorsOf(size), count: size, rank: dims.length, dims: packed(dims) },
-        constants: { OP: code, LAYOUT: layoutOf(dims) },
+        uniforms,
+        constants: { OP: code, LAYOUT: layout },
         workgroups: gridOf(size, GROUP),
       });
     },
@@ -263,14 +264,12 @@ const whereOp: Op = {
   },
   plan: (emit, { inputs, outputs }) => {
     const { shape, size } = at(outputs, 0);
-    const dims = emitDims(
-      inputs.map((t) => t.shape),
-      shape,
-    );
+    const shapes = inputs.map((t) => t.shape);
+    const { uniforms, layout } = walkOf(shapes, shape, size);
     emit.call(selectKernel, {
       buffers: { mask: at(emit.inputs, 0), a: at(emit.inputs, 1), b: at(emit.inputs, 2), y: at(emit.outputs, 0) },
-      uniforms: { vectors: vectorsOf(size), count: size, rank: dims.length, dims: packed(dims) },
-      constants: { LAYOUT: layoutOf(dims) },
+      uniforms,
+      constants: { LAYOUT: layout },
       workgroups: gridOf(size, GROUP),
     });
   },
@@ -341,48 +340,6 @@ export function alignOverTime(over: OverTime<unknown>): Tensor[] {
     const ones = new Array<number>(rank - input.shape.length).fill(1);
     return reshape(over.sequence(i), [over.steps, ...ones, ...input.shape]);
   });
-}
-
-/** One dimension of an elementwise walk: its size and the stride of each operand. */
-interface Dim {
-  readonly size: number;
-  readonly strides: readonly number[];
-}
-
-/** Dimensions of an elementwise walk, merged where all step alike, outermost first. */
-function emitDims(operands: readonly Shape[], shape: Shape): Dim[] {
-  const strides = operands.map((each) => broadcastStrides(each, shape));
-  const dims: Dim[] = [];
-  shape.forEach((size, i) => {
-    if (size === 1) return;
-    const own = strides.map((s) => at(s, i));
-    const last = dims.at(-1);
-    if (last?.strides.every((s, k) => s === at(own, k) * size)) {
-      dims[dims.length - 1] = { size: last.size * size, strides: own };
-    } else dims.push({ size, strides: own });
-  });
-  if (dims.length > 6) throw new ShapeError(`elementwise: more than 6 dimensions that cannot be merged; reshape first`);
-  return dims.length === 0 ? [{ size: 1, strides: operands.map(() => 1) }] : dims;
-}
-
-/** Vectors of 4 that hold so many elements. */
-function vectorsOf(count: number): number {
-  return Math.ceil(count / 4);
-}
-
-/** How operands lie, as the kernels number it: 0 as the result, 1 in vectors along the last dimension, 2 anyhow. */
-function layoutOf(dims: readonly Dim[]): 0 | 1 | 2 {
-  const [first] = dims;
-  if (dims.length === 1 && first?.strides.every((s) => s === 1)) return 0;
-  const last = at(dims, dims.length - 1);
-  const along = last.size % 4 === 0 && last.strides.every((s) => s === 0 || s === 1);
-  const whole = dims.slice(0, -1).every((dim) => dim.strides.every((s, i) => last.strides[i] === 0 || s % 4 === 0));
-  return along && whole ? 1 : 2;
-}
-
-/** The dimensions as a kernel's uniform: size, then up to three strides. */
-function packed(dims: readonly Dim[]): number[] {
-  return dims.flatMap(({ size, strides }) => [size, ...strides, 0].slice(0, 4));
 }
 
 function withNumbers(
