@@ -44,9 +44,11 @@ export function cellOptions(options: MainOptions): CellOptions {
     ...(options.commOutput && { commOutput: options.commOutput }),
     ...(options.sources && { sources: options.sources }),
   };
-  // The mixture that generalised best at small sizes: the official cell, with weights scaled to their sizes.
-  if (options.preset === 'default-mixture')
-    return presetOptions('official', { rowWeights: false, initialisation: 'fan-in', ...sizes });
+  // The mixture that learned and generalised best at small sizes (RESULTS.md): the official code's gated communication, the
+  // paper's kept sources, weights scaled to their sizes.
+  if (options.preset === 'default-mixture') {
+    return presetOptions('official', { rowWeights: false, sources: 'kept', initialisation: 'fan-in', ...sizes });
+  }
   return presetOptions(options.preset, sizes);
 }
 

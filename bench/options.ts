@@ -152,7 +152,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     { flags: '--lstm-hidden <n>', meaning: 'hidden size of the LSTM', parse: whole(1, 8192), value: 144, paper: 600 },
   ],
   'Training:': [
-    { flags: '--steps <n>', meaning: 'updates of each model', parse: whole(1, 1e9), value: 2500, paper: 30_000 },
+    { flags: '--steps <n>', meaning: 'updates of each model', parse: whole(1, 1e9), value: 2000, paper: 30_000 },
     { flags: '--learning-rate <x>', meaning: "Adam's learning rate", parse: real(1e-9, 10), value: 3e-3, paper: 1e-3 },
     { flags: '--clip <x>', meaning: 'largest norm of the gradient, 0 for none', parse: real(0, 1e9), value: 1 },
     {

@@ -123,9 +123,9 @@ async function trainModel(
   let measuring = 0;
   let done = 0;
   try {
-    for (const { x, y } of copying({ digits, blank, batch, seed, steps })) {
+    for (const feeds of copying({ digits, blank, batch, seed, steps })) {
       if (events.signal.aborted) break;
-      await step.run({ x, y });
+      await step.run(feeds);
       done++;
       if (done % READ_EVERY === 0 || done === 1 || done === steps) {
         const [lossNow, accuracyNow] = await Promise.all([step.read('loss'), step.read('accuracy')]);

@@ -45,7 +45,7 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     attentionDropout: 0,
     lstm: true,
     lstmHidden: 144,
-    steps: 2500,
+    steps: 2000,
     learningRate: 0.003,
     clip: 1,
     dropout: 0,
@@ -127,7 +127,7 @@ test('the help names every option with its default', () => {
     const flag = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     assert.match(text, key === 'lstm' ? '--no-lstm' : `--${flag} `);
   }
-  assert.match(text, '(default: 2500; --paper: 30000)');
+  assert.match(text, '(default: 2000; --paper: 30000)');
 });
 
 test('bad values are refused with the option and the mend', () => {

@@ -48,13 +48,13 @@ export interface CopyingOptions extends CopyingSize {
   readonly steps?: number;
 }
 
-/** One batch, time-major: element (t, b) is at t·B + b. */
-export interface CopyingBatch {
+/** One batch, time-major: element (t, b) is at t·B + b. A type, not an interface, so that it may be fed to a program as it is. */
+export type CopyingBatch = {
   /** Input symbols `[T,B]`, 0 to 9. */
   readonly x: Uint32Array;
   /** Wanted symbols `[T,B]`, 0 to 8. */
   readonly y: Uint32Array;
-}
+};
 
 /** The three parts of a sequence, each from its first step up to but not including its last. */
 export interface CopyingPhases {

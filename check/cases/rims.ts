@@ -3,7 +3,7 @@
 
 import { RandomState } from '../../engine/ops/random.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { type Preset, RIM, type RIMOptions } from '../../rims/index.ts';
+import { type CellState, type Preset, RIM, RIMCell, type RIMOptions } from '../../rims/index.ts';
 import type { Case, Draw } from '../draw.ts';
 
 /** As for PyTorch's numbers: rounding grows from step to step, and where gradients of many steps cancel. */
@@ -35,6 +35,20 @@ function rim(name: string, preset: Preset, options: Partial<RIMOptions>, trainin
   };
 }
 
+/** One step of one cell from a drawn state, its readers reading from two of the four sources. */
+function step(preset: Preset, cell: 'lstm' | 'gru'): Case {
+  const graph = (draw: Draw): readonly Tensor[] => {
+    const { initialState: _, ...options } = sizes;
+    const one = RIMCell[preset]({ ...options, cell, commTopK: 2 }, { seed: 1 });
+    draw.variables(one.variables);
+    const h = draw.normal([2, 4, 3]);
+    const before: CellState = cell === 'lstm' ? { h, c: draw.normal([2, 4, 3]) } : { h };
+    const { state, trace } = one.step(draw.normal([2, 4]), before);
+    return [...Object.values(state), trace.mask, trace.candidate, trace.communicated];
+  };
+  return { name: `RIM: ${preset}, one step, ${cell.toUpperCase()}, two sources`, graph, probes: 12 };
+}
+
 const presets = ['paper', 'official', 'dido'] as const;
 
 /** Cases of the cell. */
@@ -44,6 +58,7 @@ export const rimCases: readonly Case[] = [
   ...presets.map((preset) =>
     rim(`${preset}, dropout`, preset, { cell: 'gru', inputDropout: 0.3, commDropout: 0.3 }, true),
   ),
+  ...presets.flatMap((preset) => (['lstm', 'gru'] as const).map((cell) => step(preset, cell))),
   rim('all active', 'paper', { active: 4 }),
   rim('chosen across the modules', 'paper', { selection: 'across-modules' }),
   rim('two input heads, three rows, two sources', 'paper', { inputHeads: 2, inputRows: 3, commTopK: 2 }),
