@@ -100,6 +100,8 @@ class Job {
     let result: TrainResult;
     try {
       result = await this.#train();
+      for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
+      if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
     } catch (error) {
       this.#progress.end();
       const folder = await this.#finish({ status: 'failed', note: describe(error) });
@@ -107,8 +109,6 @@ class Job {
       throw error;
     }
     this.#progress.end();
-    for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
-    if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
     const stopped = result.stopped ? { note: `stopped at step ${this.#step} of the ${this.#model || 'training'}` } : {};
     const folder = await this.#finish({ status: result.stopped ? 'stopped' : 'finished', ...stopped });
     this.#say(folder, stopped.note);

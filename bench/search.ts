@@ -7,7 +7,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { FileError, RimgradError } from '../engine/errors.ts';
+import { FileError, OptionError } from '../engine/errors.ts';
 import { describe, EXIT } from './main-job.ts';
 import { type Evaluation, lastEvaluations } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
@@ -45,14 +45,14 @@ async function main(args: readonly string[]): Promise<number> {
       const result = await trainSeed({ ...request.options, seed, evaluateEvery: 0 });
       if (controller.signal.aborted) break;
       results.push(result);
-      keep(record, { arguments: command.args, ...result });
       process.stdout.write(`${formatSeed(result)}\n`);
+      keep(record, { arguments: command.args, ...result });
     }
     process.stdout.write(formatVerdict(request.options, results));
     return controller.signal.aborted ? EXIT.stopped : EXIT.done;
   } catch (error) {
     process.stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof RimgradError ? EXIT.failed : EXIT.usage;
+    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
   }
 }
 

@@ -4,7 +4,7 @@
 // or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol.
 // Not here: the command line and the run folder (main-job.ts).
 
-import { at } from '../engine/errors.ts';
+import { at, LimitError } from '../engine/errors.ts';
 import {
   adam,
   compile,
@@ -15,6 +15,7 @@ import {
   input,
   mean,
   openDevice,
+  type Program,
   RandomState,
   reshape,
   slice,
@@ -177,24 +178,47 @@ async function makeEvaluation(
   blank: number,
 ): Promise<EvaluationProgram> {
   const { digits, batch, seed, testBatches } = options;
-  const { crossEntropy: ce, accuracy: acc } = measures(model, digits, blank, batch);
-  const program = await compile(device, { crossEntropy: ce, accuracy: acc });
+  const { program, parts } = await compileEvaluation(device, model, options, blank);
   return {
     run: async (signal) => {
       let crossEntropy = 0;
       let accuracy = 0;
-      let batches = 0;
+      let runs = 0;
       for (const { x, y } of copying({ digits, blank, batch, seed, split: 'test', steps: testBatches })) {
-        await program.run({ x, y });
-        crossEntropy += at(await program.read('crossEntropy'), 0);
-        accuracy += at(await program.read('accuracy'), 0);
-        batches++;
+        for (let part = 0; part < parts; part++) {
+          await program.run({ x: columnsOf(x, batch, parts, part), y: columnsOf(y, batch, parts, part) });
+          crossEntropy += at(await program.read('crossEntropy'), 0);
+          accuracy += at(await program.read('accuracy'), 0);
+          runs++;
+        }
         if (signal.aborted) break;
       }
-      return { blank, crossEntropy: crossEntropy / batches, accuracy: accuracy / batches };
+      return { blank, crossEntropy: crossEntropy / runs, accuracy: accuracy / runs };
     },
     dispose: () => program.dispose(),
   };
+}
+
+/** The program of an evaluation, for a part of a batch: half of it, a quarter, ... where a device cannot bind all at once. */
+async function compileEvaluation(
+  device: Device,
+  model: CopyingModel,
+  options: MainOptions,
+  blank: number,
+  parts = 1,
+): Promise<{ program: Program; parts: number }> {
+  const { crossEntropy, accuracy } = measures(model, options.digits, blank, options.batch / parts);
+  try {
+    return { program: await compile(device, { crossEntropy, accuracy }), parts };
+  } catch (error) {
+    if (!(error instanceof LimitError) || options.batch % (2 * parts) !== 0) throw error;
+    return compileEvaluation(device, model, options, blank, 2 * parts);
+  }
+}
+
+/** Symbols [T,B/parts]: one of equal parts of the sequences of [T,B]. */
+function columnsOf(symbols: Uint32Array, batch: number, parts: number, part: number): Uint32Array {
+  return symbols.filter((_, i) => Math.floor(((i % batch) * parts) / batch) === part);
 }
 
 /** Which modules were active in one test sequence, at the shortest and the longest blank. */

@@ -216,10 +216,15 @@ export class Device {
     return copy;
   }
 
+  /** True where a step that is submitted now has to wait for another to land. */
+  get busy(): boolean {
+    return this.#flying >= IN_FLIGHT;
+  }
+
   /** Carries out `work`, which submits one step, as soon as fewer than three are in flight, in the order of the calls. */
   async step(work: () => void): Promise<void> {
     this.check();
-    if (this.#flying < IN_FLIGHT) this.#flying++;
+    if (!this.busy) this.#flying++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       this.check();

@@ -21,7 +21,7 @@ export class OptionError extends RimgradError {
   override readonly name: string = 'OptionError';
 }
 
-/** Data given to a program that it cannot take: missing, misnamed, of the wrong length, out of range, not finite. */
+/** Data given to a program that it cannot take: missing, misnamed, of the wrong type or length, out of range. */
 export class FeedError extends RimgradError {
   override readonly name: string = 'FeedError';
 }

@@ -5,9 +5,10 @@
 // sums, to the bit. The rules themselves are in the op table.
 
 import { formatShape, OptionError, ShapeError } from './errors.ts';
+import { addToProduct } from './ops/einsum.ts';
 import { add } from './ops/elementwise.ts';
 import { fill } from './ops/leaf.ts';
-import { type Node, sameShape, type Tensor } from './tensor.ts';
+import { type Node, nextNodeId, sameShape, type Tensor } from './tensor.ts';
 
 /** The gradients of one loss, by the tensor or Variable they belong to; iterates as [tensor, gradient] pairs. */
 export class Gradients {
@@ -72,6 +73,7 @@ export function backpropagate(nodes: readonly Node[], seeds: ReadonlyMap<Tensor,
         `grad: ${node.op.name} has no derivative here; it is itself a backward op, whose gradient is not offered: differentiate once, or block it with blockGradient`,
       );
     }
+    const mark = nextNodeId();
     node.op.backward(node, d).forEach((contribution, i) => {
       const input = node.inputs[i];
       if (contribution === undefined || input === undefined || input.dtype !== 'f32') return;
@@ -81,13 +83,19 @@ export function backpropagate(nodes: readonly Node[], seeds: ReadonlyMap<Tensor,
         );
       }
       const before = adjoints.get(input);
-      adjoints.set(input, before === undefined ? contribution : add(before, contribution));
+      adjoints.set(input, before === undefined ? contribution : accumulated(before, contribution, mark));
     });
   }
   return adjoints;
 }
 
-/** The nodes on a path from any of `from` to the loss, in ascending order. */
+/** A sum of gradients; where the later one is a product made just now, it adds the earlier one itself. */
+function accumulated(before: Tensor, contribution: Tensor, mark: number): Tensor {
+  const product = contribution.node.id >= mark ? addToProduct(before, contribution) : undefined;
+  return product ?? add(before, contribution);
+}
+
+/** The nodes that read any of `from`, directly or not, and lead to the loss, in ascending order. */
 function nodesBetween(loss: Tensor, from: ReadonlySet<Tensor>): Node[] {
   const reached = new Set<Node>([loss.node]);
   const queue = [loss.node];
@@ -101,7 +109,7 @@ function nodesBetween(loss: Tensor, from: ReadonlySet<Tensor>): Node[] {
   const ascending = [...reached].sort((a, b) => a.id - b.id);
   const dependent = new Set<Node>();
   for (const node of ascending) {
-    if (node.outputs.some((t) => from.has(t)) || node.inputs.some((t) => dependent.has(t.node))) dependent.add(node);
+    if (node.inputs.some((t) => from.has(t) || dependent.has(t.node))) dependent.add(node);
   }
   return ascending.filter((node) => dependent.has(node));
 }

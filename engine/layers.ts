@@ -8,7 +8,6 @@
 import { checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
 import { fanInUniform, type Initialiser, uniform } from './initialisers.ts';
 import { matmul } from './ops/einsum.ts';
-import { add } from './ops/elementwise.ts';
 import { gather } from './ops/gather.ts';
 import type { Tensor } from './tensor.ts';
 import { Variable } from './variable.ts';
@@ -67,8 +66,7 @@ export function linear(
     if (x.shape.at(-1) !== from) {
       throw new ShapeError(`linear '${name}': takes [..., ${from}], not ${formatShape(x.shape)}`);
     }
-    const y = matmul(x, weight);
-    return bias === undefined ? y : add(y, bias);
+    return matmul(x, weight, bias);
   };
   return Object.assign(call, { weight, bias, variables: bias === undefined ? [weight] : [weight, bias] });
 }

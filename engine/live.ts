@@ -63,8 +63,7 @@ function liveScan(attrs: ScanAttrs, demanded: ReadonlySet<number>): LiveScan {
   for (let grew = true; grew; ) {
     const before = nodes.size + states.size;
     stateIn.forEach((t, i) => {
-      // A wanted history of a state is kept by its cell, which is there only for a live state.
-      if (needed.has(t) || (needed.has(at(stateOut, i)) && states.has(i))) states.add(i);
+      if (needed.has(t)) states.add(i);
     });
     for (const i of states) needed.add(at(stateOut, i));
     for (const node of body.toReversed()) {

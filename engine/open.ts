@@ -3,7 +3,7 @@
 // GPU object. A device that is given is taken as it is, and whoever made it destroys it. What a device is: device.ts.
 
 import { type AdapterDescription, Device } from './device.ts';
-import { checkOptions, DeviceError, LimitError, nearest } from './errors.ts';
+import { checkOptions, DeviceError, LimitError, nearest, OptionError } from './errors.ts';
 
 /** How to open a device. */
 export interface DeviceOptions {
@@ -23,7 +23,8 @@ export interface DeviceOptions {
  * Opens a device, or takes the one given.
  * @param gpu the runtime's GPU object; undefined where it has none
  * @param hint what to do where there is no adapter, in the words of the runtime
- * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had
+ * @throws DeviceError where there is no WebGPU or no adapter; LimitError where a limit asked for is not to be had;
+ *   OptionError for an unknown option or power
  */
 export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
   checkOptions('openDevice', options, ['device', 'gpu', 'power', 'subgroups', 'limits']);
@@ -31,8 +32,12 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
     const { device } = options;
     return new Device(device, describe(device.adapterInfo), subgroupSizeOf(device, device.adapterInfo, options), false);
   }
+  const { power = 'high-performance' } = options;
+  if (power !== 'high-performance' && power !== 'low-power') {
+    throw new OptionError(`openDevice: power must be 'high-performance' or 'low-power', not ${String(power)}`);
+  }
   if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
-  const adapter = await gpu.requestAdapter({ powerPreference: options.power ?? 'high-performance' });
+  const adapter = await gpu.requestAdapter({ powerPreference: power });
   if (adapter === null) throw new DeviceError(`WebGPU found no adapter; ${hint}`);
   const requiredLimits: Record<string, number> = {};
   for (const [name, value] of Object.entries(options.limits ?? {})) {
@@ -70,7 +75,9 @@ function limitNames(limits: GPUSupportedLimits): string[] {
 /** 0 where the device has no subgroups, or of more than one size. */
 function subgroupSizeOf(device: GPUDevice, info: GPUAdapterInfo | undefined, options: DeviceOptions): number {
   if (options.subgroups === false || !device.features.has('subgroups') || info === undefined) return 0;
-  return info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0;
+  // Some runtimes have the feature and do not tell the sizes.
+  const { subgroupMinSize: least, subgroupMaxSize: most } = info;
+  return least > 0 && least === most ? least : 0;
 }
 
 function describe(info: GPUAdapterInfo | undefined): AdapterDescription {

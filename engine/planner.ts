@@ -345,11 +345,15 @@ class Planner {
     const calls: Dispatch[] = [];
     const began = this.#clock;
     this.#calls = calls;
-    for (const each of body) this.#compute(each, (output) => arenas.get(output));
+    const writes = cells.filter((cell) => writesDirectly(cell, body, cells));
+    const direct = new Map(writes.map((cell) => [cell.after, cell.later]));
+    for (const each of body) this.#compute(each, (output) => direct.get(output) ?? arenas.get(output));
     for (const [root, arena] of arenas) {
       if (!produced.has(root)) this.#copy('scan history', this.#placeOf(root), arena, root.size);
     }
-    for (const { before, after, later } of cells) this.#copy('scan state', this.#placeOf(after), later, before.size);
+    for (const cell of cells) {
+      if (!writes.includes(cell)) this.#copy('scan state', this.#placeOf(cell.after), cell.later, cell.before.size);
+    }
     this.#calls = outside;
     // What was there before the loop, or is kept of every step, lives through all of it.
     const ended = this.#clock++;
@@ -382,6 +386,25 @@ class Planner {
       this.#places.set(output, place);
     });
   }
+}
+
+/** The state of a scan as the planner sees it: the body's tensors before and after a step, and whether all steps are kept. */
+interface Cell {
+  readonly before: Tensor;
+  readonly after: Tensor;
+  readonly history: boolean;
+}
+
+/**
+ * True where the node that makes the next state may write it into the state's memory itself. It must not read the state
+ * in the same call, and where only one state is kept nothing may read the old one later in the step.
+ */
+function writesDirectly(cell: Cell, body: readonly Node[], cells: readonly Cell[]): boolean {
+  const { before, after, history } = cell;
+  const maker = body.indexOf(after.node);
+  if (maker < 0 || after.node.op.alias === true || cells.find((other) => other.after === after) !== cell) return false;
+  const readers = history ? [after.node] : body.slice(maker);
+  return !readers.some((node) => node.inputs.some((input) => rootWithin(input, body) === before));
 }
 
 /** The tensor whose memory an alias shares, within the body of a scan. */

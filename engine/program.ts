@@ -144,12 +144,14 @@ export class Program {
   }
 
   /**
-   * Checks and writes the feeds and submits one step. Resolves as soon as at most three steps are in flight.
+   * Checks and writes the feeds and submits one step. Resolves as soon as at most three steps are in flight. The feeds may
+   * be changed as soon as the call returns, awaited or not.
    * @throws FeedError for a missing, unknown or unfit feed, before anything is written
    */
   async run(feeds: Feeds = {}): Promise<void> {
     this.#check();
-    const data = checkFeeds(this.plan, feeds);
+    const checked = checkFeeds(this.plan, feeds);
+    const data = this.device.busy ? checked.map((each) => each.slice()) : checked;
     await this.device.step(() => this.#submit(data));
   }
 

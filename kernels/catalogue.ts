@@ -1714,10 +1714,11 @@ export const matmulSubgroups = {
   bindings: {
     a: { binding: 1, access: 'read', element: 'f32' },
     b: { binding: 2, access: 'read', element: 'f32' },
-    y: { binding: 3, access: 'read_write', element: 'f32' },
+    plus: { binding: 3, access: 'read', element: 'f32' },
+    y: { binding: 4, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 112,
+    size: 128,
     fields: {
       m: { offset: 0, type: 'u32' },
       n: { offset: 4, type: 'u32' },
@@ -1727,17 +1728,20 @@ export const matmulSubgroups = {
       aStrides: { offset: 24, type: 'vec2<u32>' },
       bStrides: { offset: 32, type: 'vec2<u32>' },
       yStrides: { offset: 40, type: 'vec2<u32>' },
-      batchRank: { offset: 48, type: 'u32' },
+      plusStrides: { offset: 48, type: 'vec2<u32>' },
+      batchRank: { offset: 56, type: 'u32' },
       batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 112, type: 'vec4<u32>' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 8 },
     TILE_M: { type: 'u32', value: 16 },
+    PLUS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
   source: `// Matrix products through strides, as matmul.wgsl has them, for adapters whose subgroups all have one size of 8 or more:
-// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], bit for bit the same.
+// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
 // A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
 // side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
 // Loads beyond an edge read the last row, column or k again; only stores are guarded. The sum runs over k in order.
@@ -1753,17 +1757,21 @@ struct Uniforms {
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
+  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
   batchRank: u32, // 0 to 3
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 8; // the size of a subgroup
 const TILE_M: u32 = 16;
+const PLUS: bool = false; // whether anything is added
 
 fn rightOf(offset: u32, columns: vec4<u32>, k: u32) -> vec4<f32> {
   let at = vec4<u32>(offset + k * u.bStrides.x) + columns;
@@ -1782,9 +1790,11 @@ fn main(
   for (var g = group.z; g < u.batches; g += groups.z) {
     var rest = g;
     var offset = vec3<u32>(0u);
+    var extra = 0u;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
       offset += (rest % dim.x) * dim.yzw;
+      extra += (rest % dim.x) * u.plusBatch[d - 1u];
       rest = rest / dim.x;
     }
     var sums: array<vec4<f32>, TILE_M>;
@@ -1851,7 +1861,11 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < 4u; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = u.scale * sums[i][j];
+            var value = u.scale * sums[i][j];
+            if (PLUS) {
+              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+            }
+            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }
@@ -1866,10 +1880,11 @@ export const matmul = {
   bindings: {
     a: { binding: 1, access: 'read', element: 'f32' },
     b: { binding: 2, access: 'read', element: 'f32' },
-    y: { binding: 3, access: 'read_write', element: 'f32' },
+    plus: { binding: 3, access: 'read', element: 'f32' },
+    y: { binding: 4, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 112,
+    size: 144,
     fields: {
       m: { offset: 0, type: 'u32' },
       n: { offset: 4, type: 'u32' },
@@ -1880,17 +1895,20 @@ export const matmul = {
       aStrides: { offset: 32, type: 'vec2<u32>' },
       bStrides: { offset: 40, type: 'vec2<u32>' },
       yStrides: { offset: 48, type: 'vec2<u32>' },
-      batchRank: { offset: 56, type: 'u32' },
-      batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
+      plusStrides: { offset: 56, type: 'vec2<u32>' },
+      batchRank: { offset: 64, type: 'u32' },
+      batch: { offset: 80, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 128, type: 'vec4<u32>' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
     TILE_M: { type: 'u32', value: 8 },
     TILE_N: { type: 'u32', value: 4 },
+    PLUS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
+  source: `// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
 // An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
@@ -1906,18 +1924,22 @@ struct Uniforms {
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
+  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
   batchRank: u32, // 0 to 3
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
 const TILE_N: u32 = 4; // 4 or 8
+const PLUS: bool = false; // whether anything is added
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -1937,9 +1959,11 @@ fn main(
   for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
     var rest = g;
     var offset = vec3<u32>(0u);
+    var extra = 0u;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
       offset += (rest % dim.x) * dim.yzw;
+      extra += (rest % dim.x) * u.plusBatch[d - 1u];
       rest = rest / dim.x;
     }
     var ia: array<u32, TILE_M>;
@@ -1970,7 +1994,11 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            var value = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            if (PLUS) {
+              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+            }
+            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }

@@ -1,5 +1,5 @@
 // Matrix products through strides, as matmul.wgsl has them, for adapters whose subgroups all have one size of 8 or more:
-// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], bit for bit the same.
+// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
 // A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
 // side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
 // Loads beyond an edge read the last row, column or k again; only stores are guarded. The sum runs over k in order.
@@ -15,17 +15,21 @@ struct Uniforms {
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
+  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
   batchRank: u32, // 0 to 3
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 8; // the size of a subgroup
 const TILE_M: u32 = 16;
+const PLUS: bool = false; // whether anything is added
 
 fn rightOf(offset: u32, columns: vec4<u32>, k: u32) -> vec4<f32> {
   let at = vec4<u32>(offset + k * u.bStrides.x) + columns;
@@ -44,9 +48,11 @@ fn main(
   for (var g = group.z; g < u.batches; g += groups.z) {
     var rest = g;
     var offset = vec3<u32>(0u);
+    var extra = 0u;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
       offset += (rest % dim.x) * dim.yzw;
+      extra += (rest % dim.x) * u.plusBatch[d - 1u];
       rest = rest / dim.x;
     }
     var sums: array<vec4<f32>, TILE_M>;
@@ -113,7 +119,11 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < 4u; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = u.scale * sums[i][j];
+            var value = u.scale * sums[i][j];
+            if (PLUS) {
+              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+            }
+            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }

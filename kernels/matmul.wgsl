@@ -1,4 +1,4 @@
-// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n], for every batch g. Plain, transposed,
+// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], for every batch g. Plain, transposed,
 // batched and per-module products, and weight gradients, differ in their strides only.
 // An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
@@ -14,18 +14,22 @@ struct Uniforms {
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
+  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
   batchRank: u32, // 0 to 3
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
 const TILE_N: u32 = 4; // 4 or 8
+const PLUS: bool = false; // whether anything is added
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -45,9 +49,11 @@ fn main(
   for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
     var rest = g;
     var offset = vec3<u32>(0u);
+    var extra = 0u;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
       offset += (rest % dim.x) * dim.yzw;
+      extra += (rest % dim.x) * u.plusBatch[d - 1u];
       rest = rest / dim.x;
     }
     var ia: array<u32, TILE_M>;
@@ -78,7 +84,11 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            y[start + (column + j) * u.yStrides.y] = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            var value = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            if (PLUS) {
+              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+            }
+            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }

@@ -28,7 +28,7 @@ import {
   type Variable,
   where,
 } from '../engine/core.ts';
-import { formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
+import { at, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { sameShape } from '../engine/tensor.ts';
 import { type Communication, communicate, dropped } from './communication.ts';
 import { type CellOptions, checkCell, type PresetOptions, presetOptions } from './options.ts';
@@ -135,6 +135,8 @@ export class RIMCell {
       );
     }
     if (state.c !== undefined) expect('c', state.c, state.h.shape);
+    if (state.c !== undefined && this.options.cell === 'gru')
+      throw new OptionError('RIM: a GRU cell has no state c; leave it out');
     if (imposed.mask !== undefined) expect('the imposed mask', imposed.mask, [B, N]);
     const rows = reshape(x, [B, R, D]);
     const input = this.options.inputAttention ? this.#attend(rows, state.h, imposed) : this.#readAll(rows, imposed);
@@ -192,7 +194,7 @@ export class RIMCell {
       selection,
       headRule,
     } = this.options;
-    const B = x.shape[0] as number;
+    const B = at(x.shape, 0);
     const S = R + 1;
     const keys = this.#rows(x, 'key');
     const values = this.#rows(x, 'value');
@@ -245,11 +247,11 @@ export class RIMCell {
   /** Without input attention: every module reads the input's value, and all are active. */
   #readAll(x: Tensor, imposed: Imposed): Pick<CellTrace, 'values' | 'mask' | 'moduleInput'> {
     const { modules: N, inputHeads: I, valueSize: V, headRule } = this.options;
-    const B = x.shape[0] as number;
+    const B = at(x.shape, 0);
     const values = this.#rows(x, 'value');
     const own = slice(values, 1, 1, 1);
     const value = headRule === 'averaged' ? mean(reshape(own, [B, 1, I, V]), { axes: [2] }) : own;
-    const size = value.shape[2] as number;
+    const size = at(value.shape, 2);
     const moduleInput = dropped(broadcastTo(value, [B, N, size]), this.options.inputDropout, this.#random);
     return { values, mask: imposeMask(fill(1, [B, N]), imposed.mask), moduleInput };
   }
@@ -257,30 +259,28 @@ export class RIMCell {
   /** Keys or values of all rows [B,S,·], the null row first: zeros, or the bias. */
   #rows(x: Tensor, name: 'key' | 'value'): Tensor {
     const { inputRows: R, rowWeights } = this.options;
-    const [B] = x.shape;
     const w = need(this.weights[name], name);
     const bias = this.weights[name === 'key' ? 'keyBias' : 'valueBias'];
     const product = rowWeights ? einsum('brd,rdk->brk', x, slice(w, 0, 1, R)) : matmul(x, w);
     const rows = bias === undefined ? product : add(product, bias);
-    const size = rows.shape[2] as number;
-    const shape = [B as number, 1, size];
+    const size = at(rows.shape, 2);
+    const shape = [at(x.shape, 0), 1, size];
     const nullRow = bias === undefined ? fill(0, shape) : broadcastTo(reshape(bias, [1, 1, size]), shape);
     return concat([nullRow, rows], 1);
   }
 
   /** Every module's own LSTM or GRU, of all modules. */
   #dynamics(moduleInput: Tensor, state: CellState): { candidate: Tensor; candidateCell?: Tensor } {
-    const biased = (y: Tensor, bias: Tensor | undefined): Tensor => (bias === undefined ? y : add(y, bias));
     const { inputGates, stateGates, inputGatesBias, stateGatesBias } = this.weights;
-    const ofInput = groupedMatmul(moduleInput, need(inputGates, 'inputGates'));
-    const ofState = groupedMatmul(state.h, need(stateGates, 'stateGates'));
+    const ofInput = (bias?: Tensor): Tensor => groupedMatmul(moduleInput, need(inputGates, 'inputGates'), bias);
+    const ofState = (plus?: Tensor): Tensor => groupedMatmul(state.h, need(stateGates, 'stateGates'), plus);
     if (this.options.cell === 'gru') {
-      return { candidate: gruGates(biased(ofInput, inputGatesBias), biased(ofState, stateGatesBias), state.h) };
+      return { candidate: gruGates(ofInput(inputGatesBias), ofState(stateGatesBias), state.h) };
     }
     if (state.c === undefined) throw new OptionError('RIM: an LSTM cell needs the state c beside h');
     // The two biases of an LSTM only ever act as their sum, which does not depend on the step.
     const bias = inputGatesBias && stateGatesBias && add(inputGatesBias, stateGatesBias);
-    const { h, c } = lstmGates(biased(add(ofInput, ofState), bias), state.c);
+    const { h, c } = lstmGates(ofState(ofInput(bias)), state.c);
     return { candidate: h, candidateCell: c };
   }
 }

@@ -2,7 +2,6 @@
 // active are computed and thrown away by the cell. The LSTM's cell state never takes part.
 
 import {
-  add,
   dropout,
   einsum,
   groupedMatmul,
@@ -60,9 +59,8 @@ export function communicate(
 
   const project = (matrix: 'commOutput' | 'commGate', bias: 'commOutputBias' | 'commGateBias'): Tensor => {
     const w = need(weights[matrix], matrix);
-    const y = options.commShared ? matmul(commContext, w) : groupedMatmul(commContext, w);
     const b = weights[bias];
-    return b === undefined ? y : add(y, b);
+    return options.commShared ? matmul(commContext, w, b) : groupedMatmul(commContext, w, b);
   };
   const plain = project('commOutput', 'commOutputBias');
   const commProjected = onProbabilities ? plain : dropped(plain, rate, random);

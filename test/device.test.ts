@@ -268,7 +268,7 @@ onDevice('a buffer over the largest is refused with the name of the tensor', asy
   await refused(() => compile(device, { y: sum(w) }), 'LimitError', /^variable weights: needs a buffer of 6400 bytes/);
   assert.equal(device.memory().buffers, 0);
   const updates = [assign(w, mul(w, 2))];
-  await refused(() => compile(device, {}, updates), 'LimitError', /^affine: needs a buffer of 6400 bytes/);
+  await refused(() => compile(device, {}, updates), 'LimitError', /^affine \[40,40\]: needs a buffer of 6400 bytes/);
   assert.equal([...(await w.read())].length, 1600);
 });
 

@@ -52,10 +52,8 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     const zeros = fill(0, [B, H]);
     const result = scan(
       (input, { h, c }) => {
-        const gates = add(
-          add(matmul(input.x, weights.inputGates), add(weights.inputBias, weights.stateBias)),
-          matmul(h, weights.stateGates),
-        );
+        const ofInput = matmul(input.x, weights.inputGates, add(weights.inputBias, weights.stateBias));
+        const gates = matmul(h, weights.stateGates, ofInput);
         const next = lstmGates(gates, c);
         return { state: next, output: { h: next.h } };
       },

@@ -1,8 +1,10 @@
 // Cases of engine/ops/einsum.ts: plain, transposed, batched and grouped products, both tile shapes and their edges, and
 // operands that must be arranged before they are multiplied.
 
+import { need } from '../../engine/errors.ts';
 import { einsum, groupedMatmul, matmul } from '../../engine/ops/einsum.ts';
 import { tanh } from '../../engine/ops/elementwise.ts';
+import { scan } from '../../engine/scan.ts';
 import type { Case } from '../draw.ts';
 
 function product(equation: string, a: readonly number[], b: readonly number[]): Case {
@@ -33,6 +35,51 @@ export const einsumCases: readonly Case[] = [
   product('ij,ij->i', [3, 5], [3, 5]),
   product('b,b->b', [5], [5]),
   product('amck,kbc->cmab', [2, 3, 2, 2], [2, 3, 2]),
+  // Labels of one operand that lie apart in the result.
+  product('abk,kc->acb', [2, 3, 4], [4, 5]),
+  product('tbmk,bkn->tbmn', [3, 2, 4, 2], [2, 2, 5]),
+  product('bk,bkan->anb', [3, 4], [3, 4, 2, 5]),
+  // A bias, what lies like the result, what repeats along an inner axis, and a product inside of a scan with each.
+  ...(['n', 'bn', 'bmn', 'm', 'b', 'bm', ''] as const).map(
+    (labels): Case => ({
+      name: `einsum bmk,bkn->bmn + ${labels || 'a number'}`,
+      graph: (draw) => {
+        const sizes: Readonly<Record<string, number>> = { b: 3, m: 5, n: 6 };
+        const added = draw.normal([...labels].map((label) => need(sizes[label], 'a size')));
+        const [x, w] = [draw.normal([3, 5, 4]), draw.normal([3, 4, 6])];
+        return [tanh(einsum('bmk,bkn->bmn', x, w, { scale: 0.5, plus: [labels, added] }))];
+      },
+    }),
+  ),
+  {
+    name: 'einsum + a bias, shared rows',
+    graph: (draw) => {
+      const [x, w] = [draw.normal([2, 17, 3]), draw.normal([3, 33])];
+      return [tanh(einsum('tbk,kn->tbn', x, w, { plus: ['bn', draw.normal([17, 33])] }))];
+    },
+  },
+  {
+    name: 'einsum + in a scan',
+    graph: (draw) => {
+      const [x, h, w, u, b] = [
+        draw.normal([3, 2, 4]),
+        draw.normal([2, 5]),
+        draw.normal([4, 5]),
+        draw.normal([5, 5]),
+        draw.normal([5]),
+      ];
+      const { outputs, state } = scan(
+        (input, s) => {
+          const own = einsum('bk,kn->bn', input.x, w, { plus: ['n', b] });
+          const next = tanh(einsum('bk,kn->bn', s.h, u, { plus: ['bn', own] }));
+          return { state: { h: next }, output: { y: einsum('bk,kn->bn', next, u, { plus: ['n', b] }) } };
+        },
+        { x },
+        { h },
+      );
+      return [outputs.y, state.h];
+    },
+  },
   { name: 'matmul: rows by weights', graph: (draw) => [tanh(matmul(draw.normal([2, 3, 4]), draw.normal([4, 5])))] },
   { name: 'matmul: batched', graph: (draw) => [tanh(matmul(draw.normal([2, 2, 3, 4]), draw.normal([2, 2, 4, 2])))] },
   { name: 'groupedMatmul', graph: (draw) => [tanh(groupedMatmul(draw.normal([2, 2, 3, 4]), draw.normal([3, 4, 5])))] },

@@ -11,11 +11,12 @@ interface Equation {
   readonly b: string;
   readonly y: string;
   readonly scale: number;
+  readonly c?: string;
 }
 
 /** The meaning of the one row of products. */
 export const einsumMeanings: Meanings = {
-  einsum: means<Equation>((inputs, { a, b, y, scale }, { shape }) => {
+  einsum: means<Equation>((inputs, { a, b, c, y, scale }, { shape }) => {
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
     const sizes = new Map([...labelled(a, x), ...labelled(b, w)]);
     const labels = [...sizes.keys()];
@@ -32,9 +33,27 @@ export const einsumMeanings: Meanings = {
       }
     };
     visit(0, 0, 0, 0);
+    if (c !== undefined) addSpread(result, y, at(inputs, 2), c);
     return result;
   }),
 };
+
+/** Adds to every element of the result the one of `plus` that the labels they share name. */
+function addSpread(
+  result: { readonly shape: readonly number[]; readonly data: Float64Array },
+  y: string,
+  plus: Value,
+  c: string,
+): void {
+  const [inY, inPlus] = [stridesOf(result.shape), strides(c, plus, [...y])];
+  for (let e = 0; e < result.data.length; e++) {
+    let from = 0;
+    for (let axis = 0; axis < y.length; axis++) {
+      from += (Math.floor(e / at(inY, axis)) % at(result.shape, axis)) * at(inPlus, axis);
+    }
+    result.data[e] = at(result.data, e) + at(plus.data, from);
+  }
+}
 
 function labelled(labels: string, value: Value): (readonly [string, number])[] {
   return [...labels].map((label, axis) => [label, at(value.shape, axis)] as const);

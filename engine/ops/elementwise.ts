@@ -56,7 +56,7 @@ const tanhOp = unaryOp('tanh', 8, (d, _x, y) => applyBinary(tanhBackwardOp, d, y
 const reluOp = unaryOp('relu', 9, (d, x) => applyBinary(reluBackwardOp, d, x));
 const softplusOp = unaryOp('softplus', 10, (d, x) => mul(d, sigmoid(x)));
 const reciprocalOp = unaryOp('reciprocal', 11, (d, _x, y) => neg(mul(d, square(y))));
-const powerOp = unaryOp('power', 12, (d, x, _y, [p]) => mul(d, affine(power(x, p - 1), p, 0)));
+const powerOp = unaryOp('power', 12, (d, x, _y, [p]) => (p === 0 ? undefined : mul(d, affine(power(x, p - 1), p, 0))));
 const clampOp = unaryOp('clamp', 13, (d, x, _y, p) => mul(d, applyOne(insideOp, [x], { p })));
 const insideOp = unaryOp('inside', 14, () => undefined);
 const squareOp = unaryOp('square', 15, (d, x) => mul(d, affine(x, 2, 0)));

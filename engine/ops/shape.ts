@@ -124,7 +124,7 @@ const sliceOp: Op<SliceAttrs> = {
 export function slice(x: Tensor, axis: number, start: number, length: number): Tensor {
   const normal = normaliseAxis('slice', axis, x.shape.length);
   const size = at(x.shape, normal);
-  if (start < 0 || length < 1 || start + length > size) {
+  if (!Number.isInteger(start) || !Number.isInteger(length) || start < 0 || length < 1 || start + length > size) {
     throw new ShapeError(`slice: ${start} to ${start + length} of axis ${axis} is not inside ${formatShape(x.shape)}`);
   }
   return length === size ? x : applyOne(sliceOp, [x], { axis: normal, start, length });
