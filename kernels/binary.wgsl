@@ -1,7 +1,8 @@
 // One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. An invocation computes
 // VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells how operands lie:
 // 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or repeats;
-// 2, through strides, element by element. A stride is 0 where an operand repeats.
+// 2, through strides, element by element. A stride is 0 where an operand repeats. The greater and the smaller of two
+// numbers are NaN where one is; a negative base takes whole powers only, and else gives NaN.
 
 struct Uniforms {
   vectors: u32, // elements of y / 4, rounded up
@@ -20,12 +21,23 @@ const VECTORS: u32 = 4;
 const OP: u32 = 0;
 const LAYOUT: u32 = 0;
 
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn powOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
     return 1.0;
   }
-  if (exponent == 1.0) {
+  if (exponent == 1.0 || isNaN(base)) {
     return base;
+  }
+  if (isNaN(exponent)) {
+    return exponent;
+  }
+  if (base < 0.0 && exponent != trunc(exponent)) {
+    return bitcast<f32>(bitcast<u32>(base) | 0x7fc00000u);
   }
   if (base == 0.0) {
     return select(1.0 / base, 0.0, exponent > 0.0);
@@ -35,14 +47,22 @@ fn powOf(base: f32, exponent: f32) -> f32 {
   return select(size, -size, base < 0.0 && odd);
 }
 
+fn greaterOf(p: f32, q: f32) -> f32 {
+  return select(select(max(p, q), q, isNaN(q)), p, isNaN(p));
+}
+
+fn smallerOf(p: f32, q: f32) -> f32 {
+  return select(select(min(p, q), q, isNaN(q)), p, isNaN(p));
+}
+
 fn apply(p: f32, q: f32) -> f32 {
   switch OP {
     case 1u: { return p - q; }
     case 2u: { return p * q; }
     case 3u: { return p / q; }
     case 4u: { return powOf(p, q); }
-    case 5u: { return max(p, q); }
-    case 6u: { return min(p, q); }
+    case 5u: { return greaterOf(p, q); }
+    case 6u: { return smallerOf(p, q); }
     case 7u: { return select(0.0, 1.0, p > q); }
     case 8u: { return select(0.0, 1.0, p >= q); }
     case 9u: { return select(0.0, 1.0, p < q); }
@@ -50,7 +70,7 @@ fn apply(p: f32, q: f32) -> f32 {
     case 11u: { return select(0.0, 1.0, p == q); }
     case 12u: { return p * q * (1.0 - q); } // sigmoid backward: p = dy, q = y
     case 13u: { return p * (1.0 - q * q); } // tanh backward: p = dy, q = y
-    case 14u: { return select(0.0, p, q > 0.0); } // relu backward: p = dy, q = x
+    case 14u: { return select(p, 0.0, q <= 0.0); } // relu backward: p = dy, q = x
     case 15u: { return select(p * log(q), 0.0, p == 0.0); } // p log q, 0 where p is 0
     default: { return p + q; }
   }

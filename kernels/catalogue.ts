@@ -201,7 +201,8 @@ export const binary = {
   source: `// One function of two numbers, for every element: y[i] = f(a[i], b[i]). OP chooses the function. An invocation computes
 // VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells how operands lie:
 // 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or repeats;
-// 2, through strides, element by element. A stride is 0 where an operand repeats.
+// 2, through strides, element by element. A stride is 0 where an operand repeats. The greater and the smaller of two
+// numbers are NaN where one is; a negative base takes whole powers only, and else gives NaN.
 
 struct Uniforms {
   vectors: u32, // elements of y / 4, rounded up
@@ -220,12 +221,23 @@ const VECTORS: u32 = 4;
 const OP: u32 = 0;
 const LAYOUT: u32 = 0;
 
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn powOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
     return 1.0;
   }
-  if (exponent == 1.0) {
+  if (exponent == 1.0 || isNaN(base)) {
     return base;
+  }
+  if (isNaN(exponent)) {
+    return exponent;
+  }
+  if (base < 0.0 && exponent != trunc(exponent)) {
+    return bitcast<f32>(bitcast<u32>(base) | 0x7fc00000u);
   }
   if (base == 0.0) {
     return select(1.0 / base, 0.0, exponent > 0.0);
@@ -235,14 +247,22 @@ fn powOf(base: f32, exponent: f32) -> f32 {
   return select(size, -size, base < 0.0 && odd);
 }
 
+fn greaterOf(p: f32, q: f32) -> f32 {
+  return select(select(max(p, q), q, isNaN(q)), p, isNaN(p));
+}
+
+fn smallerOf(p: f32, q: f32) -> f32 {
+  return select(select(min(p, q), q, isNaN(q)), p, isNaN(p));
+}
+
 fn apply(p: f32, q: f32) -> f32 {
   switch OP {
     case 1u: { return p - q; }
     case 2u: { return p * q; }
     case 3u: { return p / q; }
     case 4u: { return powOf(p, q); }
-    case 5u: { return max(p, q); }
-    case 6u: { return min(p, q); }
+    case 5u: { return greaterOf(p, q); }
+    case 6u: { return smallerOf(p, q); }
     case 7u: { return select(0.0, 1.0, p > q); }
     case 8u: { return select(0.0, 1.0, p >= q); }
     case 9u: { return select(0.0, 1.0, p < q); }
@@ -250,7 +270,7 @@ fn apply(p: f32, q: f32) -> f32 {
     case 11u: { return select(0.0, 1.0, p == q); }
     case 12u: { return p * q * (1.0 - q); } // sigmoid backward: p = dy, q = y
     case 13u: { return p * (1.0 - q * q); } // tanh backward: p = dy, q = y
-    case 14u: { return select(0.0, p, q > 0.0); } // relu backward: p = dy, q = x
+    case 14u: { return select(p, 0.0, q <= 0.0); } // relu backward: p = dy, q = x
     case 15u: { return select(p * log(q), 0.0, p == 0.0); } // p log q, 0 where p is 0
     default: { return p + q; }
   }
@@ -1861,11 +1881,14 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < 4u; j++) {
           if (column + j < u.n) {
-            var value = u.scale * sums[i][j];
+            let sum = sums[i][j];
+            let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              y[at] = fma(u.scale, sum, more);
+            } else {
+              y[at] = u.scale * sum;
             }
-            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }
@@ -1994,11 +2017,14 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            var value = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            let sum = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              y[at] = fma(u.scale, sum, more);
+            } else {
+              y[at] = u.scale * sum;
             }
-            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }
@@ -2036,7 +2062,7 @@ export const reduce = {
 // count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
 // With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
 // every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
-// The order of a sum depends on the shape only.
+// The order of a sum depends on the shape only. An extreme is NaN where an element is.
 
 struct Uniforms {
   results: u32,
@@ -2058,20 +2084,17 @@ const COOPERATE: bool = false;
 
 var<workgroup> lanes: array<f32, WORKGROUP>;
 
-fn start() -> f32 {
-  switch OP {
-    case 2u: { return -3.4028234e38; }
-    case 3u: { return 3.4028234e38; }
-    default: { return 0.0; }
-  }
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
 fn joined(a: f32, b: f32) -> f32 {
-  switch OP {
-    case 2u: { return max(a, b); }
-    case 3u: { return min(a, b); }
-    default: { return a + b; }
+  if (OP == 0u || OP == 1u) {
+    return a + b;
   }
+  let extreme = select(min(a, b), max(a, b), OP == 2u);
+  return select(select(extreme, b, isNaN(b)), a, isNaN(a));
 }
 
 fn offsetOfResult(r: u32) -> u32 {
@@ -2096,9 +2119,13 @@ fn offsetInRun(i: u32) -> u32 {
   return offset;
 }
 
-// The elements begin, begin + step, ... below end of a run.
+// The elements begin, begin + step, ... below end of a run. An extreme starts from an element of the run, which may count
+// twice; a sum from 0.
 fn walk(base: u32, begin: u32, end: u32, step: u32) -> f32 {
-  var total = start();
+  var total = 0.0;
+  if (OP > 1u) {
+    total = x[base + offsetInRun(min(begin, u.count - 1u))];
+  }
   for (var i = begin; i < end; i += step) {
     let value = x[base + offsetInRun(i)];
     total = joined(total, select(value, value * value, OP == 1u));
@@ -2135,6 +2162,1287 @@ fn main(
       let base = offsetOfResult(own % u.results);
       let begin = (own / u.results) * piece;
       y[own] = walk(base, begin, min(begin + piece, u.count), 1u);
+    }
+  }
+}
+` as string,
+} as const;
+
+export const rimGruBackward = {
+  name: 'rimGruBackward',
+  bindings: {
+    saved: { binding: 1, access: 'read', element: 'f32' },
+    dU: { binding: 2, access: 'read', element: 'f32' },
+    dsource: { binding: 3, access: 'read', element: 'f32' },
+    drest: { binding: 4, access: 'read', element: 'f32' },
+    dz: { binding: 5, access: 'read_write', element: 'f32' },
+    dh: { binding: 6, access: 'read_write', element: 'f32' },
+    da: { binding: 7, access: 'read_write', element: 'f32' },
+    dodds: { binding: 8, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      hidden: { offset: 8, type: 'u32' },
+      keySize: { offset: 12, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 128 },
+    KEPT: { type: 'bool', value: true },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// The backward of rim-gru.wgsl, one workgroup a module of a batch row: the gates are computed again from what it saved. An
+// inactive module passes on what reaches its state, and nothing else; the choice itself has no gradient.
+// With KEPT what reaches the source reaches base; without, the candidate, and is dropped for an inactive module.
+// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+
+struct Uniforms {
+  rows: u32, // B
+  modules: u32, // N
+  hidden: u32, // H
+  keySize: u32, // E
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
+@group(0) @binding(3) var<storage, read> dsource: array<f32>; // [B,N,H]
+@group(0) @binding(4) var<storage, read> drest: array<f32>; // of base, mask (not read), p [B,N,H+2]
+@group(0) @binding(5) var<storage, read_write> dz: array<f32>; // of the state's gates r, z, n, then the query [B,N,3*H+E]
+@group(0) @binding(6) var<storage, read_write> dh: array<f32>; // past the products with the state [B,N,H]
+@group(0) @binding(7) var<storage, read_write> da: array<f32>; // of the input's gates r, z, n [B,N,3*H]
+@group(0) @binding(8) var<storage, read_write> dodds: array<f32>; // of the log-odds [B,N]
+
+const LANES: u32 = 128;
+const KEPT: bool = true;
+
+var<workgroup> sums: array<f32, LANES>;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn tanhSlopeOf(v: f32) -> f32 {
+  let e = exp(-2.0 * abs(v));
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+fn sigmoidSlopeOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return e / ((1.0 + e) * (1.0 + e));
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x; // of a module of a batch row
+  if (index >= u.rows * u.modules) {
+    return;
+  }
+  let m = index % u.modules;
+  let gatesSaved = 5u * u.modules * u.hidden;
+  let keySaved = gatesSaved + u.modules * (2u + u.keySize);
+  let savedRow = (index / u.modules) * (keySaved + u.keySize);
+  let odds = saved[savedRow + gatesSaved + m];
+  let isActive = saved[savedRow + gatesSaved + u.modules + m] != 0.0;
+  let firstDz = index * (3u * u.hidden + u.keySize);
+  let firstRest = index * (u.hidden + 2u);
+
+  var part = 0.0; // of the product of dU and its gradient
+  for (var unit = lane; unit < u.hidden; unit += LANES) {
+    let i = index * u.hidden + unit;
+    var d = drest[firstRest + unit];
+    if (KEPT || isActive) {
+      d += dsource[i];
+    }
+    let change = 3u * index * u.hidden + unit;
+    var dreset = 0.0;
+    var drenew = 0.0;
+    var dfresh = 0.0;
+    var drecurrent = 0.0;
+    if (isActive) {
+      let gate = savedRow + 5u * m * u.hidden + unit;
+      let reset = saved[gate];
+      let renew = saved[gate + u.hidden];
+      let fresh = saved[gate + 2u * u.hidden];
+      let recurrent = saved[gate + 3u * u.hidden];
+      let before = saved[gate + 4u * u.hidden];
+      dfresh = d * sigmoidOf(-renew) * tanhSlopeOf(fresh);
+      drenew = d * (before - tanhOf(fresh)) * sigmoidSlopeOf(renew);
+      dreset = dfresh * recurrent * sigmoidSlopeOf(reset);
+      drecurrent = dfresh * sigmoidOf(reset);
+      d = d * sigmoidOf(renew);
+      part += dreset * dU[change] + drenew * dU[change + u.hidden] + dfresh * dU[change + 2u * u.hidden];
+    }
+    dz[firstDz + unit] = dreset;
+    dz[firstDz + u.hidden + unit] = drenew;
+    dz[firstDz + 2u * u.hidden + unit] = drecurrent;
+    da[change] = dreset;
+    da[change + u.hidden] = drenew;
+    da[change + 2u * u.hidden] = dfresh;
+    dh[i] = d;
+  }
+
+  sums[lane] = part;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  let own = (sums[0] + drest[firstRest + u.hidden + 1u]) * sigmoidSlopeOf(odds);
+  if (lane == 0u) {
+    dodds[index] = own;
+  }
+  for (var e = lane; e < u.keySize; e += LANES) {
+    dz[firstDz + 3u * u.hidden + e] = own * saved[savedRow + keySaved + e];
+  }
+}
+` as string,
+} as const;
+
+export const rimGru = {
+  name: 'rimGru',
+  bindings: {
+    z: { binding: 1, access: 'read', element: 'f32' },
+    dU: { binding: 2, access: 'read', element: 'f32' },
+    keys: { binding: 3, access: 'read', element: 'f32' },
+    h: { binding: 4, access: 'read', element: 'u32' },
+    u0: { binding: 5, access: 'read', element: 'f32' },
+    source: { binding: 6, access: 'read_write', element: 'u32' },
+    rest: { binding: 7, access: 'read_write', element: 'u32' },
+    saved: { binding: 8, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      hidden: { offset: 8, type: 'u32' },
+      keySize: { offset: 12, type: 'u32' },
+      topK: { offset: 16, type: 'u32' },
+      groupsOfRow: { offset: 20, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 128 },
+    KEPT: { type: 'bool', value: true },
+    PARTS: { type: 'u32', value: 16 },
+    MODULES: { type: 'u32', value: 64 },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Choice and dynamics of one RIM step with GRU modules: log-odds and ranking of all modules of a batch row, the u.topK best
+// of which are active, then their gates: the input's are those of the null row plus p times dU, the state's are in z. An
+// inactive module keeps h bit for bit. Every workgroup of a row scores its modules again, all in the same order: same bits.
+// With KEPT what others read of an inactive module is its h; without, its candidate, so that all candidates are computed.
+
+struct Uniforms {
+  rows: u32, // B
+  modules: u32, // N
+  hidden: u32, // H
+  keySize: u32, // E
+  topK: u32, // K
+  groupsOfRow: u32, // workgroups of a batch row
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> z: array<f32>; // gates r, z, n of the state, then the query [B,N,3*H+E]
+@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
+@group(0) @binding(3) var<storage, read> keys: array<f32>; // keys of the log-odds and of the ranking [B,2,E]
+@group(0) @binding(4) var<storage, read> h: array<u32>; // f32 bits [B,N,H]
+@group(0) @binding(5) var<storage, read> u0: array<f32>; // gates of the null row [N,3*H]
+@group(0) @binding(6) var<storage, read_write> source: array<u32>; // f32 bits [B,N,H]
+@group(0) @binding(7) var<storage, read_write> rest: array<u32>; // f32 bits: base, mask, p [B,N,H+2]
+@group(0) @binding(8) var<storage, read_write> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+
+const LANES: u32 = 128;
+const KEPT: bool = true;
+const PARTS: u32 = 16; // lanes that share a score
+const MODULES: u32 = 64; // most modules; at most LANES
+const PARTIALS: u32 = MODULES * PARTS;
+
+var<workgroup> partials: array<vec2<f32>, PARTIALS>;
+var<workgroup> odds: array<f32, MODULES>;
+var<workgroup> ranking: array<u32, MODULES>;
+var<workgroup> chosen: array<u32, MODULES>;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+// A number that orders as the score does: -0 as 0, every NaN above all.
+fn keyOf(bits: u32) -> u32 {
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = index / u.groupsOfRow;
+  if (row >= u.rows) {
+    return;
+  }
+  let width = 3u * u.hidden + u.keySize;
+  let firstModule = row * u.modules;
+  let firstKey = 2u * row * u.keySize;
+
+  for (var i = lane; i < u.modules * PARTS; i += LANES) {
+    let query = (firstModule + i / PARTS) * width + 3u * u.hidden;
+    var part = vec2<f32>(0.0, 0.0);
+    for (var e = i % PARTS; e < u.keySize; e += PARTS) {
+      part += z[query + e] * vec2<f32>(keys[firstKey + e], keys[firstKey + u.keySize + e]);
+    }
+    partials[i] = part;
+  }
+  workgroupBarrier();
+  if (lane < u.modules) {
+    var score = vec2<f32>(0.0, 0.0);
+    for (var i = 0u; i < PARTS; i++) {
+      score += partials[lane * PARTS + i];
+    }
+    odds[lane] = score.x;
+    ranking[lane] = keyOf(bitcast<u32>(score.y));
+  }
+  workgroupBarrier();
+  if (lane < u.modules) {
+    let own = ranking[lane];
+    var better = 0u;
+    for (var m = 0u; m < u.modules; m++) {
+      let other = ranking[m];
+      if (other > own || (other == own && m < lane)) {
+        better++;
+      }
+    }
+    chosen[lane] = select(0u, 1u, better < u.topK);
+  }
+  workgroupBarrier();
+
+  let gatesSaved = 5u * u.modules * u.hidden;
+  let querySaved = gatesSaved + 2u * u.modules;
+  let keySaved = querySaved + u.modules * u.keySize;
+  let savedRow = row * (keySaved + u.keySize);
+  let start = (index % u.groupsOfRow) * LANES + lane;
+
+  // What the backward needs of the scores, shared out over the row's workgroups.
+  for (var i = start; i < u.modules * u.keySize + u.keySize; i += u.groupsOfRow * LANES) {
+    let m = i / u.keySize;
+    let e = i % u.keySize;
+    if (m < u.modules) {
+      saved[savedRow + querySaved + i] = z[(firstModule + m) * width + 3u * u.hidden + e];
+    } else {
+      saved[savedRow + keySaved + e] = keys[firstKey + e];
+    }
+  }
+
+  if (start >= u.modules * u.hidden) {
+    return;
+  }
+  let m = start / u.hidden;
+  let unit = start % u.hidden;
+  let isActive = chosen[m] == 1u;
+  let p = sigmoidOf(odds[m]);
+  let i = firstModule * u.hidden + start;
+  let restAt = (firstModule + m) * (u.hidden + 2u) + unit;
+  let savedAt = savedRow + 5u * m * u.hidden + unit;
+  if (unit == 0u) {
+    rest[restAt + u.hidden] = bitcast<u32>(select(0.0, 1.0, isActive));
+    rest[restAt + u.hidden + 1u] = bitcast<u32>(p);
+    saved[savedRow + gatesSaved + m] = odds[m];
+    saved[savedRow + gatesSaved + u.modules + m] = select(0.0, 1.0, isActive);
+  }
+
+  var reset = 0.0;
+  var renew = 0.0;
+  var fresh = 0.0;
+  var recurrent = 0.0;
+  var before = 0.0;
+  var base = h[i];
+  var shown = base;
+  if (isActive || !KEPT) {
+    let gate = (firstModule + m) * width + unit;
+    let change = 3u * (firstModule + m) * u.hidden + unit;
+    let nullGate = 3u * m * u.hidden + unit;
+    reset = u0[nullGate] + p * dU[change] + z[gate];
+    renew = u0[nullGate + u.hidden] + p * dU[change + u.hidden] + z[gate + u.hidden];
+    recurrent = z[gate + 2u * u.hidden];
+    fresh = u0[nullGate + 2u * u.hidden] + p * dU[change + 2u * u.hidden] + sigmoidOf(reset) * recurrent;
+    before = bitcast<f32>(h[i]);
+    shown = bitcast<u32>(sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * before);
+    if (isActive) {
+      base = shown;
+    }
+  }
+  source[i] = shown;
+  rest[restAt] = base;
+  saved[savedAt] = reset;
+  saved[savedAt + u.hidden] = renew;
+  saved[savedAt + 2u * u.hidden] = fresh;
+  saved[savedAt + 3u * u.hidden] = recurrent;
+  saved[savedAt + 4u * u.hidden] = before;
+}
+` as string,
+} as const;
+
+export const rimLstmBackward = {
+  name: 'rimLstmBackward',
+  bindings: {
+    saved: { binding: 1, access: 'read', element: 'f32' },
+    dU: { binding: 2, access: 'read', element: 'f32' },
+    dsource: { binding: 3, access: 'read', element: 'f32' },
+    drest: { binding: 4, access: 'read', element: 'f32' },
+    dz: { binding: 5, access: 'read_write', element: 'f32' },
+    dh: { binding: 6, access: 'read_write', element: 'f32' },
+    dc: { binding: 7, access: 'read_write', element: 'f32' },
+    dodds: { binding: 8, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      hidden: { offset: 8, type: 'u32' },
+      keySize: { offset: 12, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 128 },
+    KEPT: { type: 'bool', value: true },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// The backward of rim-lstm.wgsl, one workgroup a module of a batch row: the gates are computed again from what it saved. An
+// inactive module passes on what reaches its state, and nothing else; the choice itself has no gradient.
+// With KEPT what reaches the source reaches base; without, the candidate, and is dropped for an inactive module.
+// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+
+struct Uniforms {
+  rows: u32, // B
+  modules: u32, // N
+  hidden: u32, // H
+  keySize: u32, // E
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,4*H]
+@group(0) @binding(3) var<storage, read> dsource: array<f32>; // [B,N,H]
+@group(0) @binding(4) var<storage, read> drest: array<f32>; // of base, c', mask (not read), p [B,N,2*H+2]
+@group(0) @binding(5) var<storage, read_write> dz: array<f32>; // of the gates i, f, g, o, then the query [B,N,4*H+E]
+@group(0) @binding(6) var<storage, read_write> dh: array<f32>; // what passes an inactive module by [B,N,H]
+@group(0) @binding(7) var<storage, read_write> dc: array<f32>; // [B,N,H]
+@group(0) @binding(8) var<storage, read_write> dodds: array<f32>; // of the log-odds [B,N]
+
+const LANES: u32 = 128;
+const KEPT: bool = true;
+
+var<workgroup> sums: array<f32, LANES>;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn tanhSlopeOf(v: f32) -> f32 {
+  let e = exp(-2.0 * abs(v));
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+fn sigmoidSlopeOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return e / ((1.0 + e) * (1.0 + e));
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x; // of a module of a batch row
+  if (index >= u.rows * u.modules) {
+    return;
+  }
+  let m = index % u.modules;
+  let gatesSaved = 5u * u.modules * u.hidden;
+  let keySaved = gatesSaved + u.modules * (2u + u.keySize);
+  let savedRow = (index / u.modules) * (keySaved + u.keySize);
+  let odds = saved[savedRow + gatesSaved + m];
+  let isActive = saved[savedRow + gatesSaved + u.modules + m] != 0.0;
+  let firstDz = index * (4u * u.hidden + u.keySize);
+  let firstRest = index * (2u * u.hidden + 2u);
+
+  var part = 0.0; // of the product of dU and its gradient
+  for (var unit = lane; unit < u.hidden; unit += LANES) {
+    let i = index * u.hidden + unit;
+    var d = drest[firstRest + unit];
+    if (KEPT || isActive) {
+      d += dsource[i];
+    }
+    var dcell = drest[firstRest + u.hidden + unit];
+    var dadmit = 0.0;
+    var dkeep = 0.0;
+    var dfresh = 0.0;
+    var dshow = 0.0;
+    if (isActive) {
+      let gate = savedRow + 5u * m * u.hidden + unit;
+      let admit = saved[gate];
+      let keep = saved[gate + u.hidden];
+      let fresh = saved[gate + 2u * u.hidden];
+      let show = saved[gate + 3u * u.hidden];
+      let cell = saved[gate + 4u * u.hidden];
+      let next = sigmoidOf(keep) * cell + sigmoidOf(admit) * tanhOf(fresh);
+      let dnext = dcell + d * sigmoidOf(show) * tanhSlopeOf(next);
+      dadmit = dnext * tanhOf(fresh) * sigmoidSlopeOf(admit);
+      dkeep = dnext * cell * sigmoidSlopeOf(keep);
+      dfresh = dnext * sigmoidOf(admit) * tanhSlopeOf(fresh);
+      dshow = d * tanhOf(next) * sigmoidSlopeOf(show);
+      dcell = dnext * sigmoidOf(keep);
+      d = 0.0;
+      let change = 4u * index * u.hidden + unit;
+      part += dadmit * dU[change] + dkeep * dU[change + u.hidden];
+      part += dfresh * dU[change + 2u * u.hidden] + dshow * dU[change + 3u * u.hidden];
+    }
+    dz[firstDz + unit] = dadmit;
+    dz[firstDz + u.hidden + unit] = dkeep;
+    dz[firstDz + 2u * u.hidden + unit] = dfresh;
+    dz[firstDz + 3u * u.hidden + unit] = dshow;
+    dh[i] = d;
+    dc[i] = dcell;
+  }
+
+  sums[lane] = part;
+  workgroupBarrier();
+  for (var width = LANES / 2u; width > 0u; width = width / 2u) {
+    if (lane < width) {
+      sums[lane] = sums[lane] + sums[lane + width];
+    }
+    workgroupBarrier();
+  }
+  let own = (sums[0] + drest[firstRest + 2u * u.hidden + 1u]) * sigmoidSlopeOf(odds);
+  if (lane == 0u) {
+    dodds[index] = own;
+  }
+  for (var e = lane; e < u.keySize; e += LANES) {
+    dz[firstDz + 4u * u.hidden + e] = own * saved[savedRow + keySaved + e];
+  }
+}
+` as string,
+} as const;
+
+export const rimLstm = {
+  name: 'rimLstm',
+  bindings: {
+    z: { binding: 1, access: 'read', element: 'f32' },
+    dU: { binding: 2, access: 'read', element: 'f32' },
+    keys: { binding: 3, access: 'read', element: 'f32' },
+    h: { binding: 4, access: 'read', element: 'u32' },
+    c: { binding: 5, access: 'read', element: 'u32' },
+    source: { binding: 6, access: 'read_write', element: 'u32' },
+    rest: { binding: 7, access: 'read_write', element: 'u32' },
+    saved: { binding: 8, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      hidden: { offset: 8, type: 'u32' },
+      keySize: { offset: 12, type: 'u32' },
+      topK: { offset: 16, type: 'u32' },
+      groupsOfRow: { offset: 20, type: 'u32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 128 },
+    KEPT: { type: 'bool', value: true },
+    PARTS: { type: 'u32', value: 16 },
+    MODULES: { type: 'u32', value: 64 },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Choice and dynamics of one RIM step with LSTM modules: log-odds and ranking of all modules of a batch row, the u.topK best
+// of which are active, then their gates: those of the state and the null row, in z, plus p times dU. An inactive module
+// keeps h and c bit for bit. Every workgroup of a row scores its modules again, all in the same order: same bits.
+// With KEPT what others read of an inactive module is its h; without, its candidate, so that all candidates are computed.
+
+struct Uniforms {
+  rows: u32, // B
+  modules: u32, // N
+  hidden: u32, // H
+  keySize: u32, // E
+  topK: u32, // K
+  groupsOfRow: u32, // workgroups of a batch row
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> z: array<f32>; // gates i, f, g, o of the state, then the query [B,N,4*H+E]
+@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,4*H]
+@group(0) @binding(3) var<storage, read> keys: array<f32>; // keys of the log-odds and of the ranking [B,2,E]
+@group(0) @binding(4) var<storage, read> h: array<u32>; // f32 bits [B,N,H]
+@group(0) @binding(5) var<storage, read> c: array<u32>; // f32 bits [B,N,H]
+@group(0) @binding(6) var<storage, read_write> source: array<u32>; // f32 bits [B,N,H]
+@group(0) @binding(7) var<storage, read_write> rest: array<u32>; // f32 bits: base, c', mask, p [B,N,2*H+2]
+@group(0) @binding(8) var<storage, read_write> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+
+const LANES: u32 = 128;
+const KEPT: bool = true;
+const PARTS: u32 = 16; // lanes that share a score
+const MODULES: u32 = 64; // most modules; at most LANES
+const PARTIALS: u32 = MODULES * PARTS;
+
+var<workgroup> partials: array<vec2<f32>, PARTIALS>;
+var<workgroup> odds: array<f32, MODULES>;
+var<workgroup> ranking: array<u32, MODULES>;
+var<workgroup> chosen: array<u32, MODULES>;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+// A number that orders as the score does: -0 as 0, every NaN above all.
+fn keyOf(bits: u32) -> u32 {
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let row = index / u.groupsOfRow;
+  if (row >= u.rows) {
+    return;
+  }
+  let width = 4u * u.hidden + u.keySize;
+  let firstModule = row * u.modules;
+  let firstKey = 2u * row * u.keySize;
+
+  for (var i = lane; i < u.modules * PARTS; i += LANES) {
+    let query = (firstModule + i / PARTS) * width + 4u * u.hidden;
+    var part = vec2<f32>(0.0, 0.0);
+    for (var e = i % PARTS; e < u.keySize; e += PARTS) {
+      part += z[query + e] * vec2<f32>(keys[firstKey + e], keys[firstKey + u.keySize + e]);
+    }
+    partials[i] = part;
+  }
+  workgroupBarrier();
+  if (lane < u.modules) {
+    var score = vec2<f32>(0.0, 0.0);
+    for (var i = 0u; i < PARTS; i++) {
+      score += partials[lane * PARTS + i];
+    }
+    odds[lane] = score.x;
+    ranking[lane] = keyOf(bitcast<u32>(score.y));
+  }
+  workgroupBarrier();
+  if (lane < u.modules) {
+    let own = ranking[lane];
+    var better = 0u;
+    for (var m = 0u; m < u.modules; m++) {
+      let other = ranking[m];
+      if (other > own || (other == own && m < lane)) {
+        better++;
+      }
+    }
+    chosen[lane] = select(0u, 1u, better < u.topK);
+  }
+  workgroupBarrier();
+
+  let gatesSaved = 5u * u.modules * u.hidden;
+  let querySaved = gatesSaved + 2u * u.modules;
+  let keySaved = querySaved + u.modules * u.keySize;
+  let savedRow = row * (keySaved + u.keySize);
+  let start = (index % u.groupsOfRow) * LANES + lane;
+
+  // What the backward needs of the scores, shared out over the row's workgroups.
+  for (var i = start; i < u.modules * u.keySize + u.keySize; i += u.groupsOfRow * LANES) {
+    let m = i / u.keySize;
+    let e = i % u.keySize;
+    if (m < u.modules) {
+      saved[savedRow + querySaved + i] = z[(firstModule + m) * width + 4u * u.hidden + e];
+    } else {
+      saved[savedRow + keySaved + e] = keys[firstKey + e];
+    }
+  }
+
+  if (start >= u.modules * u.hidden) {
+    return;
+  }
+  let m = start / u.hidden;
+  let unit = start % u.hidden;
+  let isActive = chosen[m] == 1u;
+  let p = sigmoidOf(odds[m]);
+  let i = firstModule * u.hidden + start;
+  let restAt = (firstModule + m) * (2u * u.hidden + 2u) + unit;
+  let savedAt = savedRow + 5u * m * u.hidden + unit;
+  if (unit == 0u) {
+    rest[restAt + 2u * u.hidden] = bitcast<u32>(select(0.0, 1.0, isActive));
+    rest[restAt + 2u * u.hidden + 1u] = bitcast<u32>(p);
+    saved[savedRow + gatesSaved + m] = odds[m];
+    saved[savedRow + gatesSaved + u.modules + m] = select(0.0, 1.0, isActive);
+  }
+
+  var admit = 0.0;
+  var keep = 0.0;
+  var fresh = 0.0;
+  var show = 0.0;
+  var cell = 0.0;
+  var base = h[i];
+  var next = c[i];
+  var shown = base;
+  if (isActive || !KEPT) {
+    let gate = (firstModule + m) * width + unit;
+    let change = 4u * (firstModule + m) * u.hidden + unit;
+    admit = z[gate] + p * dU[change];
+    keep = z[gate + u.hidden] + p * dU[change + u.hidden];
+    fresh = z[gate + 2u * u.hidden] + p * dU[change + 2u * u.hidden];
+    show = z[gate + 3u * u.hidden] + p * dU[change + 3u * u.hidden];
+    cell = bitcast<f32>(c[i]);
+    let candidateCell = sigmoidOf(keep) * cell + sigmoidOf(admit) * tanhOf(fresh);
+    shown = bitcast<u32>(sigmoidOf(show) * tanhOf(candidateCell));
+    if (isActive) {
+      base = shown;
+      next = bitcast<u32>(candidateCell);
+    }
+  }
+  source[i] = shown;
+  rest[restAt] = base;
+  rest[restAt + u.hidden] = next;
+  saved[savedAt] = admit;
+  saved[savedAt + u.hidden] = keep;
+  saved[savedAt + 2u * u.hidden] = fresh;
+  saved[savedAt + 3u * u.hidden] = show;
+  saved[savedAt + 4u * u.hidden] = cell;
+}
+` as string,
+} as const;
+
+export const rimTalkBackward = {
+  name: 'rimTalkBackward',
+  bindings: {
+    qkv: { binding: 1, access: 'read', element: 'f32' },
+    p: { binding: 2, access: 'read', element: 'f32' },
+    dcontext: { binding: 3, access: 'read', element: 'f32' },
+    dp: { binding: 4, access: 'read', element: 'f32' },
+    dqkv: { binding: 5, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      heads: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      keySize: { offset: 8, type: 'u32' },
+      valueSize: { offset: 12, type: 'u32' },
+      count: { offset: 16, type: 'u32' },
+      perGroup: { offset: 20, type: 'u32' },
+      scale: { offset: 24, type: 'f32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    SCORES: { type: 'u32', value: 4096 },
+    PROBABILITIES: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// The backward of rim-talk.wgsl, from its input and its probabilities p, one head of one batch row at a time: the gradient
+// of p, that of the scores (0 where p is 0: sources that a reader does not read have no gradient), and from that those of
+// queries, keys and values. A workgroup does u.perGroup heads, the gradients of their scores in workgroup memory.
+// With PROBABILITIES a gradient of p arrives from outside and is added.
+
+struct Uniforms {
+  heads: u32, // C
+  modules: u32, // N
+  keySize: u32, // F
+  valueSize: u32, // W
+  count: u32, // B*C
+  perGroup: u32, // of these, in a workgroup: perGroup * N * N is at most SCORES
+  scale: f32, // of the scores
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
+@group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
+@group(0) @binding(4) var<storage, read> dp: array<f32>; // [B,C,N,N], or one element without PROBABILITIES
+@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W]
+
+const LANES: u32 = 64;
+const SCORES: u32 = 4096;
+const PROBABILITIES: bool = false;
+
+var<workgroup> slopes: array<f32, SCORES>; // the gradients of the probabilities, then those of the scores
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = min((group.y * groups.x + group.x) * u.perGroup, u.count);
+  let here = min(u.perGroup, u.count - first);
+  let square = u.modules * u.modules;
+  let width = u.heads * (2u * u.keySize + u.valueSize);
+  let span = u.heads * u.valueSize; // elements of a row of the context
+
+  for (var i = lane; i < here * square; i += LANES) {
+    let pair = first + i / square;
+    let row = (pair / u.heads) * u.modules;
+    let head = pair % u.heads;
+    let taken = (row + (i % square) / u.modules) * span + head * u.valueSize;
+    let value = (row + i % u.modules) * width + 2u * u.heads * u.keySize + head * u.valueSize;
+    var total = 0.0;
+    for (var w = 0u; w < u.valueSize; w++) {
+      total = fma(dcontext[taken + w], qkv[value + w], total);
+    }
+    if (PROBABILITIES) {
+      total += dp[first * square + i];
+    }
+    slopes[i] = total;
+  }
+  workgroupBarrier();
+
+  for (var reader = lane; reader < here * u.modules; reader += LANES) {
+    let base = reader * u.modules;
+    let kept = first * square + base;
+    var inner = 0.0;
+    for (var m = 0u; m < u.modules; m++) {
+      if (p[kept + m] != 0.0) {
+        inner += p[kept + m] * slopes[base + m];
+      }
+    }
+    for (var m = 0u; m < u.modules; m++) {
+      if (p[kept + m] == 0.0) {
+        slopes[base + m] = 0.0;
+      } else {
+        slopes[base + m] = p[kept + m] * (slopes[base + m] - inner);
+      }
+    }
+  }
+  workgroupBarrier();
+
+  let columns = 2u * u.keySize + u.valueSize;
+  for (var i = lane; i < here * u.modules * columns; i += LANES) {
+    let column = i % columns;
+    let local = i / (columns * u.modules);
+    let n = (i / columns) % u.modules;
+    let pair = first + local;
+    let row = (pair / u.heads) * u.modules;
+    let head = pair % u.heads;
+    var total = 0.0;
+    var place = head * u.keySize + column; // in a row of qkv
+    if (column < u.keySize) {
+      let other = row * width + u.heads * u.keySize + place;
+      for (var m = 0u; m < u.modules; m++) {
+        total = fma(slopes[(local * u.modules + n) * u.modules + m], qkv[other + m * width], total);
+      }
+      total = u.scale * total;
+    } else if (column < 2u * u.keySize) {
+      let other = row * width + place - u.keySize;
+      for (var m = 0u; m < u.modules; m++) {
+        total = fma(slopes[(local * u.modules + m) * u.modules + n], qkv[other + m * width], total);
+      }
+      total = u.scale * total;
+      place = place + (u.heads - 1u) * u.keySize;
+    } else {
+      let w = head * u.valueSize + column - 2u * u.keySize;
+      for (var m = 0u; m < u.modules; m++) {
+        total = fma(p[(pair * u.modules + m) * u.modules + n], dcontext[(row + m) * span + w], total);
+      }
+      place = 2u * u.heads * u.keySize + w;
+    }
+    dqkv[(row + n) * width + place] = total;
+  }
+}
+` as string,
+} as const;
+
+export const rimTalk = {
+  name: 'rimTalk',
+  bindings: {
+    qkv: { binding: 1, access: 'read', element: 'f32' },
+    context: { binding: 2, access: 'read_write', element: 'f32' },
+    probabilities: { binding: 3, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 48,
+    fields: {
+      heads: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      keySize: { offset: 8, type: 'u32' },
+      valueSize: { offset: 12, type: 'u32' },
+      count: { offset: 16, type: 'u32' },
+      perGroup: { offset: 20, type: 'u32' },
+      topK: { offset: 24, type: 'u32' },
+      nan: { offset: 28, type: 'u32' },
+      scale: { offset: 32, type: 'f32' },
+    },
+  },
+  constants: {
+    LANES: { type: 'u32', value: 64 },
+    SCORES: { type: 'u32', value: 4096 },
+    TOP_K: { type: 'bool', value: false },
+  },
+  workgroup: ['LANES', 1, 1],
+  source: `// Communication among the modules of a RIM, one head of one batch row at a time: scores of every reader n and source m, of
+// which with TOP_K only the u.topK greatest of a reader are kept (of equal ones the lowest source), softmax over sources,
+// and the values that each reader so reads. A workgroup does u.perGroup heads, their scores in workgroup memory.
+// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
+
+struct Uniforms {
+  heads: u32, // C
+  modules: u32, // N
+  keySize: u32, // F
+  valueSize: u32, // W
+  count: u32, // B*C
+  perGroup: u32, // of these, in a workgroup: perGroup * N * N is at most SCORES
+  topK: u32,
+  nan: u32, // the bits of a NaN
+  scale: f32, // of the scores
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read_write> context: array<f32>; // [B,N,C*W]
+@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>; // [B,C,N,N], reader then source
+
+const LANES: u32 = 64;
+const SCORES: u32 = 4096;
+const TOP_K: bool = false;
+
+var<workgroup> scores: array<f32, SCORES>; // then the probabilities
+
+// A number that orders as the score does: -0 as 0, every NaN above all.
+fn keyOf(score: f32) -> u32 {
+  let bits = bitcast<u32>(score);
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  if (magnitude == 0u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = min((group.y * groups.x + group.x) * u.perGroup, u.count);
+  let here = min(u.perGroup, u.count - first);
+  let square = u.modules * u.modules;
+  let width = u.heads * (2u * u.keySize + u.valueSize);
+
+  for (var i = lane; i < here * square; i += LANES) {
+    let pair = first + i / square;
+    let row = (pair / u.heads) * u.modules;
+    let query = (row + (i % square) / u.modules) * width + (pair % u.heads) * u.keySize;
+    let key = (row + i % u.modules) * width + (u.heads + pair % u.heads) * u.keySize;
+    var total = 0.0;
+    for (var f = 0u; f < u.keySize; f++) {
+      total = fma(qkv[query + f], qkv[key + f], total);
+    }
+    scores[i] = u.scale * total;
+  }
+  workgroupBarrier();
+
+  for (var reader = lane; reader < here * u.modules; reader += LANES) {
+    let base = reader * u.modules;
+    var greatest = 0u;
+    var least = 0u; // the key and the source of the last one kept
+    var last = u.modules;
+    for (var m = 0u; m < u.modules; m++) {
+      let own = keyOf(scores[base + m]);
+      greatest = max(greatest, own);
+      if (TOP_K) {
+        var rank = 0u;
+        for (var j = 0u; j < u.modules; j++) {
+          let other = keyOf(scores[base + j]);
+          if (other > own || (other == own && j < m)) {
+            rank++;
+          }
+        }
+        if (rank == u.topK - 1u) {
+          least = own;
+          last = m;
+        }
+      }
+    }
+    let broken = greatest >= 0xff800000u || greatest <= 0x007fffffu;
+    let peak = bitcast<f32>(select(~greatest, greatest & 0x7fffffffu, greatest >= 0x80000000u));
+    var total = 0.0;
+    for (var m = 0u; m < u.modules; m++) {
+      var e = 0.0;
+      let own = keyOf(scores[base + m]);
+      if (own > least || (own == least && m <= last)) {
+        e = exp(max(scores[base + m] - peak, -128.0));
+      }
+      scores[base + m] = e;
+      total += e;
+    }
+    for (var m = 0u; m < u.modules; m++) {
+      if (broken) {
+        scores[base + m] = bitcast<f32>(u.nan);
+      } else {
+        scores[base + m] = scores[base + m] / total;
+      }
+    }
+  }
+  workgroupBarrier();
+
+  for (var i = lane; i < here * square; i += LANES) {
+    probabilities[first * square + i] = scores[i];
+  }
+  for (var i = lane; i < here * u.modules * u.valueSize; i += LANES) {
+    let reader = i / u.valueSize; // of all that the workgroup has
+    let w = i % u.valueSize;
+    let pair = first + reader / u.modules;
+    let row = (pair / u.heads) * u.modules;
+    let value = row * width + 2u * u.heads * u.keySize + (pair % u.heads) * u.valueSize + w;
+    var total = 0.0;
+    for (var m = 0u; m < u.modules; m++) {
+      total = fma(scores[reader * u.modules + m], qkv[value + m * width], total);
+    }
+    context[((row + reader % u.modules) * u.heads + pair % u.heads) * u.valueSize + w] = total;
+  }
+}
+` as string,
+} as const;
+
+export const rimUpdateBackward = {
+  name: 'rimUpdateBackward',
+  bindings: {
+    rest: { binding: 1, access: 'read', element: 'f32' },
+    pre: { binding: 2, access: 'read', element: 'f32' },
+    dh: { binding: 3, access: 'read', element: 'f32' },
+    dc: { binding: 4, access: 'read', element: 'f32' },
+    dpre: { binding: 5, access: 'read_write', element: 'f32' },
+    drest: { binding: 6, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      hidden: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    GATED: { type: 'bool', value: false },
+    LSTM: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The backward of rim-update.wgsl but for its product, one invocation a state: the gradients of pre, 0 for inactive modules,
+// and of rest: h' gives base its gradient, active or not, c' the one of c'; the mask and p, which are only read, get 0.
+// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+
+struct Uniforms {
+  count: u32, // B * N * H
+  hidden: u32, // H
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> rest: array<f32>; // [B,N,H+2] or LSTM [B,N,2H+2]
+@group(0) @binding(2) var<storage, read> pre: array<f32>; // [B,N,2H], or one element without GATED
+@group(0) @binding(3) var<storage, read> dh: array<f32>; // dh' [B,N,H]
+@group(0) @binding(4) var<storage, read> dc: array<f32>; // dc' [B,N,H], or one element without LSTM
+@group(0) @binding(5) var<storage, read_write> dpre: array<f32>; // [B,N,O]
+@group(0) @binding(6) var<storage, read_write> drest: array<f32>; // drest [B,N,H+2] or LSTM [B,N,2H+2]
+
+const WORKGROUP: u32 = 64;
+const GATED: bool = false;
+const LSTM: bool = false;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn tanhSlopeOf(v: f32) -> f32 {
+  let e = exp(-2.0 * abs(v));
+  return 4.0 * e / ((1.0 + e) * (1.0 + e));
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let each = i / u.hidden;
+  let unit = i % u.hidden;
+  let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
+  let end = (each + 1u) * width;
+  let chosen = rest[end - 2u] != 0.0;
+  if (GATED) {
+    let first = each * 2u * u.hidden + unit;
+    var dx = 0.0;
+    var dgate = 0.0;
+    if (chosen) {
+      let x = pre[first];
+      let gate = pre[first + u.hidden];
+      dx = dh[i] * sigmoidOf(gate) * tanhSlopeOf(x);
+      dgate = dh[i] * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
+    }
+    dpre[first] = dx;
+    dpre[first + u.hidden] = dgate;
+  } else {
+    var dx = 0.0;
+    if (chosen) {
+      dx = dh[i];
+    }
+    dpre[i] = dx;
+  }
+  drest[each * width + unit] = dh[i];
+  if (LSTM) {
+    drest[each * width + u.hidden + unit] = dc[i];
+  }
+  if (unit == 0u) {
+    drest[end - 2u] = 0.0;
+    drest[end - 1u] = 0.0;
+  }
+}
+` as string,
+} as const;
+
+export const rimUpdate = {
+  name: 'rimUpdate',
+  bindings: {
+    context: { binding: 1, access: 'read', element: 'f32' },
+    w: { binding: 2, access: 'read', element: 'f32' },
+    bias: { binding: 3, access: 'read', element: 'f32' },
+    rest: { binding: 4, access: 'read', element: 'f32' },
+    h: { binding: 5, access: 'read_write', element: 'f32' },
+    c: { binding: 6, access: 'read_write', element: 'f32' },
+    pre: { binding: 7, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      rows: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      inner: { offset: 8, type: 'u32' },
+      hidden: { offset: 12, type: 'u32' },
+      wModule: { offset: 16, type: 'u32' },
+      biasModule: { offset: 20, type: 'u32' },
+      lanes: { offset: 24, type: 'vec2<u32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    TILE_M: { type: 'u32', value: 8 },
+    TILE_N: { type: 'u32', value: 4 },
+    GATED: { type: 'bool', value: false },
+    BIASED: { type: 'bool', value: false },
+    LSTM: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The update of a RIM's modules: context times weights, plus bias, and what that adds to the states of the active modules:
+// h' = base + out where the mask is not 0, else base to the bit. out is the product, or with GATED sigmoid(gate) tanh(product),
+// product and gate side by side in the columns of w. With LSTM c' is copied from rest: [base | c' | mask | p], else [base | mask | p].
+// An invocation computes a register tile of TILE_M batch rows of one module by 4 states, or 8 where TILE_N is 8; lanes lie
+// side by side as lanes.x tiles along states, lanes.y along rows and the rest over modules. Loads beyond an edge read the last
+// row or column again; only stores are guarded. The sum runs over the context in order.
+
+struct Uniforms {
+  rows: u32, // B
+  modules: u32, // N
+  inner: u32, // C*W
+  hidden: u32, // H
+  wModule: u32, // stride of w from module to module: 0 where they share it
+  biasModule: u32,
+  lanes: vec2<u32>, // invocations along states and along rows, powers of 2 of product 64 or less
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> context: array<f32>; // [B,N,C*W]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // [N,C*W,O] or [C*W,O]; O is H, GATED 2H
+@group(0) @binding(3) var<storage, read> bias: array<f32>; // [N,O] or [O], or one element without BIASED
+@group(0) @binding(4) var<storage, read> rest: array<f32>; // [B,N,H+2] or LSTM [B,N,2H+2]
+@group(0) @binding(5) var<storage, read_write> h: array<f32>; // h' [B,N,H]
+@group(0) @binding(6) var<storage, read_write> c: array<f32>; // c' [B,N,H], or unused
+@group(0) @binding(7) var<storage, read_write> pre: array<f32>; // [B,N,O]: product plus bias
+
+const WORKGROUP: u32 = 64;
+const TILE_M: u32 = 8;
+const TILE_N: u32 = 4; // 4 or 8; with GATED 4
+const GATED: bool = false;
+const BIASED: bool = false;
+const LSTM: bool = false;
+
+fn tanhOf(v: f32) -> f32 {
+  let a = abs(v);
+  if (a < 0.1) {
+    let s = v * v;
+    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  }
+  let e = exp(-2.0 * a);
+  return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+fn sigmoidOf(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let column = (group.x * u.lanes.x + local % u.lanes.x) * TILE_N;
+  let row = (group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y) * TILE_M;
+  let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
+  if (row >= u.rows || column >= u.hidden) {
+    return;
+  }
+  let outputs = select(u.hidden, 2u * u.hidden, GATED);
+  let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
+  let edge = vec4<u32>(u.hidden - 1u);
+  let near = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), edge);
+  // The gates of the same states, or the next four states.
+  let far = select(min(near + vec4<u32>(4u), edge), near + vec4<u32>(u.hidden), GATED);
+  for (var n = group.z * layers + local / (u.lanes.x * u.lanes.y); n < u.modules; n += groups.z * layers) {
+    var start: array<u32, TILE_M>;
+    var left: array<vec4<f32>, TILE_M>;
+    var right: array<vec4<f32>, TILE_M>;
+    for (var i = 0u; i < TILE_M; i++) {
+      start[i] = (min(row + i, u.rows - 1u) * u.modules + n) * u.inner;
+      left[i] = vec4<f32>(0.0);
+      right[i] = vec4<f32>(0.0);
+    }
+    for (var k = 0u; k < u.inner; k++) {
+      let base = n * u.wModule + k * outputs;
+      let q = vec4<f32>(w[base + near.x], w[base + near.y], w[base + near.z], w[base + near.w]);
+      var s = vec4<f32>(0.0);
+      if (GATED || TILE_N == 8u) {
+        s = vec4<f32>(w[base + far.x], w[base + far.y], w[base + far.z], w[base + far.w]);
+      }
+      for (var i = 0u; i < TILE_M; i++) {
+        let each = context[start[i] + k];
+        left[i] = fma(vec4<f32>(each), q, left[i]);
+        if (GATED || TILE_N == 8u) {
+          right[i] = fma(vec4<f32>(each), s, right[i]);
+        }
+      }
+    }
+    for (var i = 0u; i < TILE_M; i++) {
+      if (row + i < u.rows) {
+        let each = (row + i) * u.modules + n;
+        let chosen = rest[(each + 1u) * width - 2u] != 0.0;
+        for (var j = 0u; j < TILE_N; j++) {
+          let unit = column + j;
+          if (unit < u.hidden) {
+            var x = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            if (BIASED) {
+              x = x + bias[n * u.biasModule + unit];
+            }
+            pre[each * outputs + unit] = x;
+            if (GATED) {
+              var gate = right[i][j % 4u];
+              if (BIASED) {
+                gate = gate + bias[n * u.biasModule + u.hidden + unit];
+              }
+              pre[each * outputs + u.hidden + unit] = gate;
+              x = sigmoidOf(gate) * tanhOf(x);
+            }
+            let kept = rest[each * width + unit];
+            if (chosen) {
+              h[each * u.hidden + unit] = kept + x;
+            } else {
+              h[each * u.hidden + unit] = kept;
+            }
+            if (LSTM) {
+              c[each * u.hidden + unit] = rest[each * width + u.hidden + unit];
+            }
+          }
+        }
+      }
     }
   }
 }
@@ -3089,9 +4397,9 @@ export const unary = {
   workgroup: ['WORKGROUP', 1, 1],
   source: `// One function of one number, for every element: y[i] = f(x[i]). OP chooses the function; p0 and p1 are its parameters.
 // An invocation computes VECTORS vectors of 4 elements; what it writes behind the last element is padding.
-// Elementwise, so the layout does not matter.
+// Elementwise, so the layout does not matter. A NaN stays one, whatever the function (only its power 0 is 1).
 // The hyperbolic tangent and the power are written by hand: built-in ones lose digits near 0, overflow, or refuse
-// negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
+// negative bases (which take whole powers only, and else give NaN). gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
 
 struct Uniforms {
   vectors: u32, // elements / 4, rounded up
@@ -3106,6 +4414,11 @@ struct Uniforms {
 const WORKGROUP: u32 = 64;
 const VECTORS: u32 = 4;
 const OP: u32 = 0;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
 
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
@@ -3133,8 +4446,14 @@ fn powerOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
     return 1.0;
   }
-  if (exponent == 1.0) {
+  if (exponent == 1.0 || isNaN(base)) {
     return base;
+  }
+  if (isNaN(exponent)) {
+    return exponent;
+  }
+  if (base < 0.0 && exponent != trunc(exponent)) {
+    return bitcast<f32>(bitcast<u32>(base) | 0x7fc00000u);
   }
   if (base == 0.0) {
     return select(1.0 / base, 0.0, exponent > 0.0);
@@ -3156,6 +4475,9 @@ fn erfOf(v: f32) -> f32 {
 }
 
 fn apply(v: f32) -> f32 {
+  if (OP != 12u && isNaN(v)) {
+    return v;
+  }
   switch OP {
     case 1u: { return u.p0 * v + u.p1; } // affine
     case 2u: { return exp(v); }
@@ -3238,6 +4560,14 @@ export type AnyKernel = Checked<
   | typeof matmulSubgroups
   | typeof matmul
   | typeof reduce
+  | typeof rimGruBackward
+  | typeof rimGru
+  | typeof rimLstmBackward
+  | typeof rimLstm
+  | typeof rimTalkBackward
+  | typeof rimTalk
+  | typeof rimUpdateBackward
+  | typeof rimUpdate
   | typeof rmsprop
   | typeof segmentChain
   | typeof segmentSum

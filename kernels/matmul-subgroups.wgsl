@@ -119,11 +119,14 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < 4u; j++) {
           if (column + j < u.n) {
-            var value = u.scale * sums[i][j];
+            let sum = sums[i][j];
+            let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              y[at] = fma(u.scale, sum, more);
+            } else {
+              y[at] = u.scale * sum;
             }
-            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }

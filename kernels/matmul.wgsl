@@ -84,11 +84,14 @@ fn main(
         let start = offset.z + (row + i) * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
-            var value = u.scale * select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            let sum = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
+            let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              value += plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              y[at] = fma(u.scale, sum, more);
+            } else {
+              y[at] = u.scale * sum;
             }
-            y[start + (column + j) * u.yStrides.y] = value;
           }
         }
       }

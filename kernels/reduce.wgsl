@@ -2,7 +2,7 @@
 // count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
 // With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
 // every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
-// The order of a sum depends on the shape only.
+// The order of a sum depends on the shape only. An extreme is NaN where an element is.
 
 struct Uniforms {
   results: u32,
@@ -24,20 +24,17 @@ const COOPERATE: bool = false;
 
 var<workgroup> lanes: array<f32, WORKGROUP>;
 
-fn start() -> f32 {
-  switch OP {
-    case 2u: { return -3.4028234e38; }
-    case 3u: { return 3.4028234e38; }
-    default: { return 0.0; }
-  }
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
 fn joined(a: f32, b: f32) -> f32 {
-  switch OP {
-    case 2u: { return max(a, b); }
-    case 3u: { return min(a, b); }
-    default: { return a + b; }
+  if (OP == 0u || OP == 1u) {
+    return a + b;
   }
+  let extreme = select(min(a, b), max(a, b), OP == 2u);
+  return select(select(extreme, b, isNaN(b)), a, isNaN(a));
 }
 
 fn offsetOfResult(r: u32) -> u32 {
@@ -62,9 +59,13 @@ fn offsetInRun(i: u32) -> u32 {
   return offset;
 }
 
-// The elements begin, begin + step, ... below end of a run.
+// The elements begin, begin + step, ... below end of a run. An extreme starts from an element of the run, which may count
+// twice; a sum from 0.
 fn walk(base: u32, begin: u32, end: u32, step: u32) -> f32 {
-  var total = start();
+  var total = 0.0;
+  if (OP > 1u) {
+    total = x[base + offsetInRun(min(begin, u.count - 1u))];
+  }
   for (var i = begin; i < end; i += step) {
     let value = x[base + offsetInRun(i)];
     total = joined(total, select(value, value * value, OP == 1u));

@@ -1,8 +1,8 @@
 // One function of one number, for every element: y[i] = f(x[i]). OP chooses the function; p0 and p1 are its parameters.
 // An invocation computes VECTORS vectors of 4 elements; what it writes behind the last element is padding.
-// Elementwise, so the layout does not matter.
+// Elementwise, so the layout does not matter. A NaN stays one, whatever the function (only its power 0 is 1).
 // The hyperbolic tangent and the power are written by hand: built-in ones lose digits near 0, overflow, or refuse
-// negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
+// negative bases (which take whole powers only, and else give NaN). gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
 
 struct Uniforms {
   vectors: u32, // elements / 4, rounded up
@@ -17,6 +17,11 @@ struct Uniforms {
 const WORKGROUP: u32 = 64;
 const VECTORS: u32 = 4;
 const OP: u32 = 0;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
 
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
@@ -44,8 +49,14 @@ fn powerOf(base: f32, exponent: f32) -> f32 {
   if (exponent == 0.0) {
     return 1.0;
   }
-  if (exponent == 1.0) {
+  if (exponent == 1.0 || isNaN(base)) {
     return base;
+  }
+  if (isNaN(exponent)) {
+    return exponent;
+  }
+  if (base < 0.0 && exponent != trunc(exponent)) {
+    return bitcast<f32>(bitcast<u32>(base) | 0x7fc00000u);
   }
   if (base == 0.0) {
     return select(1.0 / base, 0.0, exponent > 0.0);
@@ -67,6 +78,9 @@ fn erfOf(v: f32) -> f32 {
 }
 
 fn apply(v: f32) -> f32 {
+  if (OP != 12u && isNaN(v)) {
+    return v;
+  }
   switch OP {
     case 1u: { return u.p0 * v + u.p1; } // affine
     case 2u: { return exp(v); }

@@ -112,6 +112,11 @@ export class RIMCell {
     return new RIMCell(presetOptions('dido', options), random);
   }
 
+  /** True where dropout acts: there is a rate, and a random state to draw from. */
+  get drops(): boolean {
+    return this.#random !== undefined && (this.options.inputDropout > 0 || this.options.commDropout > 0);
+  }
+
   /** All weights, in the order of weights.ts. */
   get variables(): readonly Variable[] {
     return Object.values(this.weights);

@@ -15,7 +15,6 @@ import {
   fill,
   groupedMatmul,
   matmul,
-  mul,
   reshape,
   scan,
   slice,
@@ -25,43 +24,40 @@ import {
 import { at, need } from '../engine/errors.ts';
 import type { CellState, RIMCell } from './cell.ts';
 import { rimGates } from './gates-op.ts';
-import type { CellOptions } from './options.ts';
-import { rimTalk } from './talk-op.ts';
+import type { RIMTrace } from './rim.ts';
+import { MOST_TALKING, rimTalk } from './talk-op.ts';
 import { rimUpdate } from './update-op.ts';
 import { gateCount } from './weights.ts';
 
-/** Why a cell's options need the plain path; undefined where the fused one serves. */
-export function plainReason(options: CellOptions): string | undefined {
+/** Why a cell needs the plain path; undefined where the fused one serves. */
+export function plainReason(cell: RIMCell): string | undefined {
+  const { options } = cell;
   if (options.inputRows !== 1) return `${options.inputRows} input rows`;
   if (options.inputHeads !== 1) return `${options.inputHeads} input heads`;
   if (!options.inputAttention) return 'no input attention';
   if (!options.communication) return 'no communication';
   if (options.selection === 'across-modules') return "selection 'across-modules'";
   if (options.inactiveInput === 'zero' && options.sources === 'candidate') return "inactiveInput 'zero'";
-  if (options.modules > 64) return `${options.modules} modules, more than 64`;
+  if (options.modules > MOST_TALKING) return `${options.modules} modules, more than ${MOST_TALKING}`;
+  if (cell.drops) return 'dropout';
   return undefined;
-}
-
-/** What the fused path returns of every step, as the plain one does. */
-export interface FusedResult {
-  readonly state: CellState;
-  readonly hidden: Tensor;
-  readonly cellState?: Tensor;
-  readonly mask: Tensor;
-  readonly inputAttention: Tensor;
-  readonly communicationAttention: Tensor;
 }
 
 /**
  * One cell over time.
- * @param x [T,B,D]
+ * @param x [T,B,D], or [T,B,1,D]
  * @param start h, and c of an LSTM, [B,N,H]
- * @returns sequences [T,...] as in RIMTrace
+ * @returns the last state, and sequences [T,...]
  */
-export function fusedSequence(cell: RIMCell, x: Tensor, start: CellState, reverse: boolean): FusedResult {
+export function fusedSequence(
+  cell: RIMCell,
+  x: Tensor,
+  start: CellState,
+  reverse: boolean,
+): { state: CellState; trace: RIMTrace } {
   const { options } = cell;
   const { modules: N, hiddenSize: H, keySize: E, active, sources, commHeads, commKeySize, commValueSize, commTopK } = options;
-  const before = beforeLoop(cell, x);
+  const before = beforeLoop(cell, reshape(x, [...x.shape.slice(0, 2), options.inputSize]));
   const weights = loopWeights(cell);
   const lstm = options.cell === 'lstm';
   const gated = options.commOutput === 'gated';
@@ -76,7 +72,7 @@ export function fusedSequence(cell: RIMCell, x: Tensor, start: CellState, revers
       const qkv = groupedMatmul(source, weights.talk);
       const talk = { heads: commHeads, keySize: commKeySize, valueSize: commValueSize, topK: commTopK };
       const { context, probabilities } = rimTalk(qkv, talk);
-      const next = rimUpdate({ context, w: weights.output, bias: weights.bias, rest }, { gated, cell: options.cell, hidden: H });
+      const next = rimUpdate({ context, w: weights.output, ...(weights.bias && { bias: weights.bias }), rest }, { gated, cell: options.cell, hidden: H });
       const width = at(rest.shape, 2);
       const state: TensorRecord = next.c === undefined ? { h: next.h } : { h: next.h, c: next.c };
       const chosen = slice(rest, 2, width - 2, 2);
@@ -92,11 +88,13 @@ export function fusedSequence(cell: RIMCell, x: Tensor, start: CellState, revers
   const memory = lstm ? { c: named(result.state, 'c') } : {};
   return {
     state: { h: named(result.state, 'h'), ...memory },
-    hidden: named(result.outputs, 'h'),
-    ...(lstm && { cellState: named(result.outputs, 'c') }),
-    mask: reshape(slice(chosen, 3, 0, 1), [T, B, N]),
-    inputAttention: concat([affine(p, -1, 1), p], 4),
-    communicationAttention: named(result.outputs, 'probabilities'),
+    trace: {
+      hidden: named(result.outputs, 'h'),
+      ...(lstm && { cellState: named(result.outputs, 'c') }),
+      mask: reshape(slice(chosen, 3, 0, 1), [T, B, N]),
+      inputAttention: concat([affine(p, -1, 1), p], 4),
+      communicationAttention: named(result.outputs, 'probabilities'),
+    },
   };
 }
 
@@ -110,7 +108,7 @@ function beforeLoop(cell: RIMCell, x: Tensor): { dU: Tensor; keys: Tensor; const
   const rowOf = (w: Tensor): Tensor => (options.rowWeights ? reshape(slice(w, 0, 1, 1), w.shape.slice(1)) : w);
   const scale = 1 / Math.sqrt(E);
   // The bias is the null row's key and value: it cancels in the differences.
-  const key = matmul(reshape(x, [T, B, D]), rowOf(need(weights.key, 'key')));
+  const key = matmul(x, rowOf(need(weights.key, 'key')));
   const odds = affine(key, scale, 0);
   const raw = options.selection === 'raw-score' && weights.keyBias !== undefined;
   const rank = raw ? affine(add(key, need(weights.keyBias, 'keyBias')), scale, 0) : odds;
@@ -133,18 +131,18 @@ function beforeLoop(cell: RIMCell, x: Tensor): { dU: Tensor; keys: Tensor; const
 }
 
 /** The weights of the loop, side by side. */
-function loopWeights(cell: RIMCell): { recurrent: Tensor; talk: Tensor; output: Tensor; bias: Tensor } {
+function loopWeights(cell: RIMCell): { recurrent: Tensor; talk: Tensor; output: Tensor; bias?: Tensor } {
   const { weights: w, options } = cell;
   const gated = options.commOutput === 'gated';
   const output = need(w.commOutput, 'commOutput');
   const last = output.shape.length - 1;
   const sides = gated ? [output, need(w.commGate, 'commGate')] : [output];
-  const biasShape = [...output.shape.slice(0, -2), options.hiddenSize];
-  const biases = (gated ? [w.commOutputBias, w.commGateBias] : [w.commOutputBias]).map((b) => b ?? fill(0, biasShape));
+  const biases = [w.commOutputBias, w.commGateBias].flatMap((bias) => bias ?? []);
+  const bias = biases.length === 0 ? {} : { bias: concat(biases, at(biases, 0).shape.length - 1) };
   return {
     recurrent: concat([need(w.stateGates, 'stateGates'), need(w.query, 'query')], 2),
     talk: concat([need(w.commQuery, 'commQuery'), need(w.commKey, 'commKey'), need(w.commValue, 'commValue')], 2),
     output: concat(sides, last),
-    bias: concat(biases, biasShape.length - 1),
+    ...bias,
   };
 }

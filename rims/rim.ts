@@ -15,6 +15,7 @@ import {
 } from '../engine/core.ts';
 import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
+import { fusedSequence, plainReason } from './fused.ts';
 import {
   CELL_OPTIONS,
   type CellOptions,
@@ -35,9 +36,11 @@ export interface SequenceOptions {
    * [N,H]; 'noise': seeded normal numbers, the same at every run, different for each batch row (dido draws anew).
    */
   readonly initialState?: 'zeros' | 'learned' | 'noise';
+  /** 'auto': the fused path wherever the options allow it; 'plain': the cell in plain ops. Same numbers, to rounding. */
+  readonly path?: 'auto' | 'plain';
 }
 
-const SEQUENCE_OPTIONS = ['layers', 'bidirectional', 'layerFeed', 'initialState'] as const;
+const SEQUENCE_OPTIONS = ['layers', 'bidirectional', 'layerFeed', 'initialState', 'path'] as const;
 const CALL = ['state', 'mask', 'dropValues', 'dropProbabilities'] as const;
 
 /** Options of a RIM by way of a preset. */
@@ -71,6 +74,8 @@ export interface RIMResult {
   /** The state of each cell after its last step. */
   readonly state: readonly CellState[];
   readonly trace: readonly RIMTrace[];
+  /** How each cell is computed: 'fused', or 'plain: ' and why. */
+  readonly paths: readonly string[];
 }
 
 /** What a call may be given besides the input. */
@@ -99,7 +104,7 @@ export interface RIM {
 export function makeRIM(options: CellOptions, random: RIMRandom, sequence: SequenceOptions = {}): RIM {
   checkOptions('RIM', random, ['seed', 'dropout']);
   checkOptions('RIM', sequence, SEQUENCE_OPTIONS);
-  const { layers = 1, bidirectional = false, layerFeed = 'all', initialState = 'zeros' } = sequence;
+  const { layers = 1, bidirectional = false, layerFeed = 'all', initialState = 'zeros', path = 'auto' } = sequence;
   if (!Number.isSafeInteger(layers) || layers < 1) {
     throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${String(layers)}`);
   }
@@ -107,6 +112,7 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
     throw new OptionError(`RIM: bidirectional must be true or false, not ${String(bidirectional)}`);
   checkChoice('layerFeed', layerFeed, ['all', 'active']);
   checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);
+  checkChoice('path', path, ['auto', 'plain']);
   const directions = bidirectional ? 2 : 1;
   const { modules: N, hiddenSize: H } = options;
   const cells: RIMCell[] = [];
@@ -154,17 +160,26 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
     }
     const state: CellState[] = [];
     const trace: RIMTrace[] = [];
+    const paths: string[] = [];
     let layerInput = x;
     for (let layer = 0; layer < layers; layer++) {
       const outputs: Tensor[] = [];
       for (let direction = 0; direction < directions; direction++) {
         const index = layer * directions + direction;
         const start = call.state?.[index] ?? startOf(index, batch);
-        const result = runCell(at(cells, index), layerInput, start, direction === 1, {
+        const cell = at(cells, index);
+        const imposed = {
           mask: call.mask?.[index],
           dropValues: call.dropValues?.[index],
           dropProbabilities: call.dropProbabilities?.[index],
-        });
+        };
+        const plain = path === 'plain' ? 'asked for' : (plainReason(cell) ?? imposedReason(imposed));
+        paths.push(plain === undefined ? 'fused' : `plain: ${plain}`);
+        const backwards = direction === 1;
+        const result =
+          plain === undefined
+            ? fusedSequence(cell, layerInput, start, backwards)
+            : runCell(cell, layerInput, start, backwards, imposed);
         state.push(result.state);
         trace.push(result.trace);
         const { hidden, mask } = result.trace;
@@ -174,7 +189,7 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
       }
       layerInput = concat(outputs, 2);
     }
-    return { hidden: layerInput, state, trace };
+    return { hidden: layerInput, state, trace, paths };
   };
   const variables = [...cells.flatMap((cell) => cell.variables), ...learned];
   return Object.assign(run, { cells, variables });
@@ -192,12 +207,12 @@ export const RIM: Readonly<Record<Preset, (options: RIMOptions, random: RIMRando
 
 function fromPreset(preset: Preset, options: RIMOptions, random: RIMRandom): RIM {
   checkOptions('RIM', options, [...CELL_OPTIONS, ...SEQUENCE_OPTIONS]);
-  const { layers, bidirectional, layerFeed, initialState, ...cell } = options;
+  const { layers, bidirectional, layerFeed, initialState, path, ...cell } = options;
   const usual = {
     layerFeed: preset === 'official' ? 'active' : 'all',
     initialState: preset === 'dido' ? 'noise' : 'zeros',
   } as const;
-  const given = { layers, bidirectional, layerFeed, initialState };
+  const given = { layers, bidirectional, layerFeed, initialState, path };
   const sequence = {
     ...usual,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
@@ -211,7 +226,13 @@ interface Sequences {
   readonly dropProbabilities: Tensor | undefined;
 }
 
-/** One cell over time. */
+/** Why what a caller imposes needs the plain path. */
+function imposedReason(imposed: Sequences): string | undefined {
+  const name = Object.entries(imposed).find(([, tensor]) => tensor !== undefined)?.[0];
+  return name === undefined ? undefined : `${name} is imposed`;
+}
+
+/** One cell over time, in plain ops. */
 function runCell(
   cell: RIMCell,
   x: Tensor,

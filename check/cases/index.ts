@@ -4,6 +4,7 @@ import type { Case } from '../draw.ts';
 import { convCases, dropoutCases, gateCases } from './cells.ts';
 import { einsumCases } from './einsum.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { rimOpCases } from './rim-ops.ts';
 import { rimCases } from './rims.ts';
 import { gatherCases, lossCases, normCases, orderCases, softmaxCases } from './rows.ts';
 import { scanCases } from './scan.ts';
@@ -24,6 +25,7 @@ export const opCases: readonly Case[] = [
   ...convCases,
   ...dropoutCases,
   ...scanCases,
+  ...rimOpCases,
 ];
 
 /** Everything that `gradientCheck` runs by itself. */

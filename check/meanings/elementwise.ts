@@ -6,10 +6,11 @@ import { type Meaning, type Meanings, means } from './meaning.ts';
 
 type Parameters = readonly [number, number];
 
-function unary(f: (x: number, p: Parameters) => number): Meaning {
+/** A NaN stays one, except through `ofNaN`. */
+function unary(f: (x: number, p: Parameters) => number, ofNaN = (_p: Parameters): number => Number.NaN): Meaning {
   return means<{ readonly p: Parameters }>((inputs, { p }) => {
-    const value = at(inputs, 0);
-    return { shape: value.shape, data: Float64Array.from(value.data, (element) => f(element, p)) };
+    const { shape, data } = at(inputs, 0);
+    return { shape, data: Float64Array.from(data, (element) => (Number.isNaN(element) ? ofNaN(p) : f(element, p))) };
   });
 }
 
@@ -49,7 +50,11 @@ export function errorFunction(x: number): number {
 const normalCdf = (x: number): number => 0.5 * (1 + errorFunction(x * Math.SQRT1_2));
 const normalPdf = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 
-const powerOf = (base: number, exponent: number): number => (exponent === 0 ? 1 : base ** exponent);
+/** base^exponent; NaN for a negative base and an exponent that is not whole. */
+const powerOf = (base: number, exponent: number): number => {
+  if (base < 0 && exponent !== Math.trunc(exponent)) return Number.NaN;
+  return exponent === 0 ? 1 : base ** exponent;
+};
 
 /** Meanings of the elementwise rows. */
 export const elementwiseMeanings: Meanings = {
@@ -65,7 +70,10 @@ export const elementwiseMeanings: Meanings = {
   relu: unary((x) => Math.max(x, 0)),
   softplus: unary(softplusOf),
   reciprocal: unary((x) => 1 / x),
-  power: unary((x, [p]) => powerOf(x, p)),
+  power: unary(
+    (x, [p]) => powerOf(x, p),
+    ([p]) => powerOf(Number.NaN, p),
+  ),
   clamp: unary((x, [low, high]) => Math.min(Math.max(x, low), high)),
   inside: unary((x, [low, high]) => truth(x > low && x < high)),
   square: unary((x) => x * x),
@@ -93,7 +101,7 @@ export const elementwiseMeanings: Meanings = {
   // The backward helpers: d is the gradient that arrives, y the output and x the input of the forward.
   sigmoidBackward: binary((d, y) => d * y * (1 - y)),
   tanhBackward: binary((d, y) => d * (1 - y * y)),
-  reluBackward: binary((d, x) => (x > 0 ? d : 0)),
+  reluBackward: binary((d, x) => (x <= 0 ? 0 : d)),
   xlogy: binary((x, y) => (x === 0 ? 0 : x * Math.log(y))),
 
   where: means((inputs, _, { shape }) => {

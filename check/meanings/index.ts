@@ -10,6 +10,7 @@ import { lossMeanings } from './loss.ts';
 import type { Meanings } from './meaning.ts';
 import { randomMeanings } from './random.ts';
 import { reduceMeanings } from './reduce.ts';
+import { rimMeanings } from './rims.ts';
 import { rowMeanings } from './rows.ts';
 import { shapeMeanings } from './shape.ts';
 
@@ -25,4 +26,5 @@ export const meanings: Meanings = {
   ...gateMeanings,
   ...convMeanings,
   ...randomMeanings,
+  ...rimMeanings,
 };

@@ -226,6 +226,9 @@ function freeLabel(used: string): string {
 /** One walk over elements: its size, and its stride in a, b, y and what is added (0 where an operand does not have it). */
 type Walk = readonly [size: number, a: number, b: number, y: number, plus: number];
 
+/** The walk over no axis. */
+const STILL: Walk = [1, 0, 0, 0, 0];
+
 /** The kernel calls of a product; an operand whose axes do not merge into one walk a class is copied first. */
 function emitProduct(emit: Emitter, { a, b, c, y, scale }: EinsumAttrs, shapes: readonly Shape[]): void {
   const [aShape, bShape, plusShape] = [at(shapes, 0), at(shapes, 1), shapes[2] ?? []];
@@ -309,7 +312,7 @@ function emitProduct(emit: Emitter, { a, b, c, y, scale }: EinsumAttrs, shapes: 
   if (wide())
     throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
 
-  const only = (labels: readonly string[]): Walk => walks(labels)[0] ?? [1, 0, 0, 0, 0];
+  const only = (labels: readonly string[]): Walk => walks(labels)[0] ?? STILL;
   emitMatmul(emit, {
     views: [left[0], right[0], added[0]],
     m: only(classes.m),
@@ -346,7 +349,7 @@ function emitMatmul(emit: Emitter, { views: [a, b, added], m, n, k, batch, scale
     plusStrides: [m[4], n[4]],
     batchRank: batch.length,
     batch: batch.flatMap((walk) => walk.slice(0, 4)),
-    plusBatch: [0, 1, 2, 3].map((i) => batch[i]?.[4] ?? 0),
+    plusBatch: [0, 1, 2, 3].map((i) => (batch[i] ?? STILL)[4]),
   };
   const buffers = { a, b, plus: added, y: at(emit.outputs, 0) };
   const operations = 2 * batches * m[0] * n[0] * k[0];

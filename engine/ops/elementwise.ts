@@ -1,6 +1,7 @@
 // Elementwise ops: one table of unary functions, one of binary ones, and `where`. Each line gives the kernel's number of
 // the function (kernels/unary.wgsl, kernels/binary.wgsl) and its derivative, written with these same ops.
 // Binary ops broadcast as NumPy does; the backward sums over what was repeated. Comparisons give 1 or 0 and no gradient.
+// A NaN stays one, through extremes and kinks too; only comparisons, all of them false, and the power 0 leave it behind.
 
 import { binary as binaryKernel, select as selectKernel, unary as unaryKernel } from '../../kernels/catalogue.ts';
 import { at, OptionError, ShapeError } from '../errors.ts';
@@ -102,7 +103,7 @@ export const relu: (x: Tensor) => Tensor = unary(reluOp);
 export const softplus: (x: Tensor) => Tensor = unary(softplusOp);
 /** 1 / x */
 export const reciprocal: (x: Tensor) => Tensor = unary(reciprocalOp);
-/** x^p for a number p; a negative x takes whole p only. */
+/** x^p for a number p; a negative x takes whole p only, and is NaN for any other. */
 export const power = (x: Tensor, p: number): Tensor => applyOne(powerOp, [x], { p: [p, 0] });
 /** x held between two numbers; slope 0 outside. */
 export const clamp = (x: Tensor, low: number, high: number): Tensor => {
@@ -237,13 +238,13 @@ export function div(a: Tensor | number, b: Tensor | number): Tensor {
     (x, k) => affine(reciprocal(x), k, 0),
   );
 }
-/** a^b; a negative a takes whole b only, and then b gets no sensible gradient. */
+/** a^b; a negative a takes whole b only (then b gets no sensible gradient), and is NaN for any other. */
 export function pow(a: Tensor, b: Tensor | number): Tensor {
   return typeof b === 'number' ? power(a, b) : applyBinary(powOp, a, b);
 }
-/** The greater of a and b; at a tie the gradient goes to a. */
+/** The greater of a and b, NaN where one is; at a tie the gradient goes to a. */
 export const maximum = (a: Tensor, b: Tensor): Tensor => applyBinary(maximumOp, a, b);
-/** The smaller of a and b; at a tie the gradient goes to a. */
+/** The smaller of a and b, NaN where one is; at a tie the gradient goes to a. */
 export const minimum = (a: Tensor, b: Tensor): Tensor => applyBinary(minimumOp, a, b);
 /** 1 where a > b, else 0. */
 export const greater = (a: Tensor, b: Tensor): Tensor => applyBinary(greaterOp, a, b);

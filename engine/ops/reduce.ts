@@ -174,9 +174,9 @@ function axesOf(where: string, x: Tensor, options: ReduceOptions): number[] {
 export const sum: (x: Tensor, options?: ReduceOptions) => Tensor = reduction(sumOp);
 /** Sum of the squares over axes: the square of a 2-norm. */
 export const sumOfSquares: (x: Tensor, options?: ReduceOptions) => Tensor = reduction(sumOfSquaresOp);
-/** Greatest element over axes; at a tie the gradient is shared. */
+/** Greatest element over axes, NaN where one is; at a tie the gradient is shared. */
 export const max: (x: Tensor, options?: ReduceOptions) => Tensor = reduction(maxOp);
-/** Smallest element over axes; at a tie the gradient is shared. */
+/** Smallest element over axes, NaN where one is; at a tie the gradient is shared. */
 export const min: (x: Tensor, options?: ReduceOptions) => Tensor = reduction(minOp);
 /** Mean over axes. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
