@@ -285,7 +285,7 @@ export class Device {
     return made.result;
   }
 
-  /** Frees everything made on the device; destroys it where `openDevice` opened it. Variables keep no value on it. */
+  /** Frees everything made on the device, values that programs gave to Variables too; destroys it where `openDevice` opened it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -6,6 +6,14 @@ import type { View } from './op.ts';
 import type { Tensor } from './tensor.ts';
 import type { Data, Variable } from './variable.ts';
 
+/** What a plan depends on beside the graph: the run and the device. */
+export interface PlanOptions {
+  /** False in evaluation programs: dropout is off, and random state stands still. */
+  readonly training: boolean;
+  /** The size of the adapter's subgroups where it has them and all have one size, else 0. */
+  readonly subgroupSize: number;
+}
+
 /** A run of bytes with a life: from its first to its last use in the list. */
 export interface Value {
   readonly label: string;

@@ -14,7 +14,7 @@ import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
-import type { Data } from './variable.ts';
+import type { Data, Variable } from './variable.ts';
 
 /** How to compile. */
 export interface CompileOptions {
@@ -95,6 +95,8 @@ export class Program {
   readonly #calls: readonly Call[];
   /** Calls after which the list is submitted. */
   readonly #cuts: readonly number[];
+  /** Variables that a run changes. */
+  readonly #changes: readonly Variable[];
   #ran = false;
   #disposed = false;
 
@@ -131,6 +133,7 @@ export class Program {
     }
     this.#calls = calls;
     this.#cuts = cutsOf(calls);
+    this.#changes = changesOf(plan);
   }
 
   /** The kernel calls of a run, in order. */
@@ -158,6 +161,7 @@ export class Program {
   #submit(data: readonly Data[]): void {
     this.#check();
     this.#write(data);
+    for (const variable of this.#changes) variable.changed();
     const { queue } = this.device.gpu;
     let next = 0;
     for (const cut of this.#cuts) {
@@ -335,6 +339,13 @@ function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dis
   const all = new Uint8Array(Math.max(end, 16));
   for (const { offset, bytes } of chunks) all.set(bytes, offset);
   return { bytes: all, offsets };
+}
+
+/** The Variables that a plan writes. */
+function changesOf(plan: Plan): Variable[] {
+  const buffers = plan.items.flatMap((item) => (isLoop(item) ? item.body : [item])).flatMap((each) => each.buffers);
+  const written = buffers.flatMap(({ write, place }) => (write ? (place.value.variable ?? []) : []));
+  return [...new Set(written)];
 }
 
 function cutsOf(calls: readonly Call[]): number[] {

@@ -11,8 +11,9 @@
 //   device   (x0, x1) = threefry(key = (seedLow, seedHigh ^ step), counter = (index, stream))
 //   bits     = x0
 //   uniform  = f32(x0 >> 8) * 2^-24       24 bits, exact in f32, from 0 to 1 - 2^-24
-// A device at step 0 draws the host's numbers, so a seed's dropout masks and initial weights take different streams. Seeds
-// below 2^32 never share a device key; seeds that differ by a multiple of 2^32 share keys at different steps.
+// A device at step 0 draws the host's numbers, so what has one seed takes streams of its own: weights and data count theirs
+// from 0, a RandomState from 2^31, and a layer takes a hash of its name, which meets another's once in 2^32. Seeds below 2^32
+// never share a device key; seeds that differ by a multiple of 2^32 share keys at different steps.
 
 import { at, checkOptions, OptionError } from './errors.ts';
 

@@ -1,9 +1,10 @@
 // Variables: the tensors that last. A Variable is a leaf of the graph whose storage lives on one device and is shared by
 // every program that names it: weights, optimiser moments, step counters, random state, a carried hidden state.
 // Before a program is compiled with it, it holds its initial value on the host; from then on the device's storage is the
-// truth, `read` copies it and `write` replaces it. Programs change it through updates (update.ts) only.
+// truth, `read` copies it and `write` replaces it. Programs change it through updates (update.ts) only. A value that a program
+// changed goes with its storage: then there is none until `write` gives one, and whoever asks for it gets an error.
 
-import { formatShape, OptionError, ShapeError } from './errors.ts';
+import { DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
 import type { Op } from './op.ts';
 import { type Dtype, Node, type Shape, type Spec, sizeOf, Tensor } from './tensor.ts';
 
@@ -28,7 +29,9 @@ const variableOp: Op<VariableAttrs> = { name: 'variable', infer: (_, { shape, dt
 export class Variable extends Tensor {
   /** Its key in files; unique within a model. */
   readonly name: string;
+  /** The value last written, and whether programs have changed it on the device since. */
   #host: Data;
+  #changed = false;
   #residence: Residence | undefined;
 
   constructor(name: string, shape: Shape, initial: Data) {
@@ -43,9 +46,9 @@ export class Variable extends Tensor {
     this.#host = initial.slice();
   }
 
-  /** Its present value, from the device where it lives on one. */
+  /** Its present value, from the device where it lives on one. @throws DeviceError where it went with its device */
   async read(): Promise<Data> {
-    if (this.#residence === undefined) return this.#host.slice();
+    if (this.#residence === undefined) return this.#own().slice();
     const bytes = await this.#residence.read();
     return this.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
@@ -59,26 +62,32 @@ export class Variable extends Tensor {
       throw new OptionError(`variable '${this.name}': holds ${this.dtype}; give it the matching typed array`);
     }
     this.#host = data.slice();
+    this.#changed = false;
     this.#residence?.write(data);
   }
 
-  /** Used by the device: gives the Variable its storage, filled with its present value. */
+  /** Used by the device: gives the Variable its storage, filled with its present value. @throws DeviceError where it has none */
   settle(owner: object, make: (initial: Data) => Residence): void {
     if (this.#residence?.owner === owner) return;
     if (this.#residence !== undefined) {
       throw new OptionError(
-        `variable '${this.name}' lives on another device; read it there and write it into a new Variable, or dispose of that device first`,
+        `variable '${this.name}' lives on another device; read it there and write it into a new Variable, or into this one after that device was disposed of`,
       );
     }
-    this.#residence = make(this.#host);
+    this.#residence = make(this.#own());
   }
 
-  /** Used by the device when it goes: the Variable returns to the host with the last value known there. */
+  /** Used by programs: its value on the device is no longer the one on the host. */
+  changed(): void {
+    this.#changed = true;
+  }
+
+  /** Used by the device when it goes, and the storage with it. */
   unsettle(): void {
     this.#residence = undefined;
   }
 
-  /** Frees its device storage. Programs that name it must not be run again. */
+  /** Frees its device storage, and with it a value that programs have changed. Programs that name it must not be run again. */
   dispose(): void {
     this.#residence?.dispose();
     this.#residence = undefined;
@@ -86,6 +95,14 @@ export class Variable extends Tensor {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** The value on the host, where it is the present one. */
+  #own(): Data {
+    if (!this.#changed) return this.#host;
+    throw new DeviceError(
+      `variable '${this.name}': its value went with its device storage, which was disposed of; write it one, or read or save it before`,
+    );
   }
 }
 

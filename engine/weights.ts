@@ -27,7 +27,8 @@ export interface LoadOptions {
 /**
  * The present values of Variables as a safetensors file: f32 as F32, u32 as U32, under their names.
  * @param metadata strings to store beside them
- * @throws OptionError where two Variables have one name, or for a name that the format cannot hold
+ * @throws OptionError where two Variables have one name, or for a name that the format cannot hold; DeviceError where a value
+ *   went with its device
  */
 export async function saveVariables(
   variables: Iterable<Variable>,

@@ -56,7 +56,16 @@ export function fusedSequence(
   reverse: boolean,
 ): { state: CellState; trace: RIMTrace } {
   const { options } = cell;
-  const { modules: N, hiddenSize: H, keySize: E, active, sources, commHeads, commKeySize, commValueSize, commTopK } = options;
+  const {
+    modules: N,
+    hiddenSize: H,
+    active,
+    sources,
+    commHeads,
+    commKeySize,
+    commValueSize,
+    commTopK,
+  } = options;
   const before = beforeLoop(cell, reshape(x, [...x.shape.slice(0, 2), options.inputSize]));
   const weights = loopWeights(cell);
   const lstm = options.cell === 'lstm';
@@ -67,12 +76,18 @@ export function fusedSequence(
     ({ dU, keys }, { h, c }: TensorRecord) => {
       const old = need(h, 'h');
       const z = einsum('bnh,nhz->bnz', old, weights.recurrent, { plus: ['nz', before.constant] });
-      const gates = { cell: options.cell, active, sources, hidden: H, keySize: E } as const;
-      const { source, rest } = rimGates({ z, dU, keys, h: old, ...(lstm ? { c: need(c, 'c') } : { u0: before.u0 }) }, gates);
+      const gates = { cell: options.cell, active, sources };
+      const { source, rest } = rimGates(
+        { z, dU, keys, h: old, ...(lstm ? { c: need(c, 'c') } : { u0: before.u0 }) },
+        gates,
+      );
       const qkv = groupedMatmul(source, weights.talk);
       const talk = { heads: commHeads, keySize: commKeySize, valueSize: commValueSize, topK: commTopK };
       const { context, probabilities } = rimTalk(qkv, talk);
-      const next = rimUpdate({ context, w: weights.output, ...(weights.bias && { bias: weights.bias }), rest }, { gated, cell: options.cell, hidden: H });
+      const next = rimUpdate(
+        { context, w: weights.output, ...(weights.bias && { bias: weights.bias }), rest },
+        { gated, cell: options.cell, hidden: H },
+      );
       const width = at(rest.shape, 2);
       const state: TensorRecord = next.c === undefined ? { h: next.h } : { h: next.h, c: next.c };
       const chosen = slice(rest, 2, width - 2, 2);
@@ -112,7 +127,10 @@ function beforeLoop(cell: RIMCell, x: Tensor): { dU: Tensor; keys: Tensor; const
   const odds = affine(key, scale, 0);
   const raw = options.selection === 'raw-score' && weights.keyBias !== undefined;
   const rank = raw ? affine(add(key, need(weights.keyBias, 'keyBias')), scale, 0) : odds;
-  const keys = concat([odds, rank].map((each) => reshape(each, [T, B, 1, E])), 2);
+  const keys = concat(
+    [odds, rank].map((each) => reshape(each, [T, B, 1, E])),
+    2,
+  );
 
   const inputGates = need(weights.inputGates, 'inputGates');
   const value = rowOf(need(weights.value, 'value'));

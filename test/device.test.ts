@@ -15,6 +15,7 @@ import {
   mul,
   openDevice,
   reshape,
+  saveVariables,
   scan,
   sum,
   type Tensor,
@@ -133,6 +134,34 @@ onDevice('a disposed device says so, and its Variables are free again', async (d
   assert.equal(y, Float32Array.of(3, 6));
   other.dispose();
 });
+
+onDevice(
+  'a value that programs changed goes with its device, and is asked for in vain until one is written',
+  async (device) => {
+    const [w, kept] = [variable('w', [1, 2], [2]), variable('kept', [5], [1])];
+    const program = await compile(device, { y: mul(w, kept) }, [assign(w, mul(w, 2))]);
+    await program.run();
+    assert.equal(await w.read(), Float32Array.of(2, 4));
+    device.dispose();
+    const message = /variable 'w': its value went with its device storage.*; write it one, or read or save it before/;
+    await refused(() => w.read(), 'DeviceError', message);
+    await refused(() => saveVariables([kept, w]), 'DeviceError', message);
+    assert.equal(await kept.read(), Float32Array.of(5), 'nothing changed this one');
+    const other = await openDevice();
+    try {
+      await refused(() => evaluate(other, { w }), 'DeviceError', message);
+      w.write(Float32Array.of(7, 8));
+      assert.equal(await w.read(), Float32Array.of(7, 8));
+      const again = await compile(other, { y: mul(w, kept) }, [assign(w, mul(w, 2))]);
+      await again.run();
+      assert.equal(await w.read(), Float32Array.of(14, 16));
+      w.dispose();
+      await refused(() => w.read(), 'DeviceError', message);
+    } finally {
+      other.dispose();
+    }
+  },
+);
 
 onDevice('a Variable lives on one device', async (device) => {
   const other = await openDevice();

@@ -6,10 +6,13 @@ import { at, OptionError, ShapeError } from '../engine/errors.ts';
 import { compile, constant, dropout, fill, grad, mul, RandomState, scan, sum, variable } from '../engine/node.ts';
 import { advance, counterOf } from '../engine/ops/random.ts';
 import { planProgram } from '../engine/planner.ts';
-import { deviceUniform } from '../engine/random.ts';
+import { deviceUniform, randomUniform } from '../engine/random.ts';
 import { close, drawn, isError, numbersOf, onAdapter, theDevice, u32 } from './on-adapter.ts';
 
 onAdapter(test);
+
+/** The first stream of a state. */
+const FIRST = 2 ** 31;
 
 test('dropout: the bits of the mask are those of the host, run by run', async () => {
   const seed = 2 ** 40 + 12345;
@@ -21,8 +24,8 @@ test('dropout: the bits of the mask are those of the host, run by run', async ()
     random.counter.write(u32(step));
     await program.run();
     for (const [stream, name] of [
-      [0, 'a'],
-      [1, 'b'],
+      [FIRST, 'a'],
+      [FIRST + 1, 'b'],
     ] as const) {
       const scale = Math.fround(1 / 0.7);
       const expected = Array.from({ length: 1000 }, (_, i) =>
@@ -68,12 +71,12 @@ test('dropout in a scan: every step has a mask of its own, number t * size + i o
   const host = (stream: number, i: number): number => (deviceUniform(6, stream, 0, i) >= 0.5 ? 2 : 0);
   close(
     await program.read('y'),
-    Array.from({ length: 32 }, (_, i) => host(0, i)),
+    Array.from({ length: 32 }, (_, i) => host(FIRST, i)),
     0,
   );
   close(
     await program.read('h'),
-    Array.from({ length: 8 }, (_, i) => host(1, 24 + i)),
+    Array.from({ length: 8 }, (_, i) => host(FIRST + 1, 24 + i)),
     0,
   );
   program.dispose();
@@ -95,6 +98,16 @@ test('random state: advance adds 1, modulo 2^32, and the counter of a mask is fo
   assert.equal([...(await other.read())], [5]);
   program.dispose();
   assert.throws(() => advance(variable('w', [1], [1])), isError(ShapeError));
+});
+
+test('a state draws from streams that begin far above those of weights, a stream a use', () => {
+  const random = new RandomState({ seed: 9 });
+  assert.is(random.nextStream(), FIRST);
+  dropout(fill(1, [4]), { rate: 0, random });
+  assert.is(random.nextStream(), FIRST + 2);
+  const host = (stream: number): number[] => Array.from({ length: 4 }, (_, i) => randomUniform(9, stream, i));
+  const mask = Array.from({ length: 4 }, (_, i) => deviceUniform(9, FIRST, 0, i));
+  for (let stream = 0; stream < 1000; stream++) assert.not.equal(host(stream), mask);
 });
 
 test('what does not fit is refused before any GPU work', () => {

@@ -5,7 +5,15 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { interpret } from '../check/interpret.ts';
 import { at, need } from '../engine/errors.ts';
-import { type Device, type EinsumOptions, einsum, evaluate, openDevice, type Tensor, variable } from '../engine/node.ts';
+import {
+  type Device,
+  type EinsumOptions,
+  einsum,
+  evaluate,
+  openDevice,
+  type Tensor,
+  variable,
+} from '../engine/node.ts';
 import { normalArray } from '../engine/random.ts';
 import { sizeOf } from '../engine/tensor.ts';
 import { bits } from './on-adapter.ts';

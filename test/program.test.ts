@@ -6,6 +6,7 @@ import { at } from '../engine/errors.ts';
 import {
   add,
   assign,
+  clamp,
   compile,
   constant,
   type Data,
@@ -15,6 +16,7 @@ import {
   matmul,
   mul,
   permute,
+  power,
   reshape,
   scan,
   sum,
@@ -194,6 +196,13 @@ test('what a program is asked that it cannot do, it says', async () => {
   await refused(() => program.run(), 'OptionError', /disposed of; compile it again/);
   await refused(() => program.read('loss'), 'OptionError', /disposed of; compile it again/);
   await refused(() => compile(theDevice(), {}), 'OptionError', /nothing is wanted; name an output or give updates/);
+  for (const tensor of [mul(w, 1e40), clamp(w, -1e39, 0), power(w, -1e39)]) {
+    const name = tensor.node.op.name;
+    const message = new RegExp(
+      `^${name}: its kernel cannot take a number .* beyond what an f32 holds\\); give the op numbers`,
+    );
+    await refused(() => compile(theDevice(), { tensor }), 'OptionError', message);
+  }
   assert.throws(() => assign(w, fill(0, [2])), /'w' is f32 \[1\], the value f32 \[2\]/);
   assert.throws(() => w.write(new Float32Array(2)), /2 values do not fill \[1\]/);
   assert.throws(() => w.write(new Uint32Array(1)), /holds f32; give it the matching typed array/);

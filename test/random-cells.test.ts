@@ -47,6 +47,13 @@ const actions: readonly ((a: Tensor, b: Tensor, weights: Tensor) => Tensor)[] = 
       ops.mean(ops.sigmoid(weights)),
     ),
   (a, b) => ops.einsum('bh,bh->bh', a, ops.tanh(b)),
+  // A product per row of the batch, of two values that both may vary, and one with the weights of all rows.
+  (a, b) => {
+    const [B, H] = [at(a.shape, 0), at(a.shape, 1)];
+    const outer = ops.matmul(ops.reshape(ops.tanh(a), [B, H, 1]), ops.reshape(ops.tanh(b), [B, 1, H]));
+    return ops.mul(ops.reshape(ops.matmul(ops.reshape(b, [B, 1, H]), outer), [B, H]), 1 / H);
+  },
+  (a, _, weights) => ops.einsum('bh,bhk->bk', a, ops.broadcastTo(weights, [at(a.shape, 0), ...weights.shape])),
 ];
 
 const chosen = fc.nat({ max: 1000 });

@@ -51,7 +51,7 @@ function tensorsOf({
   hidden,
   state,
   trace,
-}: Omit<RIMResult, 'trace'> & { readonly trace: readonly object[] }): Record<string, Tensor> {
+}: Omit<RIMResult, 'trace' | 'paths'> & { readonly trace: readonly object[] }): Record<string, Tensor> {
   const all: Record<string, Tensor> = { hidden };
   const take = (prefix: string, record: object): void => {
     for (const [name, tensor] of Object.entries(record))
@@ -67,7 +67,7 @@ function tensorsOf({
 }
 
 /** The same network written out: its cells, step by step, layer upon layer. */
-function unrolled(rim: RIMNetwork, x: Tensor, start: CellState, directions: number, feed: 'all' | 'active'): RIMResult {
+function unrolled(rim: RIMNetwork, x: Tensor, start: CellState, directions: number, feed: 'all' | 'active'): Omit<RIMResult, 'paths'> {
   const steps = x.shape[0] ?? 0;
   const stepOf = (sequence: Tensor, t: number): Tensor =>
     ops.reshape(ops.slice(sequence, 0, t, 1), sequence.shape.slice(1));
@@ -356,7 +356,9 @@ test("selection 'least-null' does not saturate: modules rank by their scores whe
 test('dropout acts in training programs alone, and only where there is a random state to draw from', async () => {
   const x = numbers([T, B, D], 1);
   for (const preset of presets) {
-    const options = { ...sizes, inputDropout: 0.5, commDropout: 0.5, initialState: 'zeros' } as const;
+    // Both in plain ops, so that dropout is all that can differ.
+    const dropout = { inputDropout: 0.5, commDropout: 0.5 };
+    const options = { ...sizes, ...dropout, initialState: 'zeros', path: 'plain' } as const;
     const random = new ops.RandomState({ seed: 3 });
     const [dropping, plain] = [RIM[preset](options, { seed: 1, dropout: random }), RIM[preset](options, { seed: 1 })];
     for (const rim of [dropping, plain]) fillWeights(rim.variables);

@@ -1,7 +1,8 @@
 // Random numbers on the device: dropout, and the state that makes every training run draw its own. Number `index` of a stream
 // in run `step` is a pure function of (seed, stream, step, index), `deviceUniform` in ../random.ts, bit for bit: nothing but
 // the count of the runs is carried. Inside a scan a mask is drawn for all steps at once, [T, ...shape], each step its own.
-// In evaluation programs dropout is the identity and the count stands still.
+// In evaluation programs dropout is the identity and the count stands still. Streams of a state begin at 2^31: in its first
+// run a device draws the host's numbers, and weights of the same seed count their streams from 0.
 
 import {
   dropoutMask as dropoutMaskKernel,
@@ -18,6 +19,9 @@ import { mul } from './elementwise.ts';
 
 const WORKGROUP = 64;
 
+/** The first stream of a state. */
+const FIRST_STREAM = 2 ** 31;
+
 /**
  * The random numbers of a model: a seed, the count of its training runs, and streams that keep its uses apart. The same
  * model built in the same order from the same seed draws the same numbers. The counter is part of a checkpoint.
@@ -26,7 +30,7 @@ export class RandomState {
   readonly seed: number;
   /** u32 [1]: training runs done. A run draws with its value, then adds 1. */
   readonly counter: Variable;
-  #streams = 0;
+  #streams = FIRST_STREAM;
 
   /**
    * @param options `seed`: an integer from 0 to 2^53 - 1. `name`: of the counter in files, 'random' where left out
@@ -44,7 +48,7 @@ export class RandomState {
     return [this.counter];
   }
 
-  /** A stream that no earlier use of this state has: 0, 1, 2, ... */
+  /** A stream that no earlier use of this state has: 2^31, 2^31 + 1, ... */
   nextStream(): number {
     return this.#streams++;
   }

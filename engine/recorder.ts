@@ -1,0 +1,242 @@
+// The record that a plan grows from: kernel calls in order, where every tensor lies, and when each value is first and last
+// used. What makes a program (planner.ts) and what makes a loop of a scan (scan-plan.ts) write into it.
+// Always: no call binds a buffer for writing that it binds a second time; every place is a multiple of a vec4, so that kernels
+// may read and write whole vectors. It decides nothing: not what is computed, nor which values share memory (slots.ts).
+
+import { copy, stridedCopy } from '../kernels/catalogue.ts';
+import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/kernel.ts';
+import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
+import { type Emitter, gridOf, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
+import type { Dispatch, Item, Place, PlanOptions, Value } from './plan.ts';
+import type { Node, Tensor } from './tensor.ts';
+import type { Data, Variable } from './variable.ts';
+
+/** Bytes of a vec4: every place is a multiple of it. */
+export const VECTOR = 16;
+
+/** The least multiple of `unit` that is not below `bytes`. */
+export function roundUp(bytes: number, unit: number): number {
+  return Math.ceil(bytes / unit) * unit;
+}
+
+/** Calls, values and places of one program while it is planned. */
+export class Recorder {
+  readonly values: Value[] = [];
+  readonly items: Item[] = [];
+  readonly constants: { place: Place; values: Data | number }[] = [];
+  readonly variables: Map<Variable, Place> = new Map();
+  readonly #options: PlanOptions;
+  readonly #places = new Map<Tensor, Place>();
+  readonly #constantOfKey = new Map<string, Place>();
+  /** Where calls are appended: the list, or the body of the loop being recorded. */
+  #calls: Item[] = this.items;
+  #clock = 0;
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+  }
+
+  // ---- calls
+
+  /** A node with kernel calls, or an alias. */
+  compute(node: Node, placeFor?: (output: Tensor) => Place | undefined): void {
+    if (node.op.alias === true) {
+      const place = this.placeOf(at(node.inputs, 0));
+      for (const output of node.outputs) this.#places.set(output, place);
+      return;
+    }
+    if (node.op.plan === undefined) {
+      throw new OptionError(
+        `${node.op.name}: stands in a graph outside of its scan; return it from the cell as an output`,
+      );
+    }
+    const outputs = node.outputs.map((output) => {
+      const label = `${node.op.name} ${formatShape(output.shape)}`;
+      const place = placeFor?.(output) ?? this.allocate(label, 4 * output.size);
+      this.#places.set(output, place);
+      return place;
+    });
+    const inputs = node.inputs.map((input) => this.placeOf(input));
+    node.op.plan(this.emitter(node.op.name, inputs, outputs), node);
+  }
+
+  /** What a row is given to record its kernel calls with. */
+  emitter(label: string, inputs: readonly Place[], outputs: readonly Place[]): Emitter {
+    return {
+      inputs,
+      outputs,
+      training: this.#options.training,
+      subgroupSize: this.#options.subgroupSize,
+      scratch: (elements) => this.allocate(`${label} scratch`, 4 * elements),
+      zero: () => this.#constantPlace('0', 4, 0),
+      call: (kernel, call) => this.#call(label, kernel, call),
+    };
+  }
+
+  /** Records what `body` does as a loop. Values that existed before it, and those of `kept`, live through all of it. */
+  loop(steps: number, reverse: boolean, kept: ReadonlySet<Value>, body: () => void): void {
+    const outside = this.#calls;
+    const calls: Dispatch[] = [];
+    const began = this.#clock;
+    this.#calls = calls;
+    body();
+    this.#calls = outside;
+    const ended = this.#clock++;
+    for (const { place } of calls.flatMap((call) => call.buffers)) {
+      const { value } = place;
+      if (kept.has(value)) value.first = Math.min(value.first, began);
+      if (kept.has(value) || value.first < began) value.last = Math.max(value.last, ended);
+    }
+    this.#calls.push({ steps, reverse, body: calls });
+  }
+
+  /** Copies elements as they lie. */
+  copy(label: string, from: Place, to: Place, elements: number): void {
+    const vectors = Math.ceil(elements / 4);
+    const { WORKGROUP, VECTORS } = copy.constants;
+    const workgroups = gridOf(vectors, WORKGROUP.value * VECTORS.value);
+    this.#call(label, copy, { buffers: { input: from, output: to }, uniforms: { vectors }, workgroups });
+  }
+
+  /** Copies rows from one distance between them to another, both in elements. */
+  copyRows(
+    label: string,
+    from: Place,
+    to: Place,
+    rows: number,
+    elements: number,
+    distances: readonly [number, number],
+  ): void {
+    const count = rows * elements;
+    this.#call(label, stridedCopy, {
+      buffers: { input: from, output: to },
+      uniforms: { count, rank: 2, inOffset: 0, outOffset: 0, dims: [rows, ...distances, 0, elements, 1, 1, 0] },
+      workgroups: gridOf(count, stridedCopy.constants.WORKGROUP.value),
+    });
+  }
+
+  #call<K extends Kernel>(label: string, kernel: K, call: KernelCall<K>): void {
+    if (call.workgroups.some((count) => count > MAX_WORKGROUPS || count < 1)) {
+      throw new LimitError(
+        `${label}: ${kernel.name} needs ${call.workgroups.join(' x ')} workgroups, and a device takes ${MAX_WORKGROUPS} a dimension; make the tensor smaller or split it`,
+      );
+    }
+    const time = this.#clock++;
+    const given: Readonly<Record<string, View>> = call.buffers;
+    const buffers = Object.entries(kernel.bindings).map(([name, { binding, access }]) => {
+      const place = need(given[name] as Place | undefined, `${label}: the buffer ${name} of ${kernel.name}`);
+      place.value.first = Math.min(place.value.first, time);
+      place.value.last = Math.max(place.value.last, time);
+      return { binding, write: access === 'read_write', place };
+    });
+    for (const { write, place } of buffers) {
+      if (write && buffers.filter((other) => other.place.value === place.value).length > 1) {
+        throw new RimgradError(
+          `${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${place.value.label})`,
+        );
+      }
+    }
+    const written = buffers.reduce((sum, { write, place }) => sum + (write ? place.bytes / 4 : 0), 0);
+    this.#calls.push({
+      label,
+      kernel,
+      ...specialised(label, kernel, call),
+      constants: (call.constants ?? {}) as Readonly<Record<string, number | boolean>>,
+      buffers,
+      workgroups: call.workgroups,
+      operations: call.operations ?? written,
+    });
+  }
+
+  // ---- memory
+
+  /** New memory. */
+  allocate(label: string, bytes: number): Place {
+    const whole = roundUp(bytes, VECTOR);
+    const value: Value = {
+      label,
+      bytes: whole,
+      first: Number.POSITIVE_INFINITY,
+      last: -1,
+      slot: -1,
+      variable: undefined,
+    };
+    this.values.push(value);
+    return { value, offset: 0, step: 0, bytes: whole };
+  }
+
+  /** Where a tensor lies. @throws OptionError for one that was not computed here */
+  placeOf(tensor: Tensor): Place {
+    const place = this.#places.get(tensor);
+    if (place === undefined) {
+      throw new OptionError(
+        `compile: '${tensor.node.op.name}' ${formatShape(tensor.shape)} has no value here; a tensor of a scan's body leaves it only as an output of the cell`,
+      );
+    }
+    return place;
+  }
+
+  /** Puts a tensor at a place. */
+  put(tensor: Tensor, place: Place): void {
+    this.#places.set(tensor, place);
+  }
+
+  /** The storage of a Variable. */
+  variable(variable: Variable): Place {
+    const known = this.variables.get(variable);
+    if (known !== undefined) return known;
+    const bytes = roundUp(4 * variable.size, VECTOR);
+    const value: Value = { label: `variable ${variable.name}`, bytes, first: -1, last: -1, slot: -1, variable };
+    const place: Place = { value, offset: 0, step: 0, bytes };
+    this.variables.set(variable, place);
+    this.#places.set(variable, place);
+    return place;
+  }
+
+  /** Memory of a constant, which equal ones share. */
+  constant(tensor: Tensor, values: Data | number): void {
+    this.#places.set(
+      tensor,
+      typeof values === 'number'
+        ? this.#constantPlace(String(Object.is(values, -0) ? '-0' : values), 4 * tensor.size, values)
+        : this.#constantPlace(`of node ${tensor.node.id}`, 4 * tensor.size, values),
+    );
+  }
+
+  #constantPlace(key: string, bytes: number, values: Data | number): Place {
+    const full = `${key} x ${bytes}`;
+    const known = this.#constantOfKey.get(full);
+    if (known !== undefined) return known;
+    const place = this.allocate(`constant ${full}`, bytes);
+    this.#constantOfKey.set(full, place);
+    this.constants.push({ place, values });
+    return place;
+  }
+
+  /** A copy of a tensor's value. */
+  copyOf(tensor: Tensor, from: Place): Place {
+    const to = this.allocate('copy', 4 * tensor.size);
+    this.copy('copy', from, to, tensor.size);
+    return to;
+  }
+}
+
+/** The source and the uniforms of a call. @throws OptionError for a number that its kernel cannot take */
+function specialised<K extends Kernel>(
+  label: string,
+  kernel: K,
+  { constants, uniforms }: KernelCall<K>,
+): Pick<Dispatch, 'source' | 'uniforms'> {
+  try {
+    return {
+      source: specialise<Kernel>(kernel, constants ?? {}),
+      uniforms: packUniforms<Kernel>(kernel, uniforms),
+    };
+  } catch (cause) {
+    if (!(cause instanceof KernelError)) throw cause;
+    const mend = 'give the op numbers that fit 32 bits (f32 ends at 3.4e38), or a smaller tensor';
+    throw new OptionError(`${label}: its kernel cannot take a number that it was given (${cause.message}); ${mend}`, {
+      cause,
+    });
+  }
+}
