@@ -3,7 +3,8 @@
 
 import { Command } from 'commander';
 import { type GradientCheckLine, gradientCheck } from '../check/index.ts';
-import { type Device, openDevice, RimgradError } from '../engine/node.ts';
+import { type Device, OptionError, openDevice } from '../engine/node.ts';
+import { adapterName, describe } from './messages.ts';
 
 const command = new Command('npm run gradcheck --')
   .description('checks every op and cell on this device: kernels against float64, calculus against central differences')
@@ -27,8 +28,7 @@ async function check(device: Device, filter: string, seed: number, json: boolean
     },
   });
   const failed = lines.filter((line) => !line.ok).length;
-  const { description, device: model, vendor } = device.adapter;
-  const adapter = description || model || vendor;
+  const adapter = adapterName(device);
   if (json) console.log(JSON.stringify({ adapter, ok, checks: lines.length, failed, lines }, null, 2));
   else if (lines.length === 0) console.log(`no case has '${filter}' in its name`);
   else console.log(`${ok ? 'ok' : 'FAILED'}: ${lines.length - failed} of ${lines.length} checks passed on ${adapter}`);
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
   command.parse();
   const [filter = ''] = command.args;
   const { seed, json } = command.opts<{ seed: string; json?: true }>();
-  if (!/^\d+$/.test(seed)) throw new RimgradError(`gradcheck: --seed ${seed} is no whole number`);
+  if (!/^\d+$/.test(seed)) throw new OptionError(`gradcheck: --seed ${seed} is no whole number; give one, as 1`);
   const device = await openDevice();
   try {
     return (await check(device, filter, Number(seed), json === true)) ? 0 : 1;
@@ -58,6 +58,5 @@ function fail(message: string): void {
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (error instanceof RimgradError) fail(error.message);
-  else fail(`an unexpected error, a bug of rimgrad: ${error instanceof Error ? error.message : String(error)}`);
+  fail(describe(error));
 }

@@ -6,13 +6,14 @@
 
 import { join } from 'node:path';
 import { at, OptionError, RimgradError } from '../engine/errors.ts';
+import { describe } from './messages.ts';
 import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
 import { createProgress, formatDuration, type Progress, type ProgressStream } from './progress.ts';
 import { renderReport } from './report.ts';
 import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, type RunPlan } from './runs.ts';
 import { memoryless } from './tasks/copying.ts';
-import type { TrainCopying, TrainResult } from './train.ts';
+import type { TrainCopying, TrainEvents, TrainResult } from './train.ts';
 
 /** What the job is given by the process that it runs in. */
 export interface Surroundings {
@@ -115,8 +116,22 @@ class Job {
     return result.stopped ? EXIT.stopped : EXIT.done;
   }
 
-  #train(): Promise<TrainResult> {
-    return this.#around.train(this.#options, {
+  async #train(): Promise<TrainResult> {
+    const { signal } = this.#around;
+    const stopping = (): void => {
+      this.#progress.end();
+      this.#around.stdout.write('Stopping: a last, short evaluation, then the report\n');
+    };
+    signal.addEventListener('abort', stopping, { once: true });
+    try {
+      return await this.#around.train(this.#options, this.#events());
+    } finally {
+      signal.removeEventListener('abort', stopping);
+    }
+  }
+
+  #events(): TrainEvents {
+    return {
       signal: this.#around.signal,
       onStart: (start) => {
         this.#config = {
@@ -144,7 +159,7 @@ class Job {
         if (step.step >= this.#options.steps) this.#progress.end();
       },
       onEvaluation: (evaluation) => this.#record({ kind: 'evaluation', ...evaluation }),
-    });
+    };
   }
 
   // A figure that is not finite would be lost in JSON, so it ends the run instead.
@@ -184,11 +199,4 @@ class Job {
 
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
-}
-
-/** One line that tells what went wrong, whatever was thrown. */
-export function describe(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const line = message.replaceAll(/\s*\n\s*/g, ' ').trim();
-  return error instanceof RimgradError ? line : `an unexpected error, a bug of rimgrad: ${line}`;
 }

@@ -5,7 +5,8 @@
 // Always: the exit code is the job's; output that nobody reads any more (a closed pipe) stops the training too.
 // Not here: everything that can be told without a process (main-job.ts).
 
-import { describe, EXIT, runMainJob } from './main-job.ts';
+import { EXIT, runMainJob } from './main-job.ts';
+import { describe } from './messages.ts';
 import { trainCopying } from './train.ts';
 
 const SAME_PRESS_MS = 1000;

@@ -7,9 +7,10 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nearest, OptionError } from '../engine/errors.ts';
+import type { Preset } from '../rims/index.ts';
 
-/** Choices of the RIM that the main job knows by name. */
-export type Preset = 'paper' | 'official' | 'dido' | 'default-mixture';
+/** Choices of the RIM that the main job knows by name: the presets, and the mixture that learned best (RESULTS.md). */
+export type RIMChoice = Preset | 'default-mixture';
 
 /** Every option of the main job. Sizes are in the letters of the architecture. */
 export interface MainOptions {
@@ -46,7 +47,7 @@ export interface MainOptions {
   /** W: value size of a communication head. */
   readonly commValueSize: number;
   readonly cell: 'lstm' | 'gru';
-  readonly preset: Preset;
+  readonly preset: RIMChoice;
   /** Overrides the preset when given. */
   readonly commOutput?: 'residual' | 'gated';
   /** Overrides the preset when given. */

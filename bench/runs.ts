@@ -169,9 +169,7 @@ export class RunFolder {
 
   /** @returns the path of the page. */
   writeReport(html: string): string {
-    const path = join(this.path, REPORT);
-    writeAtomically(path, html);
-    return path;
+    return writeReport(this.path, html);
   }
 
   /** Flushes and closes; safe to call twice. */
@@ -204,6 +202,13 @@ export function readRun(path: string): Run {
       model,
     ),
   };
+}
+
+/** Writes the report page into a run folder. @returns its path. @throws FileError when it cannot be written */
+export function writeReport(folder: string, html: string): string {
+  const path = join(folder, REPORT);
+  writeAtomically(path, html);
+  return path;
 }
 
 /**

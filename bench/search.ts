@@ -2,23 +2,18 @@
 // seed, the means, and whether the paper's effect is there. `npm run search -- --seeds 1,2,3 [options of npm start]`.
 //
 // Always: every finished seed is appended to a file at once, so that a search that is stopped keeps what there is.
-// Not here: the training (train.ts) and its options (options.ts).
+// Not here: the training (train.ts), its options (options.ts), and what counts as the effect (verdict.ts).
 
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
-import { describe, EXIT } from './main-job.ts';
+import { EXIT } from './main-job.ts';
+import { describe } from './messages.ts';
 import { type Evaluation, lastEvaluations } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
 import { trainCopying } from './train.ts';
-
-/** The last evaluations of one seed. */
-interface SeedResult {
-  readonly seed: number;
-  readonly seconds: number;
-  readonly evaluations: readonly Evaluation[];
-}
+import { formatVerdict, type SeedResult } from './verdict.ts';
 
 const controller = new AbortController();
 process.on('SIGINT', () => controller.abort());
@@ -74,34 +69,6 @@ function formatSeed({ seed, seconds, evaluations }: SeedResult): string {
       `${model}@${blank} ${accuracy.toFixed(3)} / ${crossEntropy.toFixed(2)}`,
   );
   return `seed ${seed}  ${cells.join('  ')}  (${seconds.toFixed(0)} s)`;
-}
-
-/** Mean accuracies, and the difference at the longest blank seed by seed. */
-function formatVerdict(options: MainOptions, results: readonly SeedResult[]): string {
-  if (results.length === 0) return 'no seed was finished\n';
-  const accuracy = (result: SeedResult, model: string, blank: number): number | undefined =>
-    result.evaluations.find((each) => each.model === model && each.blank === blank)?.accuracy;
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const lines = ['RIM', 'LSTM'].flatMap((model) =>
-    options.testBlanks.flatMap((blank) => {
-      const values = results.flatMap((result) => accuracy(result, model, blank) ?? []);
-      if (values.length === 0) return [];
-      return [
-        `mean of ${values.length}: ${model.padEnd(4)} at ${blank}: ${mean(values).toFixed(3)}, least ${Math.min(...values).toFixed(3)}`,
-      ];
-    }),
-  );
-  const longest = Math.max(...options.testBlanks);
-  const gaps = results.flatMap((result) => {
-    const [rim, lstm] = [accuracy(result, 'RIM', longest), accuracy(result, 'LSTM', longest)];
-    return rim === undefined || lstm === undefined ? [] : [rim - lstm];
-  });
-  if (gaps.length > 0) {
-    lines.push(
-      `RIM above LSTM at ${longest}: by ${mean(gaps).toFixed(3)} in the mean, by ${Math.min(...gaps).toFixed(3)} at least`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
 }
 
 function keep(file: string, result: object): void {

@@ -2,31 +2,16 @@
 //
 // Always: the trainer opens and closes the device, holds the models and the data, and knows nothing of files, terminals
 // or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol.
-// Not here: the command line and the run folder (main-job.ts).
+// Not here: the command line and the run folder (main-job.ts), the graphs of the programs (programs.ts).
 
-import { at, LimitError } from '../engine/errors.ts';
-import {
-  adam,
-  compile,
-  crossEntropy,
-  type Device,
-  evaluate,
-  grad,
-  input,
-  mean,
-  openDevice,
-  type Program,
-  RandomState,
-  reshape,
-  slice,
-  type Tensor,
-  takeAlong,
-  topKMask,
-} from '../engine/node.ts';
+import { at } from '../engine/errors.ts';
+import { compile, type Device, evaluate, input, openDevice, RandomState } from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, TrainStep } from './metrics.ts';
 import { type CopyingModel, copyingModel } from './models.ts';
 import type { MainOptions } from './options.ts';
+import { evaluationProgram, inParts, trainingProgram } from './programs.ts';
 import { copying, copyingBatch, copyingLength } from './tasks/index.ts';
 
 /** What is known once the device is open and the models are built. */
@@ -55,9 +40,9 @@ export interface TrainEvents {
 export interface TrainResult {
   /** True when the signal ended it early. */
   readonly stopped: boolean;
-  /** One sample sequence for each blank length that the report shows, of the RIM. */
+  /** One sample sequence for each blank length that the report shows, of the RIM; none where it was stopped before a step. */
   readonly activations: readonly Activation[];
-  /** All weights, under names such as `rim.cell.0.weight`; a model that was not begun is left out. */
+  /** All weights, under names such as `rim.cell.0.weight`; a model that did not do a step is left out. */
   readonly weights: ReadonlyMap<string, SafetensorsTensor>;
 }
 
@@ -85,7 +70,7 @@ export const trainCopying: TrainCopying = async (options, events) => {
     const activations: Activation[] = [];
     for (const model of models) {
       if (events.signal.aborted) break;
-      await trainModel(device, model, options, events);
+      if ((await trainModel(device, model, options, events)) === 0) break;
       if (model.name === 'RIM') activations.push(...(await sampleActivations(device, model, options)));
       for (const variable of model.variables) {
         const data = await variable.read();
@@ -99,31 +84,29 @@ export const trainCopying: TrainCopying = async (options, events) => {
   }
 };
 
-/** Trains one model, evaluating on the way and at the end. */
+/** Trains one model, evaluating on the way and at the end. @returns the steps that were done: 0 only after an abort */
 async function trainModel(
   device: Device,
   model: CopyingModel,
   options: MainOptions,
   events: TrainEvents,
-): Promise<void> {
+): Promise<number> {
   const { digits, blank, batch, seed, steps } = options;
-  const { loss, accuracy } = measures(model, digits, blank, batch);
-  const gradients = grad(loss, model.variables);
-  const clip = options.clip === 0 ? {} : { clipNorm: options.clip };
-  const step = await compile(
-    device,
-    { loss, accuracy },
-    adam(gradients, { learningRate: options.learningRate, ...clip }),
-  );
-  const evaluations = await Promise.all(options.testBlanks.map((each) => makeEvaluation(device, model, options, each)));
+  const { outputs, updates } = trainingProgram(model, options);
+  const step = await compile(device, outputs, updates);
+  const evaluations: EvaluationRun[] = [];
   const evaluateAll = async (done: number): Promise<void> => {
     for (const each of evaluations)
       events.onEvaluation({ model: model.name, step: done, ...(await each.run(events.signal)) });
   };
-  const began = performance.now();
-  let measuring = 0;
   let done = 0;
   try {
+    for (const each of options.testBlanks) {
+      if (events.signal.aborted) return done;
+      evaluations.push(await makeEvaluation(device, model, options, each));
+    }
+    const began = performance.now();
+    let measuring = 0;
     for (const feeds of copying({ digits, blank, batch, seed, steps })) {
       if (events.signal.aborted) break;
       await step.run(feeds);
@@ -140,32 +123,14 @@ async function trainModel(
       }
     }
     if (done > 0) await evaluateAll(done);
+    return done;
   } finally {
     step.dispose();
     for (const each of evaluations) each.dispose();
   }
 }
 
-/** The loss over all positions, as the official script has it, and the paper's figures over the recalled digits. */
-function measures(
-  model: CopyingModel,
-  digits: number,
-  blank: number,
-  batch: number,
-): Record<'loss' | 'crossEntropy' | 'accuracy', Tensor> {
-  const length = copyingLength({ digits, blank });
-  const x = input('x', [length, batch], 'u32');
-  const y = input('y', [length, batch], 'u32');
-  const { scores } = model.forward(x);
-  const classes = at(scores.shape, 2);
-  const recalled = slice(scores, 0, length - digits, digits);
-  const wanted = slice(y, 0, length - digits, digits);
-  const best = topKMask(recalled, 1);
-  const right = takeAlong(reshape(best, [digits * batch, classes]), reshape(wanted, [digits * batch, 1]));
-  return { loss: crossEntropy(scores, y), crossEntropy: crossEntropy(recalled, wanted), accuracy: mean(right) };
-}
-
-interface EvaluationProgram {
+interface EvaluationRun {
   run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
   dispose(): void;
 }
@@ -176,9 +141,11 @@ async function makeEvaluation(
   model: CopyingModel,
   options: MainOptions,
   blank: number,
-): Promise<EvaluationProgram> {
+): Promise<EvaluationRun> {
   const { digits, batch, seed, testBatches } = options;
-  const { program, parts } = await compileEvaluation(device, model, options, blank);
+  const { made: program, parts } = await inParts(batch, (count) =>
+    compile(device, evaluationProgram(model, options, blank, count).outputs),
+  );
   return {
     run: async (signal) => {
       let crossEntropy = 0;
@@ -197,23 +164,6 @@ async function makeEvaluation(
     },
     dispose: () => program.dispose(),
   };
-}
-
-/** The program of an evaluation, for a part of a batch: half of it, a quarter, ... where a device cannot bind all at once. */
-async function compileEvaluation(
-  device: Device,
-  model: CopyingModel,
-  options: MainOptions,
-  blank: number,
-  parts = 1,
-): Promise<{ program: Program; parts: number }> {
-  const { crossEntropy, accuracy } = measures(model, options.digits, blank, options.batch / parts);
-  try {
-    return { program: await compile(device, { crossEntropy, accuracy }), parts };
-  } catch (error) {
-    if (!(error instanceof LimitError) || options.batch % (2 * parts) !== 0) throw error;
-    return compileEvaluation(device, model, options, blank, 2 * parts);
-  }
 }
 
 /** Symbols [T,B/parts]: one of equal parts of the sequences of [T,B]. */
@@ -238,12 +188,4 @@ async function sampleActivations(device: Device, model: CopyingModel, options: M
     activations.push({ model: model.name, digits, blank, symbols: [...symbols], mask: rows });
   }
   return activations;
-}
-
-/** The adapter in words, as reports show it. */
-export function adapterName(device: Device): string {
-  const { vendor, architecture, device: model, description } = device.adapter;
-  return (
-    description || [vendor, architecture, model].filter((part) => part !== '').join(' ') || 'an adapter without a name'
-  );
 }

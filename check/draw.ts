@@ -126,6 +126,8 @@ export interface Case {
   readonly probes?: number;
   /** True for a program that trains: dropout is on. */
   readonly training?: boolean;
+  /** True where an op drops a gradient on purpose, so that it is no derivative: then its kernels alone are checked. */
+  readonly blocked?: boolean;
 }
 
 /** A case made into a graph: what it is fed, its outputs, its loss, and what the loss is differentiated by. */

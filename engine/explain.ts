@@ -1,6 +1,6 @@
 // A plan as text, for people: what a step does, how much memory it moves and how much it computes.
 
-import { type Dispatch, isLoop, type Plan } from './plan.ts';
+import { type Dispatch, dispatchesOf, isLoop, type Plan } from './plan.ts';
 
 /** One line for each kernel call, loops indented under their number of steps, and a summary at the end. */
 export function explainPlan(plan: Plan): string {
@@ -26,9 +26,7 @@ export function explainPlan(plan: Plan): string {
     }
   }
   const memory = plan.slots.reduce((sum, each) => sum + each, 0);
-  const kernels = new Set(
-    plan.items.flatMap((item) => (isLoop(item) ? item.body : [item])).map(({ source }) => source),
-  );
+  const kernels = new Set(dispatchesOf(plan).map(({ source }) => source));
   lines.push(
     `in all ${calls} calls of ${kernels.size} kernels, ${amount(bytes)}B bound, ${amount(operations)} operations; ${amount(memory)}B of memory in ${plan.slots.length} buffers`,
   );

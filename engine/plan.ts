@@ -71,3 +71,8 @@ export interface Plan {
   readonly constants: readonly { readonly place: Place; readonly values: Data | number }[];
   readonly outputs: ReadonlyMap<string, { readonly tensor: Tensor; readonly place: Place }>;
 }
+
+/** All kernel calls of a plan, those of loops once. */
+export function dispatchesOf(plan: Plan): Dispatch[] {
+  return plan.items.flatMap((item) => (isLoop(item) ? item.body : [item]));
+}

@@ -6,10 +6,11 @@
 
 import type { CompiledKernel, Device } from './device.ts';
 import { USAGE } from './device.ts';
-import { at, LimitError, need, OptionError } from './errors.ts';
+import { at, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
-import { type Dispatch, isLoop, type Place, type Plan } from './plan.ts';
+import { checkLimits } from './limits.ts';
+import { type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
@@ -51,7 +52,7 @@ export async function compile(
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
   const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize });
   checkInputs(plan);
-  checkLimits(device, plan);
+  checkLimits(device.gpu.limits, plan);
   const kernels = await compileKernels(device, plan, options.onProgress);
   const settled = plan.variables.filter((variable) => !device.holds(variable));
   let program: Program | undefined;
@@ -268,42 +269,13 @@ export class Program {
   }
 }
 
-/** Refuses what the device cannot hold, naming the tensor and the limit. */
-function checkLimits(device: Device, plan: Plan): void {
-  const { maxStorageBufferBindingSize: most } = device.gpu.limits;
-  for (const item of plan.items) {
-    for (const { label, buffers } of isLoop(item) ? item.body : [item]) {
-      const large = buffers.find(({ place }) => place.bytes > most);
-      if (large !== undefined) {
-        throw new LimitError(
-          `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; use a smaller batch, fewer time steps, or open the device with a larger limits.maxStorageBufferBindingSize`,
-        );
-      }
-    }
-  }
-  const { maxBufferSize } = device.gpu.limits;
-  const slot = plan.slots.findIndex((bytes) => bytes > maxBufferSize);
-  if (slot >= 0) {
-    const values = plan.items
-      .flatMap((item) => (isLoop(item) ? item.body : [item]))
-      .flatMap(({ buffers }) => buffers.map(({ place }) => place.value));
-    const { label } = need(
-      values.find((value) => value.slot === slot && value.bytes === plan.slots[slot]),
-      'a value',
-    );
-    throw new LimitError(
-      `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
-    );
-  }
-}
-
 async function compileKernels(
   device: Device,
   plan: Plan,
   onProgress: CompileOptions['onProgress'],
 ): Promise<Map<string, CompiledKernel>> {
   const wanted = new Map<string, Dispatch>();
-  for (const item of plan.items) for (const each of isLoop(item) ? item.body : [item]) wanted.set(each.source, each);
+  for (const each of dispatchesOf(plan)) wanted.set(each.source, each);
   let done = 0;
   const compiled = await Promise.all(
     [...wanted].map(async ([source, { kernel }]) => {
@@ -322,19 +294,17 @@ function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dis
   const offsets = new Map<Dispatch, number>();
   const chunks: { offset: number; bytes: Uint8Array }[] = [];
   let end = 0;
-  for (const item of plan.items) {
-    for (const dispatch of isLoop(item) ? item.body : [item]) {
-      const bytes = new Uint8Array(dispatch.uniforms);
-      const key = bytes.join();
-      let offset = known.get(key);
-      if (offset === undefined) {
-        offset = end;
-        known.set(key, offset);
-        chunks.push({ offset, bytes });
-        end += Math.ceil(bytes.length / alignment) * alignment;
-      }
-      offsets.set(dispatch, offset);
+  for (const dispatch of dispatchesOf(plan)) {
+    const bytes = new Uint8Array(dispatch.uniforms);
+    const key = bytes.join();
+    let offset = known.get(key);
+    if (offset === undefined) {
+      offset = end;
+      known.set(key, offset);
+      chunks.push({ offset, bytes });
+      end += Math.ceil(bytes.length / alignment) * alignment;
     }
+    offsets.set(dispatch, offset);
   }
   const all = new Uint8Array(Math.max(end, 16));
   for (const { offset, bytes } of chunks) all.set(bytes, offset);
@@ -343,7 +313,7 @@ function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dis
 
 /** The Variables that a plan writes. */
 function changesOf(plan: Plan): Variable[] {
-  const buffers = plan.items.flatMap((item) => (isLoop(item) ? item.body : [item])).flatMap((each) => each.buffers);
+  const buffers = dispatchesOf(plan).flatMap((each) => each.buffers);
   const written = buffers.flatMap(({ write, place }) => (write ? (place.value.variable ?? []) : []));
   return [...new Set(written)];
 }

@@ -2885,13 +2885,13 @@ fn main(
 ` as string,
 } as const;
 
-export const rimTalkBackward = {
-  name: 'rimTalkBackward',
+export const rimTalkBackwardSources = {
+  name: 'rimTalkBackwardSources',
   bindings: {
     qkv: { binding: 1, access: 'read', element: 'f32' },
     p: { binding: 2, access: 'read', element: 'f32' },
     dcontext: { binding: 3, access: 'read', element: 'f32' },
-    dp: { binding: 4, access: 'read', element: 'f32' },
+    slopes: { binding: 4, access: 'read', element: 'f32' },
     dqkv: { binding: 5, access: 'read_write', element: 'f32' },
   },
   uniforms: {
@@ -2902,28 +2902,120 @@ export const rimTalkBackward = {
       keySize: { offset: 8, type: 'u32' },
       valueSize: { offset: 12, type: 'u32' },
       count: { offset: 16, type: 'u32' },
-      perGroup: { offset: 20, type: 'u32' },
-      scale: { offset: 24, type: 'f32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 64 },
-    SCORES: { type: 'u32', value: 4096 },
-    PROBABILITIES: { type: 'bool', value: false },
+    WORKGROUP: { type: 'u32', value: 64 },
   },
-  workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-talk.wgsl, from its input and its probabilities p, one head of one batch row at a time: the gradient
-// of p, that of the scores (0 where p is 0: sources that a reader does not read have no gradient), and from that those of
-// queries, keys and values. A workgroup does u.perGroup heads, the gradients of their scores in workgroup memory.
-// With PROBABILITIES a gradient of p arrives from outside and is added.
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The sources' half of the backward of rim-talk.wgsl, after the readers' half (rim-talk-backward.wgsl): the gradients of keys,
+// from those of the scores and the queries, and of values, from the probabilities p and the gradient of what was read.
+// An invocation does one source of one head of one batch row, four elements at a time.
 
 struct Uniforms {
   heads: u32, // C
   modules: u32, // N
   keySize: u32, // F
   valueSize: u32, // W
-  count: u32, // B*C
-  perGroup: u32, // of these, in a workgroup: perGroup * N * N is at most SCORES
+  count: u32, // B*C*N
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
+@group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
+@group(0) @binding(4) var<storage, read> slopes: array<f32>; // [B,C,N,N]: of the products of queries and keys
+@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W], the keys' and values' parts
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let source = i % u.modules;
+  let head = (i / u.modules) % u.heads;
+  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
+  let width = u.heads * (2u * u.keySize + u.valueSize);
+  let span = u.heads * u.valueSize;
+  let queries = row * width + head * u.keySize;
+  let key = (row + source) * width + (u.heads + head) * u.keySize;
+  let value = (row + source) * width + 2u * u.heads * u.keySize + head * u.valueSize;
+  let taken = row * span + head * u.valueSize;
+  let column = (i - source) * u.modules + source; // of the probabilities
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
+
+  for (var f = 0u; f < u.keySize; f += 4u) {
+    let query = vec4<u32>(queries) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
+    var total = vec4<f32>(0.0);
+    for (var n = 0u; n < u.modules; n++) {
+      let at = query + vec4<u32>(n * width);
+      let q = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
+      total = fma(vec4<f32>(slopes[column + n * u.modules]), q, total);
+    }
+    for (var j = 0u; j < min(4u, u.keySize - f); j++) {
+      dqkv[key + f + j] = total[j];
+    }
+  }
+  for (var w = 0u; w < u.valueSize; w += 4u) {
+    let place = vec4<u32>(taken) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+    var total = vec4<f32>(0.0);
+    for (var n = 0u; n < u.modules; n++) {
+      let at = place + vec4<u32>(n * span);
+      let d = vec4<f32>(dcontext[at.x], dcontext[at.y], dcontext[at.z], dcontext[at.w]);
+      total = fma(vec4<f32>(p[column + n * u.modules]), d, total);
+    }
+    for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
+      dqkv[value + w + j] = total[j];
+    }
+  }
+}
+` as string,
+} as const;
+
+export const rimTalkBackward = {
+  name: 'rimTalkBackward',
+  bindings: {
+    qkv: { binding: 1, access: 'read', element: 'f32' },
+    p: { binding: 2, access: 'read', element: 'f32' },
+    dcontext: { binding: 3, access: 'read', element: 'f32' },
+    dp: { binding: 4, access: 'read', element: 'f32' },
+    slopes: { binding: 5, access: 'read_write', element: 'f32' },
+    dqkv: { binding: 6, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      heads: { offset: 0, type: 'u32' },
+      modules: { offset: 4, type: 'u32' },
+      keySize: { offset: 8, type: 'u32' },
+      valueSize: { offset: 12, type: 'u32' },
+      count: { offset: 16, type: 'u32' },
+      scale: { offset: 20, type: 'f32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    PROBABILITIES: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The readers' half of the backward of rim-talk.wgsl, from its input and its probabilities p: the gradient of a reader's
+// probabilities, from that the one of its scores (0 where p is 0: sources that it does not read have no gradient), and
+// that of its query. Keys and values get theirs in rim-talk-backward-sources.wgsl, from the scores' gradients kept here.
+// An invocation does one reader of one head of one batch row. With PROBABILITIES a gradient of p arrives and is added.
+
+struct Uniforms {
+  heads: u32, // C
+  modules: u32, // N
+  keySize: u32, // F
+  valueSize: u32, // W
+  count: u32, // B*C*N
   scale: f32, // of the scores
 }
 
@@ -2932,93 +3024,73 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
 @group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
 @group(0) @binding(4) var<storage, read> dp: array<f32>; // [B,C,N,N], or one element without PROBABILITIES
-@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(5) var<storage, read_write> slopes: array<f32>; // [B,C,N,N]: of the products of queries and keys
+@group(0) @binding(6) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W], the queries' part
 
-const LANES: u32 = 64;
-const SCORES: u32 = 4096;
+const WORKGROUP: u32 = 64;
 const PROBABILITIES: bool = false;
 
-var<workgroup> slopes: array<f32, SCORES>; // the gradients of the probabilities, then those of the scores
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let first = min((group.y * groups.x + group.x) * u.perGroup, u.count);
-  let here = min(u.perGroup, u.count - first);
-  let square = u.modules * u.modules;
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let reader = i % u.modules;
+  let head = (i / u.modules) % u.heads;
+  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
   let width = u.heads * (2u * u.keySize + u.valueSize);
-  let span = u.heads * u.valueSize; // elements of a row of the context
+  let query = (row + reader) * width + head * u.keySize;
+  let keys = row * width + (u.heads + head) * u.keySize;
+  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
+  let taken = ((row + reader) * u.heads + head) * u.valueSize;
+  let own = i * u.modules; // of the probabilities
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
 
-  for (var i = lane; i < here * square; i += LANES) {
-    let pair = first + i / square;
-    let row = (pair / u.heads) * u.modules;
-    let head = pair % u.heads;
-    let taken = (row + (i % square) / u.modules) * span + head * u.valueSize;
-    let value = (row + i % u.modules) * width + 2u * u.heads * u.keySize + head * u.valueSize;
-    var total = 0.0;
+  var inner = 0.0;
+  for (var m = 0u; m < u.modules; m += 4u) {
+    let value = vec4<u32>(values) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
+    var total = vec4<f32>(0.0);
     for (var w = 0u; w < u.valueSize; w++) {
-      total = fma(dcontext[taken + w], qkv[value + w], total);
+      let v = vec4<f32>(qkv[value.x + w], qkv[value.y + w], qkv[value.z + w], qkv[value.w + w]);
+      total = fma(vec4<f32>(dcontext[taken + w]), v, total);
     }
-    if (PROBABILITIES) {
-      total += dp[first * square + i];
-    }
-    slopes[i] = total;
-  }
-  workgroupBarrier();
-
-  for (var reader = lane; reader < here * u.modules; reader += LANES) {
-    let base = reader * u.modules;
-    let kept = first * square + base;
-    var inner = 0.0;
-    for (var m = 0u; m < u.modules; m++) {
-      if (p[kept + m] != 0.0) {
-        inner += p[kept + m] * slopes[base + m];
+    for (var j = 0u; j < min(4u, u.modules - m); j++) {
+      let at = own + m + j;
+      var d = total[j];
+      if (PROBABILITIES) {
+        d += dp[at];
       }
-    }
-    for (var m = 0u; m < u.modules; m++) {
-      if (p[kept + m] == 0.0) {
-        slopes[base + m] = 0.0;
-      } else {
-        slopes[base + m] = p[kept + m] * (slopes[base + m] - inner);
+      if (p[at] != 0.0) {
+        inner += p[at] * d;
       }
+      slopes[at] = d;
     }
   }
-  workgroupBarrier();
-
-  let columns = 2u * u.keySize + u.valueSize;
-  for (var i = lane; i < here * u.modules * columns; i += LANES) {
-    let column = i % columns;
-    let local = i / (columns * u.modules);
-    let n = (i / columns) % u.modules;
-    let pair = first + local;
-    let row = (pair / u.heads) * u.modules;
-    let head = pair % u.heads;
-    var total = 0.0;
-    var place = head * u.keySize + column; // in a row of qkv
-    if (column < u.keySize) {
-      let other = row * width + u.heads * u.keySize + place;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(slopes[(local * u.modules + n) * u.modules + m], qkv[other + m * width], total);
-      }
-      total = u.scale * total;
-    } else if (column < 2u * u.keySize) {
-      let other = row * width + place - u.keySize;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(slopes[(local * u.modules + m) * u.modules + n], qkv[other + m * width], total);
-      }
-      total = u.scale * total;
-      place = place + (u.heads - 1u) * u.keySize;
+  for (var m = 0u; m < u.modules; m++) {
+    let at = own + m;
+    if (p[at] == 0.0) {
+      slopes[at] = 0.0;
     } else {
-      let w = head * u.valueSize + column - 2u * u.keySize;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(p[(pair * u.modules + m) * u.modules + n], dcontext[(row + m) * span + w], total);
-      }
-      place = 2u * u.heads * u.keySize + w;
+      slopes[at] = u.scale * (p[at] * (slopes[at] - inner));
     }
-    dqkv[(row + n) * width + place] = total;
+  }
+
+  for (var f = 0u; f < u.keySize; f += 4u) {
+    let key = vec4<u32>(keys) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
+    var total = vec4<f32>(0.0);
+    for (var m = 0u; m < u.modules; m++) {
+      let at = key + vec4<u32>(m * width);
+      let k = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
+      total = fma(vec4<f32>(slopes[own + m]), k, total);
+    }
+    for (var j = 0u; j < min(4u, u.keySize - f); j++) {
+      dqkv[query + f + j] = total[j];
+    }
   }
 }
 ` as string,
@@ -3032,28 +3104,27 @@ export const rimTalk = {
     probabilities: { binding: 3, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 48,
+    size: 32,
     fields: {
       heads: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
       keySize: { offset: 8, type: 'u32' },
       valueSize: { offset: 12, type: 'u32' },
       count: { offset: 16, type: 'u32' },
-      perGroup: { offset: 20, type: 'u32' },
-      topK: { offset: 24, type: 'u32' },
-      nan: { offset: 28, type: 'u32' },
-      scale: { offset: 32, type: 'f32' },
+      topK: { offset: 20, type: 'u32' },
+      nan: { offset: 24, type: 'u32' },
+      scale: { offset: 28, type: 'f32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 64 },
-    SCORES: { type: 'u32', value: 4096 },
+    WORKGROUP: { type: 'u32', value: 64 },
     TOP_K: { type: 'bool', value: false },
   },
-  workgroup: ['LANES', 1, 1],
-  source: `// Communication among the modules of a RIM, one head of one batch row at a time: scores of every reader n and source m, of
-// which with TOP_K only the u.topK greatest of a reader are kept (of equal ones the lowest source), softmax over sources,
-// and the values that each reader so reads. A workgroup does u.perGroup heads, their scores in workgroup memory.
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Communication among the modules of a RIM: scores of a reader n and every source m, of which with TOP_K only the u.topK
+// greatest are kept (of equal ones the lowest source), softmax over sources, and the values that the reader so reads.
+// An invocation does one reader of one head of one batch row, four sources or four values at a time; its row of the
+// probabilities holds its scores before. Loads beyond an edge read the last one again; only stores are guarded.
 // Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
 
 struct Uniforms {
@@ -3061,8 +3132,7 @@ struct Uniforms {
   modules: u32, // N
   keySize: u32, // F
   valueSize: u32, // W
-  count: u32, // B*C
-  perGroup: u32, // of these, in a workgroup: perGroup * N * N is at most SCORES
+  count: u32, // B*C*N
   topK: u32,
   nan: u32, // the bits of a NaN
   scale: f32, // of the scores
@@ -3073,11 +3143,8 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> context: array<f32>; // [B,N,C*W]
 @group(0) @binding(3) var<storage, read_write> probabilities: array<f32>; // [B,C,N,N], reader then source
 
-const LANES: u32 = 64;
-const SCORES: u32 = 4096;
+const WORKGROUP: u32 = 64;
 const TOP_K: bool = false;
-
-var<workgroup> scores: array<f32, SCORES>; // then the probabilities
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
 fn keyOf(score: f32) -> u32 {
@@ -3092,88 +3159,91 @@ fn keyOf(score: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let first = min((group.y * groups.x + group.x) * u.perGroup, u.count);
-  let here = min(u.perGroup, u.count - first);
-  let square = u.modules * u.modules;
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let reader = i % u.modules;
+  let head = (i / u.modules) % u.heads;
+  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
   let width = u.heads * (2u * u.keySize + u.valueSize);
+  let query = (row + reader) * width + head * u.keySize;
+  let keys = row * width + (u.heads + head) * u.keySize;
+  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
+  let own = i * u.modules; // of the probabilities
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
 
-  for (var i = lane; i < here * square; i += LANES) {
-    let pair = first + i / square;
-    let row = (pair / u.heads) * u.modules;
-    let query = (row + (i % square) / u.modules) * width + (pair % u.heads) * u.keySize;
-    let key = (row + i % u.modules) * width + (u.heads + pair % u.heads) * u.keySize;
-    var total = 0.0;
+  for (var m = 0u; m < u.modules; m += 4u) {
+    let key = vec4<u32>(keys) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
+    var total = vec4<f32>(0.0);
     for (var f = 0u; f < u.keySize; f++) {
-      total = fma(qkv[query + f], qkv[key + f], total);
+      let k = vec4<f32>(qkv[key.x + f], qkv[key.y + f], qkv[key.z + f], qkv[key.w + f]);
+      total = fma(vec4<f32>(qkv[query + f]), k, total);
     }
-    scores[i] = u.scale * total;
+    for (var j = 0u; j < min(4u, u.modules - m); j++) {
+      probabilities[own + m + j] = u.scale * total[j];
+    }
   }
-  workgroupBarrier();
 
-  for (var reader = lane; reader < here * u.modules; reader += LANES) {
-    let base = reader * u.modules;
-    var greatest = 0u;
-    var least = 0u; // the key and the source of the last one kept
-    var last = u.modules;
-    for (var m = 0u; m < u.modules; m++) {
-      let own = keyOf(scores[base + m]);
-      greatest = max(greatest, own);
-      if (TOP_K) {
-        var rank = 0u;
-        for (var j = 0u; j < u.modules; j++) {
-          let other = keyOf(scores[base + j]);
-          if (other > own || (other == own && j < m)) {
-            rank++;
-          }
-        }
-        if (rank == u.topK - 1u) {
-          least = own;
-          last = m;
+  var greatest = 0u;
+  var least = 0u; // the key and the source of the last one kept
+  var last = u.modules;
+  for (var m = 0u; m < u.modules; m++) {
+    let key = keyOf(probabilities[own + m]);
+    greatest = max(greatest, key);
+    if (TOP_K) {
+      var rank = 0u;
+      for (var j = 0u; j < u.modules; j++) {
+        let other = keyOf(probabilities[own + j]);
+        if (other > key || (other == key && j < m)) {
+          rank++;
         }
       }
-    }
-    let broken = greatest >= 0xff800000u || greatest <= 0x007fffffu;
-    let peak = bitcast<f32>(select(~greatest, greatest & 0x7fffffffu, greatest >= 0x80000000u));
-    var total = 0.0;
-    for (var m = 0u; m < u.modules; m++) {
-      var e = 0.0;
-      let own = keyOf(scores[base + m]);
-      if (own > least || (own == least && m <= last)) {
-        e = exp(max(scores[base + m] - peak, -128.0));
-      }
-      scores[base + m] = e;
-      total += e;
-    }
-    for (var m = 0u; m < u.modules; m++) {
-      if (broken) {
-        scores[base + m] = bitcast<f32>(u.nan);
-      } else {
-        scores[base + m] = scores[base + m] / total;
+      if (rank == u.topK - 1u) {
+        least = key;
+        last = m;
       }
     }
   }
-  workgroupBarrier();
+  let broken = greatest >= 0xff800000u || greatest <= 0x007fffffu;
+  let peak = bitcast<f32>(select(~greatest, greatest & 0x7fffffffu, greatest >= 0x80000000u));
+  var sum = 0.0;
+  for (var m = 0u; m < u.modules; m++) {
+    let score = probabilities[own + m];
+    let key = keyOf(score);
+    var e = 0.0;
+    if (key > least || (key == least && m <= last)) {
+      e = exp(max(score - peak, -128.0));
+    }
+    probabilities[own + m] = e;
+    sum += e;
+  }
+  for (var m = 0u; m < u.modules; m++) {
+    if (broken) {
+      probabilities[own + m] = bitcast<f32>(u.nan);
+    } else {
+      probabilities[own + m] = probabilities[own + m] / sum;
+    }
+  }
 
-  for (var i = lane; i < here * square; i += LANES) {
-    probabilities[first * square + i] = scores[i];
-  }
-  for (var i = lane; i < here * u.modules * u.valueSize; i += LANES) {
-    let reader = i / u.valueSize; // of all that the workgroup has
-    let w = i % u.valueSize;
-    let pair = first + reader / u.modules;
-    let row = (pair / u.heads) * u.modules;
-    let value = row * width + 2u * u.heads * u.keySize + (pair % u.heads) * u.valueSize + w;
-    var total = 0.0;
+  let result = ((row + reader) * u.heads + head) * u.valueSize;
+  for (var w = 0u; w < u.valueSize; w += 4u) {
+    let value = vec4<u32>(values) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+    var total = vec4<f32>(0.0);
     for (var m = 0u; m < u.modules; m++) {
-      total = fma(scores[reader * u.modules + m], qkv[value + m * width], total);
+      let at = value + vec4<u32>(m * width);
+      let v = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
+      total = fma(vec4<f32>(probabilities[own + m]), v, total);
     }
-    context[((row + reader % u.modules) * u.heads + pair % u.heads) * u.valueSize + w] = total;
+    for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
+      context[result + w + j] = total[j];
+    }
   }
 }
 ` as string,
@@ -3194,21 +3264,24 @@ export const rimUpdateBackward = {
     fields: {
       count: { offset: 0, type: 'u32' },
       hidden: { offset: 4, type: 'u32' },
+      tiles: { offset: 8, type: 'u32' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
+    UNITS: { type: 'u32', value: 4 },
     GATED: { type: 'bool', value: false },
     LSTM: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of rim-update.wgsl but for its product, one invocation a state: the gradients of pre, 0 for inactive modules,
+  source: `// The backward of rim-update.wgsl but for its product, one invocation UNITS states of a module: the gradients of pre, 0 for inactive modules,
 // and of rest: h' gives base its gradient, active or not, c' the one of c'; the mask and p, which are only read, get 0.
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  count: u32, // B * N * H
+  count: u32, // B * N * tiles
   hidden: u32, // H
+  tiles: u32, // invocations a module: H / UNITS, rounded up
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
@@ -3220,8 +3293,14 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> drest: array<f32>; // drest [B,N,H+2] or LSTM [B,N,2H+2]
 
 const WORKGROUP: u32 = 64;
+const UNITS: u32 = 4;
 const GATED: bool = false;
 const LSTM: bool = false;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
 
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
@@ -3253,37 +3332,42 @@ fn main(
   if (i >= u.count) {
     return;
   }
-  let each = i / u.hidden;
-  let unit = i % u.hidden;
+  let each = i / u.tiles;
+  let first = (i - each * u.tiles) * UNITS;
   let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
-  let end = (each + 1u) * width;
-  let chosen = rest[end - 2u] != 0.0;
-  if (GATED) {
-    let first = each * 2u * u.hidden + unit;
+  let outputs = select(u.hidden, 2u * u.hidden, GATED);
+  let chosen = rest[(each + 1u) * width - 2u] != 0.0;
+  for (var unit = first; unit < min(first + UNITS, u.hidden); unit++) {
+    let d = dh[each * u.hidden + unit];
+    let place = each * outputs + unit; // of pre
     var dx = 0.0;
     var dgate = 0.0;
     if (chosen) {
-      let x = pre[first];
-      let gate = pre[first + u.hidden];
-      dx = dh[i] * sigmoidOf(gate) * tanhSlopeOf(x);
-      dgate = dh[i] * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
+      dx = d;
+      if (GATED) {
+        let x = pre[place];
+        let gate = pre[place + u.hidden];
+        if (isNaN(x) || isNaN(gate)) {
+          dx = x + gate;
+          dgate = dx;
+        } else {
+          dx = d * sigmoidOf(gate) * tanhSlopeOf(x);
+          dgate = d * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
+        }
+      }
     }
-    dpre[first] = dx;
-    dpre[first + u.hidden] = dgate;
-  } else {
-    var dx = 0.0;
-    if (chosen) {
-      dx = dh[i];
+    dpre[place] = dx;
+    if (GATED) {
+      dpre[place + u.hidden] = dgate;
     }
-    dpre[i] = dx;
+    drest[each * width + unit] = d;
+    if (LSTM) {
+      drest[each * width + u.hidden + unit] = dc[each * u.hidden + unit];
+    }
   }
-  drest[each * width + unit] = dh[i];
-  if (LSTM) {
-    drest[each * width + u.hidden + unit] = dc[i];
-  }
-  if (unit == 0u) {
-    drest[end - 2u] = 0.0;
-    drest[end - 1u] = 0.0;
+  if (first == 0u) {
+    drest[(each + 1u) * width - 2u] = 0.0;
+    drest[(each + 1u) * width - 1u] = 0.0;
   }
 }
 ` as string,
@@ -3353,6 +3437,11 @@ const TILE_N: u32 = 4; // 4 or 8; with GATED 4
 const GATED: bool = false;
 const BIASED: bool = false;
 const LSTM: bool = false;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
 
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
@@ -3429,7 +3518,12 @@ fn main(
                 gate = gate + bias[n * u.biasModule + u.hidden + unit];
               }
               pre[each * outputs + u.hidden + unit] = gate;
-              x = sigmoidOf(gate) * tanhOf(x);
+              if (isNaN(gate)) {
+                x = gate;
+              }
+              if (!isNaN(x)) {
+                x = sigmoidOf(gate) * tanhOf(x);
+              }
             }
             let kept = rest[each * width + unit];
             if (chosen) {
@@ -4564,6 +4658,7 @@ export type AnyKernel = Checked<
   | typeof rimGru
   | typeof rimLstmBackward
   | typeof rimLstm
+  | typeof rimTalkBackwardSources
   | typeof rimTalkBackward
   | typeof rimTalk
   | typeof rimUpdateBackward

@@ -1,15 +1,14 @@
-// The backward of rim-talk.wgsl, from its input and its probabilities p, one head of one batch row at a time: the gradient
-// of p, that of the scores (0 where p is 0: sources that a reader does not read have no gradient), and from that those of
-// queries, keys and values. A workgroup does u.perGroup heads, the gradients of their scores in workgroup memory.
-// With PROBABILITIES a gradient of p arrives from outside and is added.
+// The readers' half of the backward of rim-talk.wgsl, from its input and its probabilities p: the gradient of a reader's
+// probabilities, from that the one of its scores (0 where p is 0: sources that it does not read have no gradient), and
+// that of its query. Keys and values get theirs in rim-talk-backward-sources.wgsl, from the scores' gradients kept here.
+// An invocation does one reader of one head of one batch row. With PROBABILITIES a gradient of p arrives and is added.
 
 struct Uniforms {
   heads: u32, // C
   modules: u32, // N
   keySize: u32, // F
   valueSize: u32, // W
-  count: u32, // B*C
-  perGroup: u32, // of these, in a workgroup: perGroup * N * N is at most SCORES
+  count: u32, // B*C*N
   scale: f32, // of the scores
 }
 
@@ -18,92 +17,72 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
 @group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
 @group(0) @binding(4) var<storage, read> dp: array<f32>; // [B,C,N,N], or one element without PROBABILITIES
-@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(5) var<storage, read_write> slopes: array<f32>; // [B,C,N,N]: of the products of queries and keys
+@group(0) @binding(6) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W], the queries' part
 
-const LANES: u32 = 64;
-const SCORES: u32 = 4096;
+const WORKGROUP: u32 = 64;
 const PROBABILITIES: bool = false;
 
-var<workgroup> slopes: array<f32, SCORES>; // the gradients of the probabilities, then those of the scores
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let first = min((group.y * groups.x + group.x) * u.perGroup, u.count);
-  let here = min(u.perGroup, u.count - first);
-  let square = u.modules * u.modules;
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i >= u.count) {
+    return;
+  }
+  let reader = i % u.modules;
+  let head = (i / u.modules) % u.heads;
+  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
   let width = u.heads * (2u * u.keySize + u.valueSize);
-  let span = u.heads * u.valueSize; // elements of a row of the context
+  let query = (row + reader) * width + head * u.keySize;
+  let keys = row * width + (u.heads + head) * u.keySize;
+  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
+  let taken = ((row + reader) * u.heads + head) * u.valueSize;
+  let own = i * u.modules; // of the probabilities
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
 
-  for (var i = lane; i < here * square; i += LANES) {
-    let pair = first + i / square;
-    let row = (pair / u.heads) * u.modules;
-    let head = pair % u.heads;
-    let taken = (row + (i % square) / u.modules) * span + head * u.valueSize;
-    let value = (row + i % u.modules) * width + 2u * u.heads * u.keySize + head * u.valueSize;
-    var total = 0.0;
+  var inner = 0.0;
+  for (var m = 0u; m < u.modules; m += 4u) {
+    let value = vec4<u32>(values) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
+    var total = vec4<f32>(0.0);
     for (var w = 0u; w < u.valueSize; w++) {
-      total = fma(dcontext[taken + w], qkv[value + w], total);
+      let v = vec4<f32>(qkv[value.x + w], qkv[value.y + w], qkv[value.z + w], qkv[value.w + w]);
+      total = fma(vec4<f32>(dcontext[taken + w]), v, total);
     }
-    if (PROBABILITIES) {
-      total += dp[first * square + i];
-    }
-    slopes[i] = total;
-  }
-  workgroupBarrier();
-
-  for (var reader = lane; reader < here * u.modules; reader += LANES) {
-    let base = reader * u.modules;
-    let kept = first * square + base;
-    var inner = 0.0;
-    for (var m = 0u; m < u.modules; m++) {
-      if (p[kept + m] != 0.0) {
-        inner += p[kept + m] * slopes[base + m];
+    for (var j = 0u; j < min(4u, u.modules - m); j++) {
+      let at = own + m + j;
+      var d = total[j];
+      if (PROBABILITIES) {
+        d += dp[at];
       }
-    }
-    for (var m = 0u; m < u.modules; m++) {
-      if (p[kept + m] == 0.0) {
-        slopes[base + m] = 0.0;
-      } else {
-        slopes[base + m] = p[kept + m] * (slopes[base + m] - inner);
+      if (p[at] != 0.0) {
+        inner += p[at] * d;
       }
+      slopes[at] = d;
     }
   }
-  workgroupBarrier();
-
-  let columns = 2u * u.keySize + u.valueSize;
-  for (var i = lane; i < here * u.modules * columns; i += LANES) {
-    let column = i % columns;
-    let local = i / (columns * u.modules);
-    let n = (i / columns) % u.modules;
-    let pair = first + local;
-    let row = (pair / u.heads) * u.modules;
-    let head = pair % u.heads;
-    var total = 0.0;
-    var place = head * u.keySize + column; // in a row of qkv
-    if (column < u.keySize) {
-      let other = row * width + u.heads * u.keySize + place;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(slopes[(local * u.modules + n) * u.modules + m], qkv[other + m * width], total);
-      }
-      total = u.scale * total;
-    } else if (column < 2u * u.keySize) {
-      let other = row * width + place - u.keySize;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(slopes[(local * u.modules + m) * u.modules + n], qkv[other + m * width], total);
-      }
-      total = u.scale * total;
-      place = place + (u.heads - 1u) * u.keySize;
+  for (var m = 0u; m < u.modules; m++) {
+    let at = own + m;
+    if (p[at] == 0.0) {
+      slopes[at] = 0.0;
     } else {
-      let w = head * u.valueSize + column - 2u * u.keySize;
-      for (var m = 0u; m < u.modules; m++) {
-        total = fma(p[(pair * u.modules + m) * u.modules + n], dcontext[(row + m) * span + w], total);
-      }
-      place = 2u * u.heads * u.keySize + w;
+      slopes[at] = u.scale * (p[at] * (slopes[at] - inner));
     }
-    dqkv[(row + n) * width + place] = total;
+  }
+
+  for (var f = 0u; f < u.keySize; f += 4u) {
+    let key = vec4<u32>(keys) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
+    var total = vec4<f32>(0.0);
+    for (var m = 0u; m < u.modules; m++) {
+      let at = key + vec4<u32>(m * width);
+      let k = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
+      total = fma(vec4<f32>(slopes[own + m]), k, total);
+    }
+    for (var j = 0u; j < min(4u, u.keySize - f); j++) {
+      dqkv[query + f + j] = total[j];
+    }
   }
 }

@@ -1,10 +1,11 @@
-// The backward of rim-update.wgsl but for its product, one invocation a state: the gradients of pre, 0 for inactive modules,
+// The backward of rim-update.wgsl but for its product, one invocation UNITS states of a module: the gradients of pre, 0 for inactive modules,
 // and of rest: h' gives base its gradient, active or not, c' the one of c'; the mask and p, which are only read, get 0.
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  count: u32, // B * N * H
+  count: u32, // B * N * tiles
   hidden: u32, // H
+  tiles: u32, // invocations a module: H / UNITS, rounded up
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
@@ -16,8 +17,14 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> drest: array<f32>; // drest [B,N,H+2] or LSTM [B,N,2H+2]
 
 const WORKGROUP: u32 = 64;
+const UNITS: u32 = 4;
 const GATED: bool = false;
 const LSTM: bool = false;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
 
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
@@ -49,36 +56,41 @@ fn main(
   if (i >= u.count) {
     return;
   }
-  let each = i / u.hidden;
-  let unit = i % u.hidden;
+  let each = i / u.tiles;
+  let first = (i - each * u.tiles) * UNITS;
   let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
-  let end = (each + 1u) * width;
-  let chosen = rest[end - 2u] != 0.0;
-  if (GATED) {
-    let first = each * 2u * u.hidden + unit;
+  let outputs = select(u.hidden, 2u * u.hidden, GATED);
+  let chosen = rest[(each + 1u) * width - 2u] != 0.0;
+  for (var unit = first; unit < min(first + UNITS, u.hidden); unit++) {
+    let d = dh[each * u.hidden + unit];
+    let place = each * outputs + unit; // of pre
     var dx = 0.0;
     var dgate = 0.0;
     if (chosen) {
-      let x = pre[first];
-      let gate = pre[first + u.hidden];
-      dx = dh[i] * sigmoidOf(gate) * tanhSlopeOf(x);
-      dgate = dh[i] * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
+      dx = d;
+      if (GATED) {
+        let x = pre[place];
+        let gate = pre[place + u.hidden];
+        if (isNaN(x) || isNaN(gate)) {
+          dx = x + gate;
+          dgate = dx;
+        } else {
+          dx = d * sigmoidOf(gate) * tanhSlopeOf(x);
+          dgate = d * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
+        }
+      }
     }
-    dpre[first] = dx;
-    dpre[first + u.hidden] = dgate;
-  } else {
-    var dx = 0.0;
-    if (chosen) {
-      dx = dh[i];
+    dpre[place] = dx;
+    if (GATED) {
+      dpre[place + u.hidden] = dgate;
     }
-    dpre[i] = dx;
+    drest[each * width + unit] = d;
+    if (LSTM) {
+      drest[each * width + u.hidden + unit] = dc[each * u.hidden + unit];
+    }
   }
-  drest[each * width + unit] = dh[i];
-  if (LSTM) {
-    drest[each * width + u.hidden + unit] = dc[i];
-  }
-  if (unit == 0u) {
-    drest[end - 2u] = 0.0;
-    drest[end - 1u] = 0.0;
+  if (first == 0u) {
+    drest[(each + 1u) * width - 2u] = 0.0;
+    drest[(each + 1u) * width - 1u] = 0.0;
   }
 }

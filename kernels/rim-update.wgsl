@@ -31,6 +31,11 @@ const GATED: bool = false;
 const BIASED: bool = false;
 const LSTM: bool = false;
 
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn tanhOf(v: f32) -> f32 {
   let a = abs(v);
   if (a < 0.1) {
@@ -106,7 +111,12 @@ fn main(
                 gate = gate + bias[n * u.biasModule + u.hidden + unit];
               }
               pre[each * outputs + u.hidden + unit] = gate;
-              x = sigmoidOf(gate) * tanhOf(x);
+              if (isNaN(gate)) {
+                x = gate;
+              }
+              if (!isNaN(x)) {
+                x = sigmoidOf(gate) * tanhOf(x);
+              }
             }
             let kept = rest[each * width + unit];
             if (chosen) {

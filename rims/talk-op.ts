@@ -7,9 +7,13 @@ import { apply, applyOne, gridOf, type Op } from '../engine/op.ts';
 import { fill } from '../engine/ops/leaf.ts';
 import { NAN_BITS } from '../engine/ops/rows.ts';
 import { type Shape, sameShape, type Tensor } from '../engine/tensor.ts';
-import { rimTalkBackward as backwardKernel, rimTalk as forwardKernel } from '../kernels/catalogue.ts';
+import {
+  rimTalk as forwardKernel,
+  rimTalkBackward as readersKernel,
+  rimTalkBackwardSources as sourcesKernel,
+} from '../kernels/catalogue.ts';
 
-/** Most modules: the scores of one head then fill the memory of a workgroup. */
+/** Most modules: an invocation compares each source of its reader with each other, which more would make slow. */
 export const MOST_TALKING = 64;
 
 /** The sizes of the attention. */
@@ -35,14 +39,13 @@ const talkOp: Op<RimTalkOptions> = {
     ];
   },
   plan: (emit, { outputs, attrs }) => {
-    const { uniforms, scores, workgroups, products } = gridOfHeads(at(outputs, 1).shape, attrs);
-    const modules = uniforms.modules;
+    const { uniforms, workgroups, operations } = gridOfModules(at(outputs, 1), attrs);
     emit.call(forwardKernel, {
       buffers: { qkv: at(emit.inputs, 0), context: at(emit.outputs, 0), probabilities: at(emit.outputs, 1) },
-      uniforms: { ...uniforms, topK: attrs.topK, nan: NAN_BITS },
-      constants: { SCORES: scores, TOP_K: attrs.topK < modules },
+      uniforms: { ...uniforms, topK: attrs.topK, nan: NAN_BITS, scale: 1 / Math.sqrt(attrs.keySize) },
+      constants: { TOP_K: attrs.topK < uniforms.modules },
       workgroups,
-      operations: products,
+      operations,
     });
   },
   backward: ({ inputs, outputs, attrs }, [dcontext, dprobabilities]) => {
@@ -68,21 +71,18 @@ const talkBackwardOp: Op<RimTalkOptions> = {
     return [{ shape: qkv?.shape ?? [], dtype: 'f32' }];
   },
   plan: (emit, { inputs, attrs }) => {
-    const { uniforms, scores, workgroups, products } = gridOfHeads(at(inputs, 1).shape, attrs);
+    const [qkv, p, dcontext, dqkv] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.inputs, 2), at(emit.outputs, 0)];
+    const { uniforms, workgroups, operations } = gridOfModules(at(inputs, 1), attrs);
     const arrives = inputs.length > 3;
-    emit.call(backwardKernel, {
-      buffers: {
-        qkv: at(emit.inputs, 0),
-        p: at(emit.inputs, 1),
-        dcontext: at(emit.inputs, 2),
-        dp: arrives ? at(emit.inputs, 3) : emit.zero(),
-        dqkv: at(emit.outputs, 0),
-      },
-      uniforms,
-      constants: { SCORES: scores, PROBABILITIES: arrives },
+    const slopes = emit.scratch(at(inputs, 1).size);
+    emit.call(readersKernel, {
+      buffers: { qkv, p, dcontext, dp: arrives ? at(emit.inputs, 3) : emit.zero(), slopes, dqkv },
+      uniforms: { ...uniforms, scale: 1 / Math.sqrt(attrs.keySize) },
+      constants: { PROBABILITIES: arrives },
       workgroups,
-      operations: 2 * products,
+      operations,
     });
+    emit.call(sourcesKernel, { buffers: { qkv, p, dcontext, slopes, dqkv }, uniforms, workgroups, operations });
   },
   backward: () => {
     throw new OptionError(
@@ -130,7 +130,7 @@ function shapesOf(qkv: Tensor | undefined, attrs: RimTalkOptions): { context: Sh
   }
   if (modules > MOST_TALKING) {
     throw new ShapeError(
-      `rimTalk: ${modules} modules are more than ${MOST_TALKING}, whose scores fill a workgroup's memory; use einsum and softmax`,
+      `rimTalk: ${modules} modules are more than the ${MOST_TALKING} that it is made for; use einsum and softmax`,
     );
   }
   if (!Number.isInteger(topK) || topK < 1 || topK > modules) {
@@ -141,23 +141,20 @@ function shapesOf(qkv: Tensor | undefined, attrs: RimTalkOptions): { context: Sh
   return { context: [rows, modules, heads * valueSize], probabilities: [rows, heads, modules, modules] };
 }
 
-/** What both kernels share: a workgroup does as many heads as fill its 64 lanes with scores. */
-function gridOfHeads(
-  [rows = 1, heads = 1, modules = 1]: Shape,
+/** What the kernels share: an invocation a module, in every head of every batch row. */
+function gridOfModules(
+  probabilities: Tensor,
   { keySize, valueSize }: RimTalkOptions,
 ): {
-  uniforms: Readonly<Record<'heads' | 'modules' | 'keySize' | 'valueSize' | 'count' | 'perGroup' | 'scale', number>>;
-  scores: number;
+  uniforms: Readonly<Record<'heads' | 'modules' | 'keySize' | 'valueSize' | 'count', number>>;
   workgroups: [number, number, number];
-  products: number;
+  operations: number;
 } {
-  const square = modules * modules;
-  const perGroup = Math.max(1, Math.floor(64 / square));
-  const count = rows * heads;
+  const [, heads = 1, modules = 1] = probabilities.shape;
+  const count = probabilities.size / modules;
   return {
-    uniforms: { heads, modules, keySize, valueSize, count, perGroup, scale: 1 / Math.sqrt(keySize) },
-    scores: perGroup * square,
-    workgroups: gridOf(count, perGroup),
-    products: 2 * count * square * (keySize + valueSize),
+    uniforms: { heads, modules, keySize, valueSize, count },
+    workgroups: gridOf(count, forwardKernel.constants.WORKGROUP.value),
+    operations: 2 * count * modules * (keySize + valueSize),
   };
 }

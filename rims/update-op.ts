@@ -120,7 +120,8 @@ const updateBackwardOp: Op<RimUpdateOptions> = {
     ];
   },
   plan: (emit, { inputs, attrs: { gated, cell, hidden } }) => {
-    const count = at(inputs, 1).size;
+    const tiles = Math.ceil(hidden / backwardKernel.constants.UNITS.value);
+    const count = (at(inputs, 1).size / hidden) * tiles;
     const lstm = cell === 'lstm';
     emit.call(backwardKernel, {
       buffers: {
@@ -131,7 +132,7 @@ const updateBackwardOp: Op<RimUpdateOptions> = {
         dpre: at(emit.outputs, 0),
         drest: at(emit.outputs, 1),
       },
-      uniforms: { count, hidden },
+      uniforms: { count, hidden, tiles },
       constants: { GATED: gated, LSTM: lstm },
       workgroups: gridOf(count, backwardKernel.constants.WORKGROUP.value),
     });

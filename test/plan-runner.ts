@@ -49,11 +49,6 @@ export interface PlanRun {
   readonly troubles: readonly string[];
 }
 
-/** All kernel calls of a plan, those of loops once. */
-export function dispatchesOf(plan: Plan): Dispatch[] {
-  return plan.items.flatMap((item) => (isLoop(item) ? [...item.body] : [item]));
-}
-
 /** Invocations of a plan, loops unrolled: its cost. */
 export function invocationsOf(plan: Plan): number {
   const own = (dispatch: Dispatch): number =>

@@ -10,11 +10,11 @@ import { type Case, drawCase } from '../check/draw.ts';
 import { errorOf, KERNEL_LIMIT, wantedOf } from '../check/gradcheck.ts';
 import { interpret } from '../check/interpret.ts';
 import { at } from '../engine/errors.ts';
-import type { Dispatch, Plan } from '../engine/plan.ts';
+import { type Dispatch, dispatchesOf, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { type Kernel, kernels, packUniforms } from '../kernels/index.ts';
 import { adamRule, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
-import { dispatchesOf, invocationsOf, runPlan } from './plan-runner.ts';
+import { invocationsOf, runPlan } from './plan-runner.ts';
 
 interface Job {
   readonly each: Case;

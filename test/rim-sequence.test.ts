@@ -67,7 +67,13 @@ function tensorsOf({
 }
 
 /** The same network written out: its cells, step by step, layer upon layer. */
-function unrolled(rim: RIMNetwork, x: Tensor, start: CellState, directions: number, feed: 'all' | 'active'): Omit<RIMResult, 'paths'> {
+function unrolled(
+  rim: RIMNetwork,
+  x: Tensor,
+  start: CellState,
+  directions: number,
+  feed: 'all' | 'active',
+): Omit<RIMResult, 'paths'> {
   const steps = x.shape[0] ?? 0;
   const stepOf = (sequence: Tensor, t: number): Tensor =>
     ops.reshape(ops.slice(sequence, 0, t, 1), sequence.shape.slice(1));

@@ -7,7 +7,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { type Device, DeviceError, FileError, OptionError, openDevice, RimgradError } from '../../engine/node.ts';
+import { type Device, DeviceError, FileError, OptionError, openDevice } from '../../engine/node.ts';
+import { adapterName, describe, oneLine } from '../messages.ts';
 import type { Tally } from './compare.ts';
 import { GoldenFile } from './file.ts';
 import { kindOf } from './kinds.ts';
@@ -55,8 +56,7 @@ async function checkFolder(folder: string, options: Options, { stdout }: Streams
   const width = Math.max(...paths.map((path) => nameOf(path).length));
   const reports: FileReport[] = [];
   let device = await openDevice();
-  const { description, device: model, vendor } = device.adapter;
-  const adapter = description || model || vendor || 'an adapter without a name';
+  const adapter = adapterName(device);
   try {
     for (const path of paths) {
       const { report, broken } = await checkFile(path, device);
@@ -140,13 +140,4 @@ function nameOf(path: string): string {
 
 function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-}
-
-function describe(error: unknown): string {
-  const line = oneLine(error instanceof Error ? error.message : String(error));
-  return error instanceof RimgradError ? line : `an unexpected error, a bug of rimgrad: ${line}`;
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
 }

@@ -29,8 +29,8 @@ export const rimTalkCases: readonly Case[] = [
   talk('only the probabilities', [1, 3, 2, 4, 2, 3], 'probabilities'),
   talk('one source', [2, 4, 1, 3, 2, 1], 'context'),
   talk('one module', [9, 1, 2, 1, 3, 1], 'both'),
-  talk('a workgroup does several heads, the last fewer', [3, 3, 3, 1, 2, 2], 'context'),
-  talk('more scores than lanes', [1, 16, 1, 3, 4, 5], 'context'),
+  talk('many heads', [3, 3, 3, 1, 2, 2], 'context'),
+  talk('many modules', [1, 16, 1, 3, 4, 5], 'context'),
   {
     // Scores of small whole numbers, equal in many places: the lowest module wins. No gradient at a tie.
     name: 'rimTalk: ties',
@@ -47,7 +47,7 @@ export const rimTalkCases: readonly Case[] = [
   {
     name: 'rimTalk: large scores',
     graph: (draw) => {
-      const { context } = rimTalk(draw.normal([2, 4, 12], { std: 6 }), { heads: 1, keySize: 4, valueSize: 4, topK: 3 });
+      const { context } = rimTalk(draw.normal([2, 4, 12], { std: 4 }), { heads: 1, keySize: 4, valueSize: 4, topK: 3 });
       return [context];
     },
   },

@@ -51,14 +51,23 @@ function step(preset: Preset, cell: 'lstm' | 'gru'): Case {
 
 const presets = ['paper', 'official', 'dido'] as const;
 
+const cells = ['lstm', 'gru'] as const;
+
+/** A preset over a few steps by either path; dido's is plain by either. A candidate's gradient is dropped inside of one op. */
+function paths(preset: 'paper' | 'official', cell: 'lstm' | 'gru'): readonly Case[] {
+  const name = `${preset}, ${cell.toUpperCase()}`;
+  const fused = rim(`${name}, fused`, preset, { cell });
+  return [rim(name, preset, { cell, path: 'plain' }), preset === 'official' ? { ...fused, blocked: true } : fused];
+}
+
 /** Cases of the cell. */
 export const rimCases: readonly Case[] = [
-  ...presets.map((preset) => rim(`${preset}, LSTM`, preset, { cell: 'lstm' })),
-  ...presets.map((preset) => rim(`${preset}, GRU`, preset, { cell: 'gru' })),
+  ...cells.flatMap((cell) => [...paths('paper', cell), ...paths('official', cell)]),
+  ...cells.map((cell) => rim(`dido, ${cell.toUpperCase()}`, 'dido', { cell })),
   ...presets.map((preset) =>
     rim(`${preset}, dropout`, preset, { cell: 'gru', inputDropout: 0.3, commDropout: 0.3 }, true),
   ),
-  ...presets.flatMap((preset) => (['lstm', 'gru'] as const).map((cell) => step(preset, cell))),
+  ...presets.flatMap((preset) => cells.map((cell) => step(preset, cell))),
   rim('all active', 'paper', { active: 4 }),
   rim('chosen across the modules', 'paper', { selection: 'across-modules' }),
   rim('two input heads, three rows, two sources', 'paper', { inputHeads: 2, inputRows: 3, commTopK: 2 }),

@@ -1,0 +1,275 @@
+// The real trainer: the programs of the paper's sizes keep the limits of every WebGPU device, and a tiny training tells its
+// events in order, leaves its weights by name, and leaves what there is when it is stopped: at its start, in mid-run, by Ctrl-C.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type CopyingModel, copyingModel } from '../bench/models.ts';
+import { type MainOptions, parseMainOptions } from '../bench/options.ts';
+import { evaluationProgram, inParts, type ProgramParts, trainingProgram } from '../bench/programs.ts';
+import { readRun } from '../bench/runs.ts';
+import { copyingLength } from '../bench/tasks/index.ts';
+import { type TrainEvents, type TrainResult, trainCopying } from '../bench/train.ts';
+import { at, need } from '../engine/errors.ts';
+import { checkLimits } from '../engine/limits.ts';
+import { RandomState } from '../engine/node.ts';
+import { dispatchesOf, type Plan } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
+import { refused } from './on-adapter.ts';
+
+function optionsOf(...args: string[]): MainOptions {
+  const request = parseMainOptions(args);
+  if (request.kind !== 'run') throw new Error('it asks for help');
+  return request.options;
+}
+
+const MiB = 2 ** 20;
+/** The limits that every WebGPU device has. */
+const LIMITS = { maxStorageBufferBindingSize: 128 * MiB, maxBufferSize: 256 * MiB };
+
+function planned({ outputs, updates }: ProgramParts<string>, subgroupSize: number): Plan {
+  const plan = planProgram(outputs, updates, { training: updates.length > 0, subgroupSize });
+  checkLimits(LIMITS, plan);
+  return plan;
+}
+
+function assertFits(plan: Plan, what: string): void {
+  for (const { label, buffers } of dispatchesOf(plan)) {
+    for (const { place } of buffers) assert.ok(place.bytes <= 128 * MiB, `${what}: ${label} binds ${place.bytes}`);
+  }
+  for (const bytes of plan.slots) assert.ok(bytes <= 256 * MiB, `${what}: a slot of ${bytes}`);
+}
+
+for (const name of ['RIM', 'LSTM'] as const) {
+  test(`--paper keeps the limits of every device: ${name}`, async () => {
+    const options = optionsOf('--paper');
+    assert.equal(options.testBlanks, [50, 200]);
+    const model: CopyingModel = copyingModel(name, options, new RandomState({ seed: options.seed }));
+    for (const subgroupSize of [0, 8, 32]) {
+      assertFits(planned(trainingProgram(model, options), subgroupSize), 'training');
+      for (const blank of options.testBlanks) {
+        const { made, parts } = await inParts(options.batch, async (count) =>
+          planned(evaluationProgram(model, options, blank, count), subgroupSize),
+        );
+        assertFits(made, `evaluation at ${blank}`);
+        assert.ok(parts <= 4, `evaluation at ${blank} takes ${parts} parts`);
+      }
+    }
+  });
+}
+
+test('a batch is halved while it passes a limit, and refused where it cannot be', async () => {
+  const options = optionsOf('--batch', '24');
+  const model = copyingModel('LSTM', options, new RandomState({ seed: 1 }));
+  const tried: number[] = [];
+  // The gates of 24 sequences take 864 KiB, the recurrent weights 324 KiB.
+  const make =
+    (KiB: number) =>
+    async (parts: number): Promise<void> => {
+      tried.push(parts);
+      const { outputs } = evaluationProgram(model, options, 10, parts);
+      const plan = planProgram(outputs, [], { training: false, subgroupSize: 0 });
+      checkLimits({ maxStorageBufferBindingSize: 1024 * KiB, maxBufferSize: 256 * MiB }, plan);
+    };
+  assert.is((await inParts(24, make(500))).parts, 2);
+  assert.equal(tried.splice(0), [1, 2]);
+  await refused(() => inParts(24, make(300)), 'LimitError', /device binds 307200 at most; use a smaller batch/);
+  assert.equal(tried, [1, 2, 4, 8], 'a part of 3 sequences cannot be halved');
+});
+
+const tiny = [
+  ...['--digits', '1', '--blank', '2', '--test-blanks', '5', '--batch', '4', '--modules', '3', '--active', '2'],
+  ...['--hidden', '4', '--embedding', '4', '--key-size', '4', '--value-size', '4', '--comm-heads', '1'],
+  ...['--comm-key-size', '4', '--comm-value-size', '4', '--lstm-hidden', '6', '--test-batches', '3'],
+];
+
+interface Watched {
+  readonly result: TrainResult;
+  /** What was told, in order: 'start', 'RIM step 10', 'RIM evaluation 2 at 10'. */
+  readonly told: readonly string[];
+  /** Cross-entropies of the evaluations. */
+  readonly measured: readonly number[];
+}
+
+/** Trains; `at` is called with each event as it is told. */
+async function watch(options: MainOptions, at: (event: string, stop: () => void) => void = () => {}): Promise<Watched> {
+  const controller = new AbortController();
+  const told: string[] = [];
+  const measured: number[] = [];
+  const tell = (event: string): void => {
+    told.push(event);
+    at(event, () => controller.abort());
+  };
+  const events: TrainEvents = {
+    signal: controller.signal,
+    onStart: ({ adapter, runtime, parameters }) => {
+      assert.ok(adapter.length > 0 && runtime.startsWith('Node '));
+      for (const count of Object.values(parameters)) assert.ok(count > 50);
+      tell(`start ${Object.keys(parameters).join(' ')}`);
+    },
+    onStep: ({ model, step, loss, accuracy, seconds }) => {
+      assert.ok(loss > 0 && loss < 10 && accuracy >= 0 && accuracy <= 1 && seconds > 0, `${loss} ${accuracy}`);
+      tell(`${model} step ${step}`);
+    },
+    onEvaluation: ({ model, step, blank, crossEntropy, accuracy }) => {
+      assert.ok(crossEntropy > 0 && crossEntropy < 10 && accuracy >= 0 && accuracy <= 1, `${crossEntropy} ${accuracy}`);
+      measured.push(crossEntropy);
+      tell(`${model} evaluation ${blank} at ${step}`);
+    },
+  };
+  return { result: await trainCopying(options, events), told, measured };
+}
+
+/** The weights are those of the models, by name and shape, and trained. */
+function assertWeights(
+  { weights }: TrainResult,
+  options: MainOptions,
+  names: readonly ('RIM' | 'LSTM')[],
+): Promise<void> {
+  const untrained = names.flatMap((name) => copyingModel(name, options, new RandomState({ seed: 1 })).variables);
+  assert.equal([...weights.keys()].sort(), untrained.map(({ name }) => name).sort());
+  return Promise.all(
+    untrained.map(async (variable) => {
+      const { shape, data } = need(weights.get(variable.name), variable.name);
+      assert.equal(shape, [...variable.shape], variable.name);
+      assert.ok(data instanceof Float32Array && data.every(Number.isFinite), variable.name);
+      const start = await variable.read();
+      const moved = start.some((value: number, i: number) => value !== data[i]);
+      assert.ok(moved, `${variable.name} was not trained`);
+    }),
+  ).then(() => undefined);
+}
+
+function assertActivations({ activations }: TrainResult, options: MainOptions): void {
+  assert.equal(
+    activations.map(({ model, blank }) => `${model} ${blank}`),
+    ['RIM 2', 'RIM 5'],
+  );
+  for (const { digits, blank, symbols, mask } of activations) {
+    assert.is(symbols.length, copyingLength({ digits, blank }));
+    assert.is(mask.length, symbols.length);
+    for (const row of mask) {
+      assert.is(row.length, options.modules);
+      assert.is(
+        row.reduce((sum, each) => sum + each, 0),
+        options.active,
+      );
+    }
+  }
+}
+
+test('a training tells its events in order and leaves the weights of both models', async () => {
+  const options = optionsOf(...tiny, '--steps', '12', '--evaluate-every', '5');
+  const { result, told } = await watch(options);
+  const ofModel = (model: string): string[] => [
+    `${model} step 1`,
+    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 5`),
+    `${model} step 10`,
+    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 10`),
+    `${model} step 12`,
+    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 12`),
+  ];
+  assert.equal(told, ['start RIM LSTM', ...ofModel('RIM'), ...ofModel('LSTM')]);
+  assert.is(result.stopped, false);
+  assertActivations(result, options);
+  await assertWeights(result, options, ['RIM', 'LSTM']);
+});
+
+test('stopped in mid-run it evaluates one batch a blank and leaves what was trained', async () => {
+  const options = optionsOf(...tiny, '--steps', '1000', '--evaluate-every', '0');
+  const stopAt10 = (event: string, stop: () => void): void => {
+    if (event === 'RIM step 10') stop();
+  };
+  const { result, told, measured } = await watch(options, stopAt10);
+  assert.equal(measured, (await watch({ ...options, testBatches: 1 }, stopAt10)).measured);
+  assert.equal(told, [
+    'start RIM LSTM',
+    'RIM step 1',
+    'RIM step 10',
+    'RIM evaluation 2 at 10',
+    'RIM evaluation 5 at 10',
+  ]);
+  assert.is(result.stopped, true);
+  assertActivations(result, options);
+  await assertWeights(result, options, ['RIM']);
+});
+
+test('stopped in the second model, the first is whole', async () => {
+  const options = optionsOf(...tiny, '--steps', '3', '--evaluate-every', '0');
+  const { result, told } = await watch(options, (event, stop) => {
+    if (event === 'LSTM step 1') stop();
+  });
+  assert.equal(told.slice(-3), ['LSTM step 1', 'LSTM evaluation 2 at 1', 'LSTM evaluation 5 at 1']);
+  assert.is(result.stopped, true);
+  await assertWeights(result, options, ['RIM', 'LSTM']);
+});
+
+test('stopped before a step it leaves nothing that was not trained', async () => {
+  const { result, told } = await watch(optionsOf(...tiny), (_, stop) => stop());
+  assert.equal(told, ['start RIM LSTM']);
+  assert.equal([result.stopped, result.activations.length, result.weights.size], [true, 0, 0]);
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the main job as a process, and presses Ctrl-C once when its output has matched. */
+function interrupted(args: readonly string[], when: RegExp): Promise<Ended> {
+  const main = fileURLToPath(new URL('../bench/main.js', import.meta.url));
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const seen = { stdout: '', stderr: '' };
+  let pressed = false;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    seen.stdout += text;
+    if (pressed || !when.test(seen.stdout)) return;
+    pressed = true;
+    child.kill('SIGINT');
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    seen.stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, ...seen }));
+  });
+}
+
+if (process.platform !== 'win32') {
+  test('Ctrl-C stops the main job and leaves config, metrics, weights and report', async () => {
+    const out = mkdtempSync(join(tmpdir(), 'rimgrad-train-'));
+    try {
+      const args = [...tiny, '--steps', '1000000', '--evaluate-every', '0', '--out', out, '--name', 'a'];
+      const { code, stdout, stderr } = await interrupted(args, /RIM +1\/1000000/);
+      assert.is(code, 130, stderr);
+      assert.not.match(stderr, /^rimgrad|^ +at /m);
+      assert.match(stdout, /\nStopping: /);
+      assert.match(stdout, /Stopped at step \d+ of the RIM after /);
+      const { config, metrics, model } = readRun(join(out, 'a'));
+      assert.is(config.status, 'stopped');
+      assert.match(need(config.note, 'a note'), /^stopped at step \d+ of the RIM$/);
+      assert.is(at(metrics, 0).kind, 'train');
+      assert.equal(
+        metrics.flatMap((metric) => (metric.kind === 'evaluation' ? [metric.blank] : [])),
+        [2, 5],
+      );
+      const names = [...need(model, 'a model').tensors.keys()];
+      assert.ok(names.length > 5 && names.every((name) => name.startsWith('rim.')), names.join());
+      assert.match(readFileSync(join(out, 'a', 'report.html'), 'utf8'), 'not complete: stopped at step');
+      const early = await interrupted([...tiny, '--out', out, '--name', 'b'], /Parameters: /);
+      assert.is(early.code, 130, early.stderr);
+      assert.is(readRun(join(out, 'b')).config.status, 'stopped');
+      assert.not(existsSync(join(out, 'b', 'model.safetensors')), 'an untrained model was saved');
+    } finally {
+      rmSync(out, { recursive: true, force: true });
+    }
+  });
+}
+
+test.run();
