@@ -6,15 +6,14 @@ import { at, formatShape, OptionError, ShapeError } from '../engine/errors.ts';
 import { apply, applyOne, gridOf, type Op } from '../engine/op.ts';
 import { fill } from '../engine/ops/leaf.ts';
 import { NAN_BITS } from '../engine/ops/rows.ts';
-import { type Shape, sameShape, type Tensor } from '../engine/tensor.ts';
-import {
-  rimTalk as forwardKernel,
-  rimTalkBackward as readersKernel,
-  rimTalkBackwardSources as sourcesKernel,
-} from '../kernels/catalogue.ts';
+import { type Shape, sameShape, sizeOf, type Tensor } from '../engine/tensor.ts';
+import { rimTalkBackward as backwardKernel, rimTalk as forwardKernel } from '../kernels/catalogue.ts';
 
-/** Most modules: an invocation compares each source of its reader with each other, which more would make slow. */
-export const MOST_TALKING = 64;
+/** Lanes of a workgroup, each of which does one module backward. */
+const LANES: number = backwardKernel.constants.LANES.value;
+
+/** Most modules: those of a head are in one workgroup, and the gradients of their scores then fill its memory. */
+export const MOST_TALKING: number = LANES;
 
 /** The sizes of the attention. */
 export interface RimTalkOptions {
@@ -39,13 +38,16 @@ const talkOp: Op<RimTalkOptions> = {
     ];
   },
   plan: (emit, { outputs, attrs }) => {
-    const { uniforms, workgroups, operations } = gridOfModules(at(outputs, 1), attrs);
+    const { shape } = at(outputs, 1);
+    const [rows = 1, heads = 1, modules = 1] = shape;
+    const { keySize, valueSize, topK } = attrs;
+    const count = rows * heads * modules;
     emit.call(forwardKernel, {
       buffers: { qkv: at(emit.inputs, 0), context: at(emit.outputs, 0), probabilities: at(emit.outputs, 1) },
-      uniforms: { ...uniforms, topK: attrs.topK, nan: NAN_BITS, scale: 1 / Math.sqrt(attrs.keySize) },
-      constants: { TOP_K: attrs.topK < uniforms.modules },
-      workgroups,
-      operations,
+      uniforms: { heads, modules, keySize, valueSize, count, topK, nan: NAN_BITS, scale: 1 / Math.sqrt(keySize) },
+      constants: { TOP_K: topK < modules },
+      workgroups: gridOf(count, forwardKernel.constants.WORKGROUP.value),
+      operations: 2 * sizeOf(shape) * (keySize + valueSize),
     });
   },
   backward: ({ inputs, outputs, attrs }, [dcontext, dprobabilities]) => {
@@ -71,18 +73,24 @@ const talkBackwardOp: Op<RimTalkOptions> = {
     return [{ shape: qkv?.shape ?? [], dtype: 'f32' }];
   },
   plan: (emit, { inputs, attrs }) => {
-    const [qkv, p, dcontext, dqkv] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.inputs, 2), at(emit.outputs, 0)];
-    const { uniforms, workgroups, operations } = gridOfModules(at(inputs, 1), attrs);
+    const { shape } = at(inputs, 1);
+    const [rows = 1, heads = 1, modules = 1] = shape;
+    const { keySize, valueSize } = attrs;
+    const perGroup = Math.floor(LANES / modules);
     const arrives = inputs.length > 3;
-    const slopes = emit.scratch(at(inputs, 1).size);
-    emit.call(readersKernel, {
-      buffers: { qkv, p, dcontext, dp: arrives ? at(emit.inputs, 3) : emit.zero(), slopes, dqkv },
-      uniforms: { ...uniforms, scale: 1 / Math.sqrt(attrs.keySize) },
-      constants: { PROBABILITIES: arrives },
-      workgroups,
-      operations,
+    emit.call(backwardKernel, {
+      buffers: {
+        qkv: at(emit.inputs, 0),
+        p: at(emit.inputs, 1),
+        dcontext: at(emit.inputs, 2),
+        dp: arrives ? at(emit.inputs, 3) : emit.zero(),
+        dqkv: at(emit.outputs, 0),
+      },
+      uniforms: { heads, modules, keySize, valueSize, pairs: rows * heads, perGroup, scale: 1 / Math.sqrt(keySize) },
+      constants: { SCORES: perGroup * modules * modules, PROBABILITIES: arrives },
+      workgroups: gridOf(rows * heads, perGroup),
+      operations: 4 * sizeOf(shape) * (keySize + valueSize),
     });
-    emit.call(sourcesKernel, { buffers: { qkv, p, dcontext, slopes, dqkv }, uniforms, workgroups, operations });
   },
   backward: () => {
     throw new OptionError(
@@ -130,7 +138,7 @@ function shapesOf(qkv: Tensor | undefined, attrs: RimTalkOptions): { context: Sh
   }
   if (modules > MOST_TALKING) {
     throw new ShapeError(
-      `rimTalk: ${modules} modules are more than the ${MOST_TALKING} that it is made for; use einsum and softmax`,
+      `rimTalk: ${modules} modules are more than the ${MOST_TALKING} that a workgroup holds; use einsum and softmax`,
     );
   }
   if (!Number.isInteger(topK) || topK < 1 || topK > modules) {
@@ -139,22 +147,4 @@ function shapesOf(qkv: Tensor | undefined, attrs: RimTalkOptions): { context: Sh
     );
   }
   return { context: [rows, modules, heads * valueSize], probabilities: [rows, heads, modules, modules] };
-}
-
-/** What the kernels share: an invocation a module, in every head of every batch row. */
-function gridOfModules(
-  probabilities: Tensor,
-  { keySize, valueSize }: RimTalkOptions,
-): {
-  uniforms: Readonly<Record<'heads' | 'modules' | 'keySize' | 'valueSize' | 'count', number>>;
-  workgroups: [number, number, number];
-  operations: number;
-} {
-  const [, heads = 1, modules = 1] = probabilities.shape;
-  const count = probabilities.size / modules;
-  return {
-    uniforms: { heads, modules, keySize, valueSize, count },
-    workgroups: gridOf(count, forwardKernel.constants.WORKGROUP.value),
-    operations: 2 * count * modules * (keySize + valueSize),
-  };
 }

@@ -122,6 +122,7 @@ test('stopping keeps config, metrics, weights and a report', async ({ out }) => 
   });
   const { code, stdout } = await job(['--out', out, '--name', 'a', '--steps', '20'], stop, controller);
   assert.is(code, 130);
+  assert.match(stdout, /LSTM +1\/20 [^\n]*\n(LSTM[^\n]*\n)*Stopping: [^\n]*\n\n/, 'at once, in a line of its own');
   assert.match(stdout, 'Stopped at step 7 of the LSTM');
   const run = readRun(join(out, 'a'));
   assert.is(run.config.status, 'stopped');

@@ -71,7 +71,8 @@ test('every kernel of the catalogue is run, with every value of its flags and ti
   const portable = Object.keys(kernels).filter((name) => !name.endsWith('Subgroups'));
   const unused = portable.filter((name) => !run.some(({ kernel }) => kernel.name === name));
   assert.equal(unused, []);
-  const flags = Object.values<Kernel>(kernels).flatMap((kernel) =>
+  const checked = Object.values<Kernel>(kernels).filter(({ name }) => portable.includes(name));
+  const flags = checked.flatMap((kernel) =>
     Object.entries(kernel.constants).flatMap(([flag, { type, value }]) => {
       if (type !== 'bool') return [];
       const values = new Set(

@@ -1,10 +1,17 @@
-// The report page: well-formed, alone, complete, and honest about runs that ended early. How it looks is judged by eye.
+// The report page: well-formed, alone, complete, and honest about runs that ended early; and the command that renders it again.
+// How it looks is judged by eye.
 
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lineChart } from '../bench/charts.ts';
 import type { Metric } from '../bench/metrics.ts';
 import { type Report, renderReport } from '../bench/report.ts';
+import { RunFolder } from '../bench/runs.ts';
 import { FileError } from '../engine/errors.ts';
 
 const config = {
@@ -168,6 +175,46 @@ test('a config that is of no copying run is refused', async () => {
   } catch (error) {
     assert.instance(error, FileError);
     assert.match(String(error), "no number 'digits'");
+  }
+});
+
+/** Runs `npm run report` without npm. */
+function report(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
+  const command = fileURLToPath(new URL('../bench/report-command.js', import.meta.url));
+  return spawnSync(process.execPath, [command, ...args], { encoding: 'utf8' });
+}
+
+test('the command renders the page of a run folder again, and refuses what is none in one line', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'rimgrad-report-'));
+  try {
+    const folder = RunFolder.create({ out, name: 'a-run' }, config);
+    for (const metric of full.metrics) folder.append(metric);
+    folder.close();
+    const page = join(folder.path, 'report.html');
+    assert.not(existsSync(page));
+    const { status, stdout, stderr } = report(folder.path);
+    assert.equal([status, stdout, stderr], [0, `Report: ${page}\n`, '']);
+    assert.is(readFileSync(page, 'utf8'), await renderReport(full));
+
+    appendFileSync(join(folder.path, 'metrics.jsonl'), '{"kind": "tra');
+    writeFileSync(page, 'as it was');
+    const refusals: readonly (readonly [args: readonly string[], status: number, message: RegExp])[] = [
+      [[folder.path], 1, /metrics\.jsonl: line \d+ is cut off; remove that line/],
+      [[out], 1, /no config\.json in it, so this is no run folder; give the folder of a run/],
+      [[join(out, 'none')], 1, /no such folder; give the folder of a run/],
+      [[], 2, /missing required argument 'folder'; see --help/],
+      [['--fodler', out], 2, /unknown option '--fodler'.*; see --help/],
+    ];
+    for (const [args, code, message] of refusals) {
+      const refused = report(...args);
+      assert.is(refused.status, code, refused.stderr);
+      assert.match(refused.stderr, message);
+      assert.match(refused.stderr, /^rimgrad: [^\n]*\n$/, 'one line');
+    }
+    assert.is(readFileSync(page, 'utf8'), 'as it was');
+    assert.match(report('--help').stdout, 'Usage: npm run report -- ');
+  } finally {
+    rmSync(out, { recursive: true, force: true });
   }
 });
 
