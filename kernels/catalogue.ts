@@ -4436,7 +4436,8 @@ export const unary = {
 // An invocation computes VECTORS vectors of 4 elements; what it writes behind the last element is padding.
 // Elementwise, so the layout does not matter. A NaN stays one, whatever the function (only its power 0 is 1).
 // The hyperbolic tangent and the power are written by hand: built-in ones lose digits near 0, overflow, or refuse
-// negative bases (which take whole powers only, and else give NaN). gelu uses an error function accurate to 1.5e-7 (Abramowitz and Stegun 7.1.26).
+// negative bases (which take whole powers only, and else give NaN). gelu uses an error function accurate to 1.5e-7
+// (Abramowitz and Stegun 7.1.26).
 
 struct Uniforms {
   vectors: u32, // elements / 4, rounded up

@@ -123,25 +123,36 @@ export class RIMCell {
   }
 
   /**
+   * Batch, input rows and input size of a step.
+   * @param x the shape of one step of input
+   * @throws ShapeError, OptionError where input or state do not fit the options
+   */
+  check(x: Shape, state: CellState): [number, number, number] {
+    const { inputSize: D, inputRows: R, hiddenSize: H, modules: N } = this.options;
+    const [B] = state.h.shape;
+    if (B === undefined || state.h.shape.length !== 3 || state.h.shape[1] !== N || state.h.shape[2] !== H) {
+      throw new ShapeError(`RIM: h must be [B,${N},${H}], not ${formatShape(state.h.shape)}`);
+    }
+    if (!sameShape(x, [B, R, D]) && !(R === 1 && sameShape(x, [B, D]))) {
+      throw new ShapeError(`RIM: x must be [${B},${R},${D}]${R === 1 ? ` or [${B},${D}]` : ''}, not ${formatShape(x)}`);
+    }
+    if (state.c !== undefined) expect('c', state.c, state.h.shape);
+    if (state.c !== undefined && this.options.cell === 'gru')
+      throw new OptionError('RIM: a GRU cell has no state c; leave it out');
+    if (state.c === undefined && this.options.cell === 'lstm')
+      throw new OptionError('RIM: an LSTM cell needs the state c beside h');
+    return [B, R, D];
+  }
+
+  /**
    * One step.
    * @param x [B,R,D], or [B,D] where R is 1
    * @param state h, and c for an LSTM, [B,N,H]
    * @throws ShapeError where a shape does not fit the options
    */
   step(x: Tensor, state: CellState, imposed: Imposed = {}): { state: CellState; trace: CellTrace } {
-    const { inputSize: D, inputRows: R, hiddenSize: H, modules: N } = this.options;
-    const [B] = state.h.shape;
-    if (B === undefined || state.h.shape.length !== 3 || state.h.shape[1] !== N || state.h.shape[2] !== H) {
-      throw new ShapeError(`RIM: h must be [B,${N},${H}], not ${formatShape(state.h.shape)}`);
-    }
-    if (!sameShape(x.shape, [B, R, D]) && !(R === 1 && sameShape(x.shape, [B, D]))) {
-      throw new ShapeError(
-        `RIM: x must be [${B},${R},${D}]${R === 1 ? ` or [${B},${D}]` : ''}, not ${formatShape(x.shape)}`,
-      );
-    }
-    if (state.c !== undefined) expect('c', state.c, state.h.shape);
-    if (state.c !== undefined && this.options.cell === 'gru')
-      throw new OptionError('RIM: a GRU cell has no state c; leave it out');
+    const [B, R, D] = this.check(x.shape, state);
+    const { modules: N } = this.options;
     if (imposed.mask !== undefined) expect('the imposed mask', imposed.mask, [B, N]);
     const rows = reshape(x, [B, R, D]);
     const input = this.options.inputAttention ? this.#attend(rows, state.h, imposed) : this.#readAll(rows, imposed);
@@ -282,10 +293,9 @@ export class RIMCell {
     if (this.options.cell === 'gru') {
       return { candidate: gruGates(ofInput(inputGatesBias), ofState(stateGatesBias), state.h) };
     }
-    if (state.c === undefined) throw new OptionError('RIM: an LSTM cell needs the state c beside h');
     // The two biases of an LSTM only ever act as their sum, which does not depend on the step.
     const bias = inputGatesBias && stateGatesBias && add(inputGatesBias, stateGatesBias);
-    const { h, c } = lstmGates(ofState(ofInput(bias)), state.c);
+    const { h, c } = lstmGates(ofState(ofInput(bias)), need(state.c, 'c'));
     return { candidate: h, candidateCell: c };
   }
 }

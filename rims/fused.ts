@@ -56,6 +56,7 @@ export function fusedSequence(
   reverse: boolean,
 ): { state: CellState; trace: RIMTrace } {
   const { options } = cell;
+  cell.check(x.shape.slice(1), start);
   const { modules: N, hiddenSize: H, active, sources, commHeads, commKeySize, commValueSize, commTopK } = options;
   const before = beforeLoop(cell, reshape(x, [...x.shape.slice(0, 2), options.inputSize]));
   const weights = loopWeights(cell);
