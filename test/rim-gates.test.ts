@@ -38,6 +38,8 @@ import { type RimGatesInputs, type RimGatesOptions, rimGates } from '../rims/gat
 import { RIMCell } from '../rims/index.ts';
 import { onAdapter, theDevice } from './on-adapter.ts';
 
+const seed = process.env.RIMGRAD_SEED === undefined ? undefined : Number(process.env.RIMGRAD_SEED);
+
 onAdapter(test);
 
 const cells = ['lstm', 'gru'] as const;
@@ -88,9 +90,7 @@ function same(got: readonly ArrayLike<number>[], wanted: readonly ArrayLike<numb
 
 for (const cell of cells) {
   for (const read of sources) {
-    const seed = process.env.RIMGRAD_SEED === undefined ? undefined : Number(process.env.RIMGRAD_SEED);
-
-test(`${cell}, ${read}: equals plain ops, with all gradients`, async () => {
+    test(`${cell}, ${read}: equals plain ops, with all gradients`, async () => {
       const sizes: RimGatesSizes = { cell, sources: read, active: 2, B: 3, N: 5, H: 4, E: 3 };
       const draw = new Draw(3);
       const inputs = drawRimGates(draw, sizes);
