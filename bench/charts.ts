@@ -192,8 +192,8 @@ export function activationStrip(activation: Activation, text: string): Promise<s
   return draw({ width, height, layer } as TopLevelSpec, text);
 }
 
-// Ticks of a logarithmic axis: powers of ten, and 2 and 5 times them where the values span few of them.
-function decades(values: readonly number[]): number[] {
+/** Ticks of a logarithmic axis: powers of ten, and 2 and 5 times them where the values span few of them. */
+export function decades(values: readonly number[]): number[] {
   const from = Math.floor(Math.log10(Math.min(...values)));
   const to = Math.ceil(Math.log10(Math.max(...values)));
   const factors = to - from > 2 ? [1] : [1, 2, 5];
@@ -221,7 +221,8 @@ function middle([from, to]: readonly [number, number]): { x: number } {
   return { x: (from + to) / 2 };
 }
 
-async function draw(spec: TopLevelSpec, text: string): Promise<string> {
+/** Draws any chart in the looks of the reports. @param text what a screen reader says of it, escaped */
+export async function draw(spec: TopLevelSpec, text: string): Promise<string> {
   const axis = {
     labelColor: 'var(--muted)',
     titleColor: 'var(--muted)',

@@ -2,11 +2,10 @@
 // other runtimes of the tests) and what is missing, with the command that mends it. It installs and changes nothing;
 // the set-up hands it what it found out in RIMGRAD_MEND and RIMGRAD_CHROMIUM. Exit status 1 without a usable adapter.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { openDevice } from '../engine/node.ts';
+import { packageVersion } from './versions.ts';
 
 /** The limits that decide what the kernels and plans may do, with the unit they are shown in. */
 const LIMITS = {
@@ -41,18 +40,6 @@ interface Report {
   readonly chromium: string | null;
   /** What is missing, and the command or step that mends it. */
   readonly missing: readonly { readonly what: string; readonly mend: string }[];
-}
-
-const require = createRequire(import.meta.url);
-
-/** Version of an installed npm package, or null. */
-function packageVersion(name: string): string | null {
-  try {
-    const path = require.resolve(`${name}/package.json`);
-    return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
-  } catch {
-    return null;
-  }
 }
 
 function chromiumVersion(): string | null {

@@ -120,6 +120,8 @@ export interface Case {
   readonly name: string;
   /** Makes the graph and returns its outputs. Called once for each check, with equal numbers. */
   readonly graph: (draw: Draw) => readonly Tensor[];
+  /** The same outputs made another way, from the same draws in the same order: then kernels must compute what this means. */
+  readonly expected?: (draw: Draw) => readonly Tensor[];
   /** Largest error of kernels, relative to the largest magnitude of a tensor; 1e-5 by default. */
   readonly limit?: number;
   /** Most elements of a tensor that are differenced; 64 by default. */

@@ -90,7 +90,8 @@ export async function kernelError(device: Device, each: Case, seed?: number): Pr
   const errors = [(drawn: DrawnCase) => drawn.outputs, wantedOf].map(async (part) => {
     const drawn = drawCase(each, seed);
     const wanted = part(drawn);
-    const expected = await interpret(wanted, { feeds: drawn.feeds, training });
+    const meant = part(each.expected === undefined ? drawn : drawCase({ ...each, graph: each.expected }, seed));
+    const expected = await interpret(meant, { feeds: drawn.feeds, training });
     const got = await run(device, wanted, drawn.feeds, training);
     return got.map((data, i) => errorOf(data, at(expected, i))).reduce(worse, 0);
   });

@@ -7,6 +7,7 @@
 
 import { at, FeedError, need, OptionError } from '../engine/errors.ts';
 import { constantOf, inputOf } from '../engine/ops/leaf.ts';
+import { isRecomputed } from '../engine/recompute.ts';
 import { type ScanAttrs, scanOf } from '../engine/scan.ts';
 import { type Node, sizeOf, type Tensor } from '../engine/tensor.ts';
 import { Variable } from '../engine/variable.ts';
@@ -135,6 +136,7 @@ export class Interpretation {
   #evaluate(node: Node, readValue: Read, replay: Read | undefined): readonly Value[] {
     const scan = scanOf(node);
     if (scan !== undefined) return this.#loop(scan, node.inputs.map(readValue), replay);
+    if (isRecomputed(node)) return node.outputs.map((_, i) => readValue(at(node.inputs, i)));
     const meaning = meanings[node.op.name];
     if (meaning === undefined) {
       throw new OptionError(`check: the op '${node.op.name}' has no float64 meaning; write one in check/meanings/`);

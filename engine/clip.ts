@@ -1,12 +1,13 @@
 // Clipping by the global norm: one factor for all gradients together, min(1, maxNorm / (norm + 1e-6)), as PyTorch's
-// clip_grad_norm_ (Pascanu et al. 2013). Everything here is plain ops; the sums run in a fixed order.
-// Optimisers hand the factor to their kernels; `clipByGlobalNorm` is for those who want scaled gradients as tensors.
+// clip_grad_norm_ (Pascanu et al. 2013). The sums run in a fixed order (ops/global-norm.ts).
+// Optimisers take the norm alone and make the factor themselves, in the kernel call that prepares their step;
+// `clipByGlobalNorm` is for those who want scaled gradients as tensors.
 
 import { formatShape, OptionError, ShapeError } from './errors.ts';
-import { add, div, minimum, mul, sqrt } from './ops/elementwise.ts';
+import { add, div, minimum, mul } from './ops/elementwise.ts';
+import { globalNorm } from './ops/global-norm.ts';
 import { fill } from './ops/leaf.ts';
-import { sum, sumOfSquares } from './ops/reduce.ts';
-import { concat, reshape } from './ops/shape.ts';
+import { reshape } from './ops/shape.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Tensors scaled to a largest norm, the norm before, and the factor. */
@@ -19,36 +20,24 @@ export interface Clipped {
   readonly scale: Tensor;
 }
 
-/** The 2-norm over all elements of all tensors, []. @throws OptionError where there are none */
-export function globalNorm(tensors: readonly Tensor[]): Tensor {
-  if (tensors.length === 0) throw new OptionError('globalNorm: no tensors were given');
-  return sqrt(
-    sum(
-      concat(
-        tensors.map((t) => reshape(sumOfSquares(t), [1])),
-        0,
-      ),
-    ),
-  );
-}
-
 /**
  * Scales tensors together so that their global 2-norm is at most `maxNorm`: each times min(1, maxNorm / (norm + 1e-6)).
  * @param norm the norm to go by, where it is not that of these very tensors
  * @throws OptionError for no tensors or a bound that is not above 0; ShapeError where `norm` is no scalar
  */
 export function clipByGlobalNorm(tensors: readonly Tensor[], maxNorm: number, norm?: Tensor): Clipped {
-  const factor = clipFactor('clipByGlobalNorm', tensors, maxNorm, norm);
-  return { clipped: tensors.map((t) => mul(t, factor.scale)), ...factor };
+  const by = normToClip('clipByGlobalNorm', tensors, maxNorm, norm);
+  const scale = minimum(div(fill(maxNorm, []), add(by, 1e-6)), fill(1, []));
+  return { clipped: tensors.map((t) => mul(t, scale)), norm: by, scale };
 }
 
-/** The norm and the factor alone. @param where what the messages start with */
-export function clipFactor(
+/** The norm to clip by, []. @param where what the messages start with */
+export function normToClip(
   where: string,
   tensors: readonly Tensor[],
   maxNorm: number,
   imposed: Tensor | undefined,
-): { readonly norm: Tensor; readonly scale: Tensor } {
+): Tensor {
   if (!(maxNorm > 0 && Number.isFinite(maxNorm))) {
     throw new OptionError(
       `${where}: the largest norm must be a number above 0, not ${String(maxNorm)}; leave it out for no clipping`,
@@ -59,6 +48,5 @@ export function clipFactor(
       `${where}: the norm must be one f32 number, not ${imposed.dtype} ${formatShape(imposed.shape)}`,
     );
   }
-  const norm = imposed === undefined ? globalNorm(tensors) : reshape(imposed, []);
-  return { norm, scale: minimum(div(fill(maxNorm, []), add(norm, 1e-6)), fill(1, [])) };
+  return imposed === undefined ? globalNorm(tensors) : reshape(imposed, []);
 }

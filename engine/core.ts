@@ -1,6 +1,6 @@
 // All public names of the engine but `openDevice`, which differs by runtime (index.ts, node.ts).
 
-export { type Clipped, clipByGlobalNorm, globalNorm } from './clip.ts';
+export { type Clipped, clipByGlobalNorm } from './clip.ts';
 export { type AdapterDescription, type Created, Device, type Memory } from './device.ts';
 export * from './errors.ts';
 export type { Feeds } from './feeds.ts';
@@ -12,8 +12,10 @@ export * from './ops/index.ts';
 export * from './optimisers.ts';
 export { formatProfile, type Profile, type ProfileEntry } from './profile.ts';
 export { type CompileOptions, compile, evaluate, Program } from './program.ts';
+export { recompute } from './recompute.ts';
+export type { TensorRecord, Tensors } from './records.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
-export { type Step, scan, type TensorRecord, type Tensors } from './scan.ts';
+export { type ScanOptions, type Step, scan } from './scan.ts';
 export * from './schedules.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
 export { assign, type Update } from './update.ts';

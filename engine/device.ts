@@ -165,11 +165,12 @@ export class Device {
 
   /** True for a Variable whose storage is on this device. */
   holds(variable: Variable): boolean {
-    return this.#variables.has(variable);
+    return this.#variables.has(variable.home.variable);
   }
 
-  /** The storage of a Variable, made and filled at the first call. */
-  storageOf(variable: Variable): GPUBuffer {
+  /** The storage of a Variable, made and filled at the first call: that of its home, where it lies from an offset on. */
+  storageOf(part: Variable): GPUBuffer {
+    const { variable } = part.home;
     variable.settle(this, (initial) => {
       const bytes = 4 * variable.size;
       const buffer = this.buffer(
@@ -178,14 +179,14 @@ export class Device {
         USAGE.storage | USAGE.copySource | USAGE.copyTarget,
       );
       this.#variables.set(variable, buffer);
-      const write = (data: Data): void => {
-        this.gpu.queue.writeBuffer(buffer, 0, data as Data & { buffer: ArrayBuffer });
+      const write = (offset: number, data: Data): void => {
+        this.gpu.queue.writeBuffer(buffer, 4 * offset, data as Data & { buffer: ArrayBuffer });
       };
-      write(initial);
+      write(0, initial);
       return {
         owner: this,
         write,
-        read: () => this.read(buffer, 0, bytes),
+        read: (offset, size) => this.read(buffer, 4 * offset, 4 * size),
         dispose: () => {
           this.#variables.delete(variable);
           this.free(buffer);

@@ -2,9 +2,9 @@
 
 import { type Dispatch, dispatchesOf, isLoop, type Plan } from './plan.ts';
 
-/** One line for each kernel call, loops indented under their number of steps, and a summary at the end. */
+/** What the graph remarks of itself, one line for each kernel call, loops indented under their number of steps, and a summary at the end. */
 export function explainPlan(plan: Plan): string {
-  const lines: string[] = [];
+  const lines: string[] = [...plan.remarks];
   let calls = 0;
   let operations = 0;
   let bytes = 0;

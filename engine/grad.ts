@@ -8,6 +8,8 @@ import { formatShape, OptionError, ShapeError } from './errors.ts';
 import { addToProduct } from './ops/einsum.ts';
 import { add } from './ops/elementwise.ts';
 import { fill } from './ops/leaf.ts';
+import { addPadded } from './ops/shape.ts';
+import { buildAgain, isRecomputed } from './recompute.ts';
 import { type Node, nextNodeId, sameShape, type Tensor } from './tensor.ts';
 
 /** The gradients of one loss, by the tensor or Variable they belong to; iterates as [tensor, gradient] pairs. */
@@ -65,34 +67,56 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Gradients {
  */
 export function backpropagate(nodes: readonly Node[], seeds: ReadonlyMap<Tensor, Tensor>): Map<Tensor, Tensor> {
   const adjoints = new Map(seeds);
-  for (const node of nodes.toReversed()) {
-    const d = node.outputs.map((output) => adjoints.get(output));
-    if (node.inputs.every((input) => input.dtype !== 'f32') || d.every((each) => each === undefined)) continue;
-    if (node.op.backward === undefined) {
-      throw new OptionError(
-        `grad: ${node.op.name} has no derivative here; it is itself a backward op, whose gradient is not offered: differentiate once, or block it with blockGradient`,
-      );
-    }
-    const mark = nextNodeId();
-    node.op.backward(node, d).forEach((contribution, i) => {
-      const input = node.inputs[i];
-      if (contribution === undefined || input === undefined || input.dtype !== 'f32') return;
-      if (!sameShape(contribution.shape, input.shape)) {
-        throw new ShapeError(
-          `${node.op.name}: its backward gave ${formatShape(contribution.shape)} for input ${i} of ${formatShape(input.shape)}`,
+  const walked = new Set(nodes);
+  const arrive = (tensor: Tensor, contribution: Tensor, mark: number): void => {
+    const before = adjoints.get(tensor);
+    adjoints.set(tensor, before === undefined ? contribution : accumulated(before, contribution, mark));
+  };
+  const walk = (each: readonly Node[]): void => {
+    for (const node of each.toReversed()) {
+      const d = node.outputs.map((output) => adjoints.get(output));
+      if (node.inputs.every((input) => input.dtype !== 'f32') || d.every((one) => one === undefined)) continue;
+      const mark = nextNodeId();
+      if (isRecomputed(node)) {
+        // What was computed is computed again, and the walk goes on through the copies, in the order of their originals.
+        const { copies, results } = buildAgain(node);
+        results.forEach((result, i) => {
+          const arrived = d[i];
+          if (arrived !== undefined) arrive(result, arrived, mark);
+        });
+        const own = [...copies].flatMap(([original, copy]) => (walked.has(original) ? [copy] : []));
+        for (const copy of own) walked.add(copy);
+        walk(own);
+        continue;
+      }
+      if (node.op.backward === undefined) {
+        throw new OptionError(
+          `grad: ${node.op.name} has no derivative here; it is itself a backward op, whose gradient is not offered: differentiate once, or block it with blockGradient`,
         );
       }
-      const before = adjoints.get(input);
-      adjoints.set(input, before === undefined ? contribution : accumulated(before, contribution, mark));
-    });
-  }
+      node.op.backward(node, d).forEach((contribution, i) => {
+        const input = node.inputs[i];
+        if (contribution === undefined || input === undefined || input.dtype !== 'f32') return;
+        if (!sameShape(contribution.shape, input.shape)) {
+          throw new ShapeError(
+            `${node.op.name}: its backward gave ${formatShape(contribution.shape)} for input ${i} of ${formatShape(input.shape)}`,
+          );
+        }
+        arrive(input, contribution, mark);
+      });
+    }
+  };
+  walk(nodes);
   return adjoints;
 }
 
-/** A sum of gradients; where the later one is a product made just now, it adds the earlier one itself. */
+/**
+ * A sum of gradients; where the later one is a product made just now, it adds the earlier one itself, and gradients of
+ * neighbouring slices are laid side by side.
+ */
 function accumulated(before: Tensor, contribution: Tensor, mark: number): Tensor {
   const product = contribution.node.id >= mark ? addToProduct(before, contribution) : undefined;
-  return product ?? add(before, contribution);
+  return product ?? addPadded(before, contribution) ?? add(before, contribution);
 }
 
 /** The nodes that read any of `from`, directly or not, and lead to the loss, in ascending order. */

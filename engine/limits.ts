@@ -4,6 +4,9 @@
 import { LimitError, need } from './errors.ts';
 import { dispatchesOf, type Plan } from './plan.ts';
 
+/** What a user can do about a tensor that is too large. */
+const MEND = 'use a smaller batch, fewer time steps, shorter chunks of them (the option chunk of a scan or RIM)';
+
 /** What is checked, in bytes; a GPUDevice's `limits` have it. */
 export interface PlanLimits {
   readonly maxStorageBufferBindingSize: number;
@@ -18,7 +21,7 @@ export function checkLimits(limits: PlanLimits, plan: Plan): void {
     const large = buffers.find(({ place }) => place.bytes > most);
     if (large !== undefined) {
       throw new LimitError(
-        `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; use a smaller batch, fewer time steps, or open the device with a larger limits.maxStorageBufferBindingSize`,
+        `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; ${MEND}, or open the device with a larger limits.maxStorageBufferBindingSize`,
       );
     }
   }
@@ -30,6 +33,6 @@ export function checkLimits(limits: PlanLimits, plan: Plan): void {
     'a value',
   );
   throw new LimitError(
-    `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
+    `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; ${MEND}, or open the device with a larger limits.maxBufferSize`,
   );
 }

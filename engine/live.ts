@@ -39,11 +39,16 @@ export function liveNodes(wanted: readonly Tensor[]): { order: Node[]; scans: Ma
     if (node === undefined) break;
     taken.push(node);
     const attrs = scanOf(node);
+    const outputs = need(demanded.get(node), 'a demand');
+    if (node.op.alias === true) {
+      for (const i of outputs) demand(at(node.inputs, i));
+      continue;
+    }
     if (attrs === undefined) {
       for (const input of node.inputs) demand(input);
       continue;
     }
-    const live = liveScan(attrs, need(demanded.get(node), 'a demand'));
+    const live = liveScan(attrs, outputs);
     scans.set(node, live);
     const states = attrs.stateIn.length;
     for (const i of live.states) demand(at(node.inputs, i));

@@ -24,6 +24,12 @@ export interface KernelCall<K extends Kernel> {
   readonly operations?: number;
 }
 
+/** Views joined where they share memory, and where each of those given lies: in which view, from which element on. */
+export interface Joined {
+  readonly views: readonly View[];
+  readonly places: readonly { readonly view: number; readonly offset: number }[];
+}
+
 /** What a row's `plan` is given: where its inputs and outputs lie, and the means to call kernels. */
 export interface Emitter {
   readonly inputs: readonly View[];
@@ -36,7 +42,11 @@ export interface Emitter {
   scratch(elements: number): View;
   /** A single element that is 0, of either dtype. */
   zero(): View;
-  /** Appends a kernel call. A buffer bound for writing may not be bound a second time in the same call. */
+  /** The flag of the program's guard, u32 [1], where it has one: where it is not 0, an update leaves all as it is. */
+  readonly frozen: View | undefined;
+  /** The fewest views that hold all of these: those that share memory become one. */
+  joined(views: readonly View[]): Joined;
+  /** Appends a kernel call. A buffer bound for writing may be bound again only as read_write, at a place apart (`beside`). */
   call<K extends Kernel>(kernel: K, call: KernelCall<K>): void;
 }
 
@@ -61,8 +71,15 @@ export interface Op<A = unknown> {
   readonly name: string;
   /** True for an op whose output differs from step to step of a scan though its inputs do not (random numbers). */
   readonly random?: boolean;
-  /** True for an op that moves no data: its output is its first input under another shape. */
+  /** True for an op that moves no data: output i is input i, under another shape it may be. */
   readonly alias?: boolean;
+  /** For an op that can move no data: the element of input 0 where output 0 begins, where its elements lie there together. */
+  viewAt?(node: Node<A>): number | undefined;
+  /**
+   * True for an op that may read a state of a scan and write the next one into the same buffer, at a place apart: a call of
+   * it that binds both binds both read_write.
+   */
+  readonly beside?: boolean;
   /** Shapes and dtypes of the outputs. @throws ShapeError or OptionError naming the op and the mend */
   infer(inputs: readonly Tensor[], attrs: A): readonly Spec[];
   /** For u32 inputs: the values of that input must be below the bound. Fed inputs are checked on the host at each run. */
@@ -78,6 +95,8 @@ export interface Op<A = unknown> {
   overTime?(over: OverTime<A>): readonly Tensor[];
   /** The sum over T steps of output 0, where that is cheaper than summing the result of `overTime`. */
   sumOverTime?(over: OverTime<A>): Tensor;
+  /** The same node from other inputs of the same shapes, where its attributes hold tensors (a scan). */
+  again?(node: Node<A>, inputs: readonly Tensor[]): readonly Tensor[];
 }
 
 /** Applies an op: infers the shapes and makes the node. */

@@ -1,26 +1,24 @@
-// Optimisers: makers of updates. Each takes gradients and returns one update a parameter (and one for Adam's bias
-// correction, first), which change parameter and moments in place at the end of a run, exactly as PyTorch computes them.
+// Optimisers: makers of updates. Each takes gradients and returns one update of all parameters, which changes parameters and
+// moments in place at the end of a run, exactly as PyTorch computes them.
 //
-// Always true: every gradient is read as it was before the first update; no pair of updates changes the same Variable; the
-// learning rate is a tensor, so that a schedule is a feed and never a recompile; clipping is a factor that the kernels
-// apply, not a copy of the gradients. State Variables are named `adam.m.<parameter>`, and the returned list carries them
-// as `variables`, for checkpoints. Not here: what all are given and check (parameter-groups.ts), clipping itself (clip.ts),
-// learning rates over time (schedules.ts).
+// Always true: every gradient is read as it was before the update; all parameters together take a handful of kernel calls
+// (fused-update.ts), and one more prepares what they share; the learning rate is a tensor, so that a schedule is a feed and
+// never a recompile; clipping is a factor that the kernels apply, not a copy of the gradients. State Variables are named
+// `adam.m.<parameter>`, and the returned list carries them as `variables`, for checkpoints. Not here: what all are given and
+// check (parameter-groups.ts), clipping itself (clip.ts), learning rates over time (schedules.ts).
 
-import {
-  adamCorrection,
-  adam as adamKernel,
-  rmsprop as rmspropKernel,
-  sgd as sgdKernel,
-} from '../kernels/catalogue.ts';
-import { at, checkOptions, OptionError } from './errors.ts';
-import { gridOf } from './op.ts';
+import { adam as adamKernel, rmsprop as rmspropKernel, sgd as sgdKernel, updateControl } from '../kernels/catalogue.ts';
+import { at, checkOptions, need, OptionError } from './errors.ts';
+import { type FusedCall, fusedCalls } from './fused-update.ts';
+import { type Emitter, gridOf, type View } from './op.ts';
+import { constant } from './ops/leaf.ts';
 import {
   COMMON,
   checkEpsilon,
   checkShare,
   type OptimiserOptions,
   type ParameterGradients,
+  type Prepared,
   prepare,
   zeros,
 } from './parameter-groups.ts';
@@ -76,13 +74,8 @@ export function sgd(gradients: ParameterGradients, options: SgdOptions): Optimis
   const { momentum = 0, nesterov = false } = options;
   checkShare('sgd', 'momentum', momentum);
   if (nesterov && momentum === 0) throw new OptionError('sgd: nesterov needs a momentum above 0, such as 0.9');
-  const { parameters, scale, norm, state } = prepare('sgd', gradients, options, 0);
-  const updates = parameters.map(({ variable, gradient, rate, decay }): Update => {
-    const moments = momentum > 0 ? [state('momentum', variable)] : [];
-    const attrs: SgdAttrs = { decay, momentum, nesterov };
-    return { op: sgdOp, variables: [variable, ...moments], inputs: [gradient, rate, scale], attrs };
-  });
-  return optimiser(updates, norm);
+  const prepared = prepare('sgd', gradients, options, 0);
+  return optimiser(sgdOp, prepared, momentum > 0 ? ['momentum'] : [], undefined, { momentum, nesterov });
 }
 
 /**
@@ -96,14 +89,9 @@ export function rmsprop(gradients: ParameterGradients, options: RmspropOptions):
   checkShare('rmsprop', 'alpha', alpha);
   checkShare('rmsprop', 'momentum', momentum);
   checkEpsilon('rmsprop', epsilon);
-  const { parameters, scale, norm, state } = prepare('rmsprop', gradients, options, 0);
-  const updates = parameters.map(({ variable, gradient, rate, decay }): Update => {
-    const kinds = ['v', ...(momentum > 0 ? ['momentum'] : []), ...(centered ? ['mean'] : [])];
-    const attrs: RmspropAttrs = { decay, epsilon, alpha, momentum, centered };
-    const variables = [variable, ...kinds.map((kind) => state(kind, variable))];
-    return { op: rmspropOp, variables, inputs: [gradient, rate, scale], attrs };
-  });
-  return optimiser(updates, norm);
+  const prepared = prepare('rmsprop', gradients, options, 0);
+  const kinds = ['v', ...(momentum > 0 ? ['momentum'] : []), ...(centered ? ['mean'] : [])];
+  return optimiser(rmspropOp, prepared, kinds, undefined, { epsilon, alpha, momentum, centered });
 }
 
 /**
@@ -130,41 +118,141 @@ function adamLike(where: string, gradients: ParameterGradients, options: AdamOpt
   if (betas.length !== 2) throw new OptionError(`${where}: betas are two numbers, not ${betas.length}`);
   for (const beta of betas) checkShare(where, 'betas', beta);
   checkEpsilon(where, epsilon);
-  const { parameters, scale, norm, state, prefix } = prepare(where, gradients, options, decoupled ? 0.01 : 0);
-  const correction = zeros(`${prefix}.correction`, [2]);
-  const advance: Update = { op: correctionOp, variables: [correction], inputs: [], attrs: { betas } };
-  const updates = parameters.map(({ variable, gradient, rate, decay }): Update => {
-    const variables = [variable, state('m', variable), state('v', variable)];
-    const attrs: AdamAttrs = { decay, epsilon, betas, decoupled };
-    return { op: adamOp, variables, inputs: [gradient, rate, scale, correction], attrs };
-  });
-  return optimiser([advance, ...updates], norm);
+  const prepared = prepare(where, gradients, options, decoupled ? 0.01 : 0);
+  const correction = zeros(`${prepared.prefix}.correction`, [2]);
+  return optimiser(adamOp, prepared, ['m', 'v'], correction, { epsilon, betas, decoupled });
 }
 
-// ---- the rows of the updates: inputs and Variables in the order of the functions above
+// ---- what the updates have in common
 
-interface SgdAttrs {
-  readonly decay: number;
+/** What a row knows beside the numbers of its rule. Of `variables`: all parameters, all moments kind by kind, a correction. */
+interface Shared {
+  /** Of each parameter: which rate is its, and its weight decay. */
+  readonly own: readonly { readonly rate: number; readonly decay: number }[];
+  /** How many moments a parameter has. */
+  readonly kinds: number;
+  /** The largest norm of the gradients. */
+  readonly most: number | undefined;
+}
+
+/**
+ * The update of all parameters, and the list with its state. Inputs: the gradients, the rates, and the norm to clip by, or
+ * without clipping the control of a step that nothing else shares.
+ */
+function optimiser<A extends object>(
+  op: UpdateOp<A & Shared>,
+  { parameters, rates, clip, guard, states }: Prepared,
+  kinds: readonly string[],
+  correction: Variable | undefined,
+  rule: A,
+): Optimiser {
+  const moments = kinds.map(states);
+  const corrections = correction === undefined ? [] : [correction];
+  const update: Update<A & Shared> = {
+    op,
+    ...(guard && { guard }),
+    variables: [...parameters.map(({ variable }) => variable), ...moments.flat(), ...corrections],
+    inputs: [...parameters.map(({ gradient }) => gradient), rates, clip?.norm ?? constant([1, 0, 0, 0], [4])],
+    attrs: {
+      ...rule,
+      own: parameters.map(({ rate, decay }) => ({ rate, decay })),
+      kinds: kinds.length,
+      most: clip?.most,
+    },
+  };
+  const variables = [...corrections, ...parameters.flatMap((_, i) => moments.map((kind) => at(kind, i)))];
+  return Object.assign([update as Update], { variables, norm: clip?.norm });
+}
+
+/** The gradients of an update: what lies together. */
+function together({ inputs }: Update): readonly Tensor[] {
+  return inputs.slice(0, -2);
+}
+
+interface ElementKernel {
+  readonly constants: { readonly WORKGROUP: { readonly value: number }; readonly ELEMENTS: { readonly value: number } };
+}
+
+/** The calls of an update, and what they share. */
+function callsOf(
+  emit: Emitter,
+  { variables, attrs: { own, kinds } }: Update<Shared>,
+  { constants: { WORKGROUP, ELEMENTS } }: ElementKernel,
+  buffers: number,
+): (FusedCall & { readonly rates: View; readonly workgroups: readonly [number, number, number] })[] {
+  const count = own.length;
+  const parameters = own.map(({ rate, decay }, i) => ({
+    size: at(variables, i).size,
+    gradient: at(emit.inputs, i),
+    weight: at(emit.outputs, i),
+    states: Array.from({ length: kinds }, (_, kind) => at(emit.outputs, count * (1 + kind) + i)),
+    rate,
+    decay,
+  }));
+  const rates = at(emit.inputs, count);
+  return fusedCalls(emit, parameters, buffers, WORKGROUP.value * ELEMENTS.value).map((call) => ({
+    ...call,
+    rates,
+    workgroups: gridOf(call.blocks, 1),
+  }));
+}
+
+/** What all parameters of a step share, [4]: see kernels/update-control.wgsl. @param d the bias corrections, [2] */
+function emitControl(
+  emit: Emitter,
+  { own, most }: Shared,
+  betas: readonly [number, number] | undefined,
+  d: View | undefined,
+): View {
+  const norm = at(emit.inputs, own.length + 1);
+  if (most === undefined && betas === undefined && emit.frozen === undefined) return norm;
+  const control = emit.scratch(4);
+  emit.call(updateControl, {
+    buffers: { frozen: emit.frozen ?? emit.zero(), norm, d: d ?? emit.scratch(2), control },
+    uniforms: {
+      maxNorm: most ?? 0,
+      betas: betas ?? [0, 0],
+      complements: betas === undefined ? [0, 0] : complementsOf(betas),
+    },
+    constants: { CLIP: most !== undefined, CORRECT: betas !== undefined },
+    workgroups: [1, 1, 1],
+  });
+  return control;
+}
+
+/** 1 - beta, rounded once. */
+function complementsOf(betas: readonly [number, number]): [number, number] {
+  return [1 - betas[0], 1 - betas[1]];
+}
+
+// ---- the rows of the updates
+
+interface SgdAttrs extends Shared {
   readonly momentum: number;
   readonly nesterov: boolean;
 }
 
 const sgdOp: UpdateOp<SgdAttrs> = {
   name: 'sgd',
-  plan: (emit, { variables, attrs }) => {
-    const [gradient, rate, scale] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.inputs, 2)];
-    const count = at(variables, 0).size;
-    emit.call(sgdKernel, {
-      buffers: { gradient, rate, scale, p: at(emit.outputs, 0), m: emit.outputs[1] ?? emit.scratch(1) },
-      uniforms: { count, decay: attrs.decay, momentum: attrs.momentum },
-      constants: { MOMENTUM: variables.length > 1, NESTEROV: attrs.nesterov },
-      workgroups: gridOf(count, elementsOf(sgdKernel)),
-    });
+  together,
+  plan: (emit, update) => {
+    const { momentum, nesterov } = update.attrs;
+    const control = emitControl(emit, update.attrs, undefined, undefined);
+    for (const call of callsOf(emit, update, sgdKernel, 4)) {
+      const { gradient, rates, states, weights, parameters, blocks, rows, workgroups, operations } = call;
+      const [p0, p1, p2, p3] = [at(weights, 0), at(weights, 1), at(weights, 2), at(weights, 3)];
+      emit.call(sgdKernel, {
+        buffers: { gradient, rates, control, m: states[0] ?? emit.scratch(1), p0, p1, p2, p3 },
+        uniforms: { parameters, blocks, momentum, rows },
+        constants: { MOMENTUM: momentum > 0, NESTEROV: nesterov },
+        workgroups,
+        operations,
+      });
+    }
   },
 };
 
-interface RmspropAttrs {
-  readonly decay: number;
+interface RmspropAttrs extends Shared {
   readonly epsilon: number;
   readonly alpha: number;
   readonly momentum: number;
@@ -173,23 +261,27 @@ interface RmspropAttrs {
 
 const rmspropOp: UpdateOp<RmspropAttrs> = {
   name: 'rmsprop',
-  plan: (emit, { variables, attrs: { decay, epsilon, alpha, momentum, centered } }) => {
-    const [gradient, rate, scale] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.inputs, 2)];
-    const count = at(variables, 0).size;
+  together,
+  plan: (emit, update) => {
+    const { epsilon, alpha, momentum, centered } = update.attrs;
     const moving = momentum > 0;
-    const m = moving ? at(emit.outputs, 2) : emit.scratch(1);
-    const a = centered ? at(emit.outputs, moving ? 3 : 2) : emit.scratch(1);
-    emit.call(rmspropKernel, {
-      buffers: { gradient, rate, scale, p: at(emit.outputs, 0), v: at(emit.outputs, 1), m, a },
-      uniforms: { count, decay, epsilon, momentum, alpha, complement: 1 - alpha },
-      constants: { MOMENTUM: moving, CENTERED: centered },
-      workgroups: gridOf(count, elementsOf(rmspropKernel)),
-    });
+    const control = emitControl(emit, update.attrs, undefined, undefined);
+    for (const call of callsOf(emit, update, rmspropKernel, 2)) {
+      const { gradient, rates, states, weights, parameters, blocks, rows, workgroups, operations } = call;
+      const m = moving ? at(states, 1) : emit.scratch(1);
+      const a = centered ? at(states, moving ? 2 : 1) : emit.scratch(1);
+      emit.call(rmspropKernel, {
+        buffers: { gradient, rates, control, v: at(states, 0), m, a, p0: at(weights, 0), p1: at(weights, 1) },
+        uniforms: { parameters, blocks, epsilon, momentum, alpha, complement: 1 - alpha, rows },
+        constants: { MOMENTUM: moving, CENTERED: centered },
+        workgroups,
+        operations,
+      });
+    }
   },
 };
 
-interface AdamAttrs {
-  readonly decay: number;
+interface AdamAttrs extends Shared {
   readonly epsilon: number;
   readonly betas: readonly [number, number];
   readonly decoupled: boolean;
@@ -197,48 +289,21 @@ interface AdamAttrs {
 
 const adamOp: UpdateOp<AdamAttrs> = {
   name: 'adam',
-  plan: (emit, { variables, attrs: { decay, epsilon, betas, decoupled } }) => {
-    const [gradient, rate, scale, d] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.inputs, 2), at(emit.inputs, 3)];
-    const [p, m, v] = [at(emit.outputs, 0), at(emit.outputs, 1), at(emit.outputs, 2)];
-    const count = at(variables, 0).size;
-    emit.call(adamKernel, {
-      buffers: { gradient, rate, scale, d, p, m, v },
-      uniforms: { count, decay, epsilon, betas, complements: complementsOf(betas) },
-      constants: { DECOUPLED: decoupled },
-      workgroups: gridOf(count, elementsOf(adamKernel)),
-    });
+  together,
+  plan: (emit, update) => {
+    const { epsilon, betas, decoupled } = update.attrs;
+    const control = emitControl(emit, update.attrs, betas, need(emit.outputs.at(-1), 'the correction'));
+    for (const call of callsOf(emit, update, adamKernel, 3)) {
+      const { gradient, rates, states, weights, parameters, blocks, rows, workgroups, operations } = call;
+      const [m, v] = [at(states, 0), at(states, 1)];
+      const [p0, p1, p2] = [at(weights, 0), at(weights, 1), at(weights, 2)];
+      emit.call(adamKernel, {
+        buffers: { gradient, rates, control, m, v, p0, p1, p2 },
+        uniforms: { parameters, blocks, epsilon, betas, complements: complementsOf(betas), rows },
+        constants: { DECOUPLED: decoupled },
+        workgroups,
+        operations,
+      });
+    }
   },
 };
-
-const correctionOp: UpdateOp<{ readonly betas: readonly [number, number] }> = {
-  name: 'adam correction',
-  plan: (emit, { attrs: { betas } }) => {
-    emit.call(adamCorrection, {
-      buffers: { d: at(emit.outputs, 0) },
-      uniforms: { betas, complements: complementsOf(betas) },
-      workgroups: [1, 1, 1],
-    });
-  },
-};
-
-/** 1 - beta, rounded once. */
-function complementsOf(betas: readonly [number, number]): [number, number] {
-  return [1 - betas[0], 1 - betas[1]];
-}
-
-interface ElementKernel {
-  readonly constants: { readonly WORKGROUP: { readonly value: number }; readonly ELEMENTS: { readonly value: number } };
-}
-
-/** Elements that one workgroup of an update's kernel changes. */
-function elementsOf({ constants: { WORKGROUP, ELEMENTS } }: ElementKernel): number {
-  return WORKGROUP.value * ELEMENTS.value;
-}
-
-/** The list with its state: all Variables that the updates change, but the parameters. */
-function optimiser(updates: readonly Update[], norm: Tensor | undefined): Optimiser {
-  const variables = updates.flatMap((update) =>
-    update.op === correctionOp ? update.variables : update.variables.slice(1),
-  );
-  return Object.assign([...updates], { variables, norm });
-}

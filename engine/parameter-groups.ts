@@ -1,15 +1,18 @@
 // What every optimiser is given and checks: gradients by parameter, a learning rate, weight decay, clipping, groups of
 // parameters with options of their own, and names for the state. `prepare` turns that into a list of parameters, each with
-// the tensors that its update reads.
+// what its update reads; parameters, and moments of a kind, share storage where they can.
 // Always true of the list: f32 Variables of different names, gradients of their shapes that no update of the list changes
 // before they are read, a learning rate of one element. Not here: the rules of the optimisers (optimisers.ts).
 
-import { clipFactor } from './clip.ts';
-import { at, checkOptions, formatShape, need, OptionError, ShapeError } from './errors.ts';
+import { normToClip } from './clip.ts';
+import { at, checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
 import { identity } from './ops/elementwise.ts';
-import { fill } from './ops/leaf.ts';
+import { globalNorm } from './ops/global-norm.ts';
+import { constant } from './ops/leaf.ts';
+import { concat, reshape } from './ops/shape.ts';
 import { type Shape, sameShape, sizeOf, Tensor } from './tensor.ts';
-import { Variable } from './variable.ts';
+import type { Update } from './update.ts';
+import { joinVariables, Variable } from './variable.ts';
 
 /** Some of the parameters, with options of their own. */
 export interface ParameterGroup {
@@ -32,6 +35,12 @@ export interface OptimiserOptions {
   readonly norm?: Tensor;
   /** Parameters with options of their own, each in one group at most. */
   readonly groups?: readonly ParameterGroup[];
+  /**
+   * A flag, u32 [1], 0 at first: it is raised at the first step whose gradients are not all finite, and while it is up the
+   * whole program changes no Variable, this step included: parameters, moments and counters stay as the last good step left
+   * them. `read` it to know; `write` it 0 to go on. Programs and optimisers may share one. Default: none.
+   */
+  readonly guard?: Variable;
   /** What the names of the state Variables begin with. Default: the name of the optimiser. */
   readonly name?: string;
 }
@@ -40,25 +49,28 @@ export interface OptimiserOptions {
 export type ParameterGradients = Iterable<readonly [Tensor, Tensor]>;
 
 /** The names of `OptimiserOptions`. */
-export const COMMON: readonly string[] = ['learningRate', 'weightDecay', 'clipNorm', 'norm', 'groups', 'name'];
+export const COMMON: readonly string[] = ['learningRate', 'weightDecay', 'clipNorm', 'norm', 'groups', 'guard', 'name'];
 
 /** A parameter with what its update reads. */
 export interface Parameter {
   readonly variable: Variable;
   readonly gradient: Tensor;
-  readonly rate: Tensor;
+  /** Which of the learning rates is its. */
+  readonly rate: number;
   readonly decay: number;
 }
 
 /** A list of parameters and what their updates share. */
 export interface Prepared {
   readonly parameters: readonly Parameter[];
-  /** The factor of all gradients, []. */
-  readonly scale: Tensor;
-  readonly norm: Tensor | undefined;
+  /** The different learning rates, [any]. */
+  readonly rates: Tensor;
+  /** The norm to clip by, [], and the largest that it may be; undefined without clipping. */
+  readonly clip: { readonly norm: Tensor; readonly most: number } | undefined;
+  readonly guard: Update['guard'];
   readonly prefix: string;
-  /** A new state Variable of a parameter, of its shape, zeros. */
-  state(kind: string, of: Variable): Variable;
+  /** New state Variables of a kind, one a parameter and of its shape, zeros. */
+  states(kind: string): readonly Variable[];
 }
 
 /** Checks gradients and options. @param defaultDecay the weight decay where none is given */
@@ -74,32 +86,49 @@ export function prepare(
     clipNorm,
     norm: imposed,
     groups = [],
+    guard: flag,
     name: prefix = where,
   } = options;
   const pairs = parametersOf(where, gradients);
   const groupOf = groupsOf(where, groups, pairs);
   checkDecay(where, weightDecay);
-  const rate = rateOf(where, learningRate);
-  const rates = new Map(
-    groups.map((group) => [group, group.learningRate === undefined ? rate : rateOf(where, group.learningRate)]),
-  );
+  checkRate(where, learningRate);
+  for (const group of groups) if (group.learningRate !== undefined) checkRate(where, group.learningRate);
   if (clipNorm === undefined && imposed !== undefined) {
     throw new OptionError(
       `${where}: a norm was given without clipNorm, the largest that it may be; give both or neither`,
     );
   }
-  const clip = clipNorm === undefined ? undefined : clipFactor(where, [...pairs.values()], clipNorm, imposed);
+  const clip =
+    clipNorm === undefined
+      ? undefined
+      : { norm: normToClip(where, [...pairs.values()], clipNorm, imposed), most: clipNorm };
+  if (flag !== undefined && (flag.dtype !== 'u32' || flag.size !== 1)) {
+    throw new ShapeError(
+      `${where}: the guard must be a u32 Variable [1], such as variable('guard', new Uint32Array(1), [1])`,
+    );
+  }
+  const norm = (): Tensor => (imposed === undefined && clip ? clip.norm : globalNorm([...pairs.values()]));
+  const rates: (number | Tensor)[] = [];
   const parameters = [...pairs].map(([variable, gradient]): Parameter => {
     const group = groupOf.get(variable);
-    const own = group === undefined ? rate : need(rates.get(group), 'a learning rate');
-    return { variable, gradient: settled(gradient, pairs), rate: own, decay: group?.weightDecay ?? weightDecay };
+    const own = group?.learningRate ?? learningRate;
+    if (!rates.includes(own)) rates.push(own);
+    const decay = group?.weightDecay ?? weightDecay;
+    return { variable, gradient: settled(gradient, pairs), rate: rates.indexOf(own), decay };
   });
+  joinVariables([...pairs.keys()]);
   return {
     parameters,
-    scale: clip?.scale ?? fill(1, []),
-    norm: clip?.norm,
+    rates: ratesTensor(rates),
+    clip,
+    guard: flag && { flag, norm: norm() },
     prefix,
-    state: (kind, of) => zeros(`${prefix}.${kind}.${of.name}`, of.shape),
+    states: (kind) => {
+      const states = parameters.map(({ variable: { name, shape } }) => zeros(`${prefix}.${kind}.${name}`, shape));
+      joinVariables(states);
+      return states;
+    },
   };
 }
 
@@ -157,13 +186,23 @@ function groupsOf(
 /** A gradient that is a parameter's own memory is copied, for updates change that memory before all have read it. */
 function settled(gradient: Tensor, pairs: ReadonlyMap<Variable, Tensor>): Tensor {
   let root = gradient;
-  while (root.node.op.alias === true) root = at(root.node.inputs, 0);
+  while (root.node.op.alias === true) root = at(root.node.inputs, root.index);
   return root instanceof Variable && pairs.has(root) ? identity(gradient) : gradient;
 }
 
-function rateOf(where: string, rate: number | Tensor): Tensor {
+/** Learning rates one after the other. */
+function ratesTensor(rates: readonly (number | Tensor)[]): Tensor {
+  const numbers = rates.filter((rate) => typeof rate === 'number');
+  if (numbers.length === rates.length) return constant(numbers, [numbers.length]);
+  return concat(
+    rates.map((rate) => (typeof rate === 'number' ? constant([rate], [1]) : reshape(rate, [1]))),
+    0,
+  );
+}
+
+function checkRate(where: string, rate: number | Tensor): void {
   if (rate instanceof Tensor) {
-    if (rate.size === 1 && rate.dtype === 'f32') return rate;
+    if (rate.size === 1 && rate.dtype === 'f32') return;
     throw new ShapeError(
       `${where}: the learning rate must be one f32 number, not ${rate.dtype} ${formatShape(rate.shape)}`,
     );
@@ -173,7 +212,6 @@ function rateOf(where: string, rate: number | Tensor): Tensor {
       `${where}: learningRate must be a number of at least 0 or a scalar tensor, not ${String(rate)}`,
     );
   }
-  return fill(rate, []);
 }
 
 function checkDecay(where: string, decay: number): void {

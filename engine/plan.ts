@@ -70,6 +70,8 @@ export interface Plan {
   readonly inputs: readonly { readonly tensor: Tensor; readonly place: Place; readonly below: number | undefined }[];
   readonly constants: readonly { readonly place: Place; readonly values: Data | number }[];
   readonly outputs: ReadonlyMap<string, { readonly tensor: Tensor; readonly place: Place }>;
+  /** What the graph remarks of itself, for people. */
+  readonly remarks: readonly string[];
 }
 
 /** All kernel calls of a plan, those of loops once. */

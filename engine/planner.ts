@@ -9,12 +9,14 @@ import { at, formatShape, OptionError } from './errors.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
 import { advance, counterOf } from './ops/random.ts';
+import { remarkOf } from './ops/remark.ts';
 import type { Place, Plan, PlanOptions } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { planScan } from './scan-plan.ts';
 import { assignSlots } from './slots.ts';
 import type { Node, Tensor } from './tensor.ts';
-import type { Update } from './update.ts';
+import { Together } from './together.ts';
+import { emitGuard, type Update } from './update.ts';
 import { Variable } from './variable.ts';
 
 /** Plans a program that computes `outputs` and then carries out `updates`. */
@@ -29,16 +31,22 @@ export function planProgram(
 class Planner {
   readonly #training: boolean;
   readonly #record: Recorder;
+  #together: Together;
   readonly #inputs: { tensor: Tensor; place: Place; below: number | undefined }[] = [];
 
   constructor(options: PlanOptions) {
     this.#training = options.training;
     this.#record = new Recorder(options);
+    this.#together = new Together(this.#record, []);
   }
 
   plan(outputs: Readonly<Record<string, Tensor>>, updates: readonly Update[]): Plan {
-    const wanted = [...Object.values(outputs), ...updates.flatMap((update) => update.inputs)];
+    const wanted = [
+      ...Object.values(outputs),
+      ...updates.flatMap(({ inputs, guard }) => (guard === undefined ? inputs : [...inputs, guard.norm])),
+    ];
     const live = liveNodes(wanted);
+    this.#together = new Together(this.#record, updates);
     for (const node of live.order) this.#node(node, live.scans);
     const results = new Map<string, { tensor: Tensor; place: Place }>();
     for (const [name, tensor] of Object.entries(outputs)) {
@@ -50,7 +58,7 @@ class Planner {
     }
     const all = [...updates, ...this.#advances(live.order)];
     // A tensor that is the memory of a Variable under another shape must not see the updates of its own run.
-    const changed = new Set(all.flatMap((update) => update.variables));
+    const changed = new Set(all.flatMap((update) => update.variables.map(({ home }) => home.variable)));
     for (const tensor of new Set(all.flatMap((update) => update.inputs))) {
       const place = this.#record.placeOf(tensor);
       const { variable } = place.value;
@@ -58,7 +66,9 @@ class Planner {
         this.#record.put(tensor, this.#record.copyOf(tensor, place));
       }
     }
-    for (const update of all) this.#update(update);
+    this.#together.gather();
+    const flag = this.#guard(updates);
+    for (const update of all) this.#update(update, flag);
     for (const { place } of results.values()) place.value.last = Number.POSITIVE_INFINITY;
     for (const { place } of [...this.#inputs, ...this.#record.constants]) {
       place.value.first = -1;
@@ -74,6 +84,7 @@ class Planner {
       inputs: this.#inputs,
       constants: this.#record.constants,
       outputs: results,
+      remarks: [...new Set(live.order.flatMap((node) => remarkOf(node) ?? []))],
     };
   }
 
@@ -85,7 +96,7 @@ class Planner {
     else if (output instanceof Variable) this.#record.variable(output);
     else if (constant !== undefined) this.#record.constant(output, constant.values);
     else if (inputOf(output) !== undefined) this.#input(output);
-    else this.#record.compute(node);
+    else this.#record.compute(node, this.#together.placeFor(node));
   }
 
   #input(tensor: Tensor): void {
@@ -101,12 +112,33 @@ class Planner {
     return [...new Set(nodes.map(counterOf))].flatMap((counter) => (counter === undefined ? [] : [advance(counter)]));
   }
 
-  #update(update: Update): void {
+  /** Raises the flag of the program's guard, where it has one, and gives its place. */
+  #guard(updates: readonly Update[]): Place | undefined {
+    const guards = updates.flatMap(({ guard }) => guard ?? []);
+    const [flag, ...more] = new Set(guards.map((each) => each.flag));
+    if (flag === undefined) return undefined;
+    if (more.length > 0) {
+      throw new OptionError(
+        `compile: the updates have different guards, '${flag.name}' and '${more[0]?.name}'; one guards a whole program: give all optimisers the same`,
+      );
+    }
+    const place = this.#record.variable(flag);
+    const emit = this.#record.emitter('guard', [], []);
+    for (const { norm } of guards) emitGuard(emit, this.#record.placeOf(norm), place);
+    return place;
+  }
+
+  #update(update: Update, flag: Place | undefined): void {
     if (new Set(update.variables).size !== update.variables.length) {
       throw new OptionError(`${update.op.name}: an update names the variable '${update.variables[0]?.name}' twice`);
     }
-    const inputs = update.inputs.map((input) => this.#record.placeOf(input));
     const outputs = update.variables.map((each) => this.#record.variable(each));
-    update.op.plan(this.#record.emitter(update.op.name, inputs, outputs), update);
+    const shared = new Set(outputs.map(({ value }) => value));
+    const inputs = update.inputs.map((input) => {
+      const place = this.#together.placeOf(update, input);
+      // A Variable that shares storage with one that is changed is read from a copy: no call may bind a buffer for both.
+      return shared.has(place.value) && !outputs.includes(place) ? this.#record.copyOf(input, place) : place;
+    });
+    update.op.plan(this.#record.emitter(update.op.name, inputs, outputs, flag), update);
   }
 }

@@ -25,8 +25,11 @@ export interface CompileOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Work of one submit: a driver's watchdog ends what takes too long. */
-const OPERATIONS_A_SUBMIT = 2e10;
+/**
+ * Work of one submit, for a driver's watchdog ends what takes too long (2 s on Windows): operations or bytes, whichever are
+ * more. 2e10 take a software adapter or a weak integrated GPU about two seconds, any other a tenth.
+ */
+const WORK_A_SUBMIT = 2e10;
 const CALLS_A_SUBMIT = 20_000;
 
 /** One kernel call, ready to be encoded. */
@@ -318,18 +321,28 @@ function changesOf(plan: Plan): Variable[] {
   return [...new Set(written)];
 }
 
-function cutsOf(calls: readonly Call[]): number[] {
+/** Where a list of calls is cut into submits of bounded work; a single call is never cut. */
+export function cutsOf(calls: readonly Pick<Call, 'dispatch'>[]): number[] {
   const cuts: number[] = [];
-  let operations = 0;
+  let work = 0;
   let first = 0;
   calls.forEach(({ dispatch }, i) => {
-    if (i > first && (operations + dispatch.operations > OPERATIONS_A_SUBMIT || i - first >= CALLS_A_SUBMIT)) {
+    const own = workOf(dispatch);
+    if (i > first && (work + own > WORK_A_SUBMIT || i - first >= CALLS_A_SUBMIT)) {
       cuts.push(i);
       first = i;
-      operations = 0;
+      work = 0;
     }
-    operations += dispatch.operations;
+    work += own;
   });
   cuts.push(calls.length);
   return cuts;
+}
+
+/** The work of a call: its operations, or the bytes that it binds where those are more. */
+export function workOf({ operations, buffers }: Dispatch): number {
+  return Math.max(
+    operations,
+    buffers.reduce((sum, { place }) => sum + place.bytes, 0),
+  );
 }

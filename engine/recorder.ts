@@ -1,18 +1,24 @@
 // The record that a plan grows from: kernel calls in order, where every tensor lies, and when each value is first and last
 // used. What makes a program (planner.ts) and what makes a loop of a scan (scan-plan.ts) write into it.
-// Always: no call binds a buffer for writing that it binds a second time; every place is a multiple of a vec4, so that kernels
+// Always: no call binds a buffer for writing that it binds a second time, but read_write at places apart; every place is a multiple of a vec4, so that kernels
 // may read and write whole vectors. It decides nothing: not what is computed, nor which values share memory (slots.ts).
 
 import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/kernel.ts';
 import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
-import { type Emitter, gridOf, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
+import { type Emitter, gridOf, type Joined, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import type { Dispatch, Item, Place, PlanOptions, Value } from './plan.ts';
 import type { Node, Tensor } from './tensor.ts';
 import type { Data, Variable } from './variable.ts';
 
 /** Bytes of a vec4: every place is a multiple of it. */
 export const VECTOR = 16;
+
+/** Bytes that the offset of a binding is a multiple of, on every WebGPU device. */
+export const ALIGNMENT = 256;
+
+/** Bytes that every device binds. */
+export const BINDING_BYTES: number = 2 ** 27;
 
 /** The least multiple of `unit` that is not below `bytes`. */
 export function roundUp(bytes: number, unit: number): number {
@@ -24,7 +30,8 @@ export class Recorder {
   readonly values: Value[] = [];
   readonly items: Item[] = [];
   readonly constants: { place: Place; values: Data | number }[] = [];
-  readonly variables: Map<Variable, Place> = new Map();
+  /** The homes of the Variables that are used. */
+  readonly variables: Map<Variable, Value> = new Map();
   readonly #options: PlanOptions;
   readonly #places = new Map<Tensor, Place>();
   readonly #constantOfKey = new Map<string, Place>();
@@ -41,10 +48,13 @@ export class Recorder {
   /** A node with kernel calls, or an alias. */
   compute(node: Node, placeFor?: (output: Tensor) => Place | undefined): void {
     if (node.op.alias === true) {
-      const place = this.placeOf(at(node.inputs, 0));
-      for (const output of node.outputs) this.#places.set(output, place);
+      node.outputs.forEach((output, i) => {
+        const place = this.#places.get(at(node.inputs, i));
+        if (place !== undefined) this.#places.set(output, place);
+      });
       return;
     }
+    if (placeFor === undefined && this.#view(node)) return;
     if (node.op.plan === undefined) {
       throw new OptionError(
         `${node.op.name}: stands in a graph outside of its scan; return it from the cell as an output`,
@@ -60,15 +70,29 @@ export class Recorder {
     node.op.plan(this.emitter(node.op.name, inputs, outputs), node);
   }
 
+  /** Outside of loops, puts the output of a node inside of its input where it lies there as it must: not in a Variable. */
+  #view(node: Node): boolean {
+    const start = node.op.viewAt?.(node);
+    if (start === undefined) return false;
+    const { value, offset, step } = this.placeOf(at(node.inputs, 0));
+    const begin = offset + 4 * start;
+    if (value.variable !== undefined || step !== 0 || begin % ALIGNMENT !== 0) return false;
+    const output = at(node.outputs, 0);
+    this.#places.set(output, { value, offset: begin, step, bytes: roundUp(4 * output.size, VECTOR) });
+    return true;
+  }
+
   /** What a row is given to record its kernel calls with. */
-  emitter(label: string, inputs: readonly Place[], outputs: readonly Place[]): Emitter {
+  emitter(label: string, inputs: readonly Place[], outputs: readonly Place[], frozen?: Place): Emitter {
     return {
+      frozen,
       inputs,
       outputs,
       training: this.#options.training,
       subgroupSize: this.#options.subgroupSize,
       scratch: (elements) => this.allocate(`${label} scratch`, 4 * elements),
       zero: () => this.#constantPlace('0', 4, 0),
+      joined: (views) => joinPlaces(views as readonly Place[]),
       call: (kernel, call) => this.#call(label, kernel, call),
     };
   }
@@ -129,12 +153,11 @@ export class Recorder {
       place.value.last = Math.max(place.value.last, time);
       return { binding, write: access === 'read_write', place };
     });
-    for (const { write, place } of buffers) {
-      if (write && buffers.filter((other) => other.place.value === place.value).length > 1) {
-        throw new RimgradError(
-          `${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${place.value.label})`,
-        );
-      }
+    const clash = buffers.find((one) => one.write && buffers.some((other) => other !== one && clashes(one, other)));
+    if (clash !== undefined) {
+      throw new RimgradError(
+        `${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${clash.place.value.label})`,
+      );
     }
     const written = buffers.reduce((sum, { write, place }) => sum + (write ? place.bytes / 4 : 0), 0);
     this.#calls.push({
@@ -181,16 +204,24 @@ export class Recorder {
     this.#places.set(tensor, place);
   }
 
-  /** The storage of a Variable. */
+  /** The storage of a Variable: a place in that of its home. */
   variable(variable: Variable): Place {
+    const known = this.#places.get(variable);
+    if (known !== undefined) return known;
+    variable.plan();
+    const bytes = roundUp(4 * variable.size, VECTOR);
+    const place: Place = { value: this.#home(variable), offset: 4 * variable.home.offset, step: 0, bytes };
+    this.#places.set(variable, place);
+    return place;
+  }
+
+  #home({ home: { variable } }: Variable): Value {
     const known = this.variables.get(variable);
     if (known !== undefined) return known;
     const bytes = roundUp(4 * variable.size, VECTOR);
     const value: Value = { label: `variable ${variable.name}`, bytes, first: -1, last: -1, slot: -1, variable };
-    const place: Place = { value, offset: 0, step: 0, bytes };
-    this.variables.set(variable, place);
-    this.#places.set(variable, place);
-    return place;
+    this.variables.set(variable, value);
+    return value;
   }
 
   /** Memory of a constant, which equal ones share. */
@@ -219,6 +250,42 @@ export class Recorder {
     this.copy('copy', from, to, tensor.size);
     return to;
   }
+}
+
+/** The fewest places that hold all of these, as `Emitter.joined` gives them. */
+function joinPlaces(places: readonly Place[]): Joined {
+  const groups: { readonly place: Place; low: number; high: number }[] = [];
+  const groupOf = places.map((place) => {
+    const { value, offset, bytes, step } = place;
+    const end = offset + bytes;
+    let i = groups.findIndex(
+      ({ place: other, low, high }) =>
+        other === place ||
+        (other.value === value &&
+          other.step + step === 0 &&
+          Math.max(high, end) - Math.min(low, offset) <= BINDING_BYTES),
+    );
+    if (i < 0) i = groups.push({ place, low: offset, high: end }) - 1;
+    const group = at(groups, i);
+    group.low = Math.min(group.low, offset);
+    group.high = Math.max(group.high, end);
+    return i;
+  });
+  return {
+    views: groups.map(({ place, low, high }): Place => ({ ...place, offset: low, bytes: high - low })),
+    places: places.map(({ offset }, k) => {
+      const view = at(groupOf, k);
+      return { view, offset: (offset - at(groups, view).low) / 4 };
+    }),
+  };
+}
+
+/** True where WebGPU refuses to bind both: parts of one buffer, unless both are bound read_write and lie apart. */
+function clashes(one: { write: boolean; place: Place }, other: { write: boolean; place: Place }): boolean {
+  const [a, b] = [one.place, other.place];
+  if (a.value !== b.value) return false;
+  const apart = a.step === b.step && (a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset);
+  return !(apart && one.write && other.write);
 }
 
 /** The source and the uniforms of a call. @throws OptionError for a number that its kernel cannot take */

@@ -7,11 +7,8 @@
 import { at, formatShape, need } from './errors.ts';
 import type { LiveScan } from './live.ts';
 import type { Place } from './plan.ts';
-import { type Recorder, roundUp, VECTOR } from './recorder.ts';
+import { ALIGNMENT, type Recorder, roundUp, VECTOR } from './recorder.ts';
 import type { Node, Tensor } from './tensor.ts';
-
-/** Bytes that the offset of a binding is a multiple of, on every WebGPU device. */
-const ALIGNMENT = 256;
 
 /** Bytes from one step of a tensor to the next. */
 const strideOf = ({ size }: Tensor): number => roundUp(4 * size, ALIGNMENT);
@@ -81,7 +78,8 @@ function placeStates(
   return states.map((i) => {
     const [before, after] = [at(attrs.stateIn, i), at(attrs.stateOut, i)];
     const bytes = roundUp(4 * before.size, VECTOR);
-    const history = roots.includes(before) || roots.includes(after);
+    // An op that reads the state and writes the next one beside it needs room for both.
+    const history = roots.includes(before) || roots.includes(after) || after.node.op.beside === true;
     const step = history ? strideOf(before) : 0;
     const size = history ? (steps + 1) * step : bytes;
     const { value } = record.allocate(`scan state ${formatShape(before.shape)}`, size);
@@ -140,12 +138,13 @@ function cellOf(cells: readonly Cell[], root: Tensor): Cell | undefined {
 
 /**
  * True where the node that makes the next state may write it into the state's memory itself. It must not read the state
- * in the same call, and where only one state is kept nothing may read the old one later in the step.
+ * in the same call, but beside it, and where only one state is kept nothing may read the old one later in the step.
  */
 function writesDirectly(cell: Cell, body: readonly Node[], cells: readonly Cell[]): boolean {
   const { before, after, history } = cell;
   const maker = body.indexOf(after.node);
   if (maker < 0 || after.node.op.alias === true || cells.find((other) => other.after === after) !== cell) return false;
+  if (after.node.op.beside === true) return true;
   const readers = history ? [after.node] : body.slice(maker);
   return !readers.some((node) => node.inputs.some((input) => rootWithin(input, body) === before));
 }
@@ -153,6 +152,6 @@ function writesDirectly(cell: Cell, body: readonly Node[], cells: readonly Cell[
 /** The tensor whose memory an alias shares, within the body of a scan. */
 function rootWithin(tensor: Tensor, body: readonly Node[]): Tensor {
   let root = tensor;
-  while (root.node.op.alias === true && body.includes(root.node)) root = at(root.node.inputs, 0);
+  while (root.node.op.alias === true && body.includes(root.node)) root = at(root.node.inputs, root.index);
   return root;
 }

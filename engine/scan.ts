@@ -9,25 +9,30 @@
 // Words: the *body* is the graph of one step; a *slice* is a body tensor whose value at step t is element t of a
 // sequence [T, ...] outside; a *tap* is a body tensor whose value of every step is wanted outside.
 
-import { at, formatShape, OptionError, RimgradError, ShapeError } from './errors.ts';
+import { checkChunk, joined, overPieces, type Piece, pieceOf, piecesOf } from './chunks.ts';
+import { at, checkOptions, formatShape, OptionError, RimgradError, ShapeError } from './errors.ts';
 import { backpropagate } from './grad.ts';
 import type { Op, OverTime } from './op.ts';
 import { add, affine, identity } from './ops/elementwise.ts';
 import { fill, placeholder } from './ops/leaf.ts';
 import { sum } from './ops/reduce.ts';
 import { broadcastTo, reshape } from './ops/shape.ts';
+import { isRecomputed, madeAgain } from './recompute.ts';
+import { mapRecord, named, type TensorRecord, type Tensors } from './records.ts';
 import { Node, nextNodeId, sameShape, Tensor } from './tensor.ts';
-
-/** Named tensors: the inputs, the state or the outputs of a step. */
-export type TensorRecord = Readonly<Record<string, Tensor>>;
-
-/** Plain tensors by the names of a record: a Variable may go into a scan, a tensor comes out. */
-export type Tensors<R extends TensorRecord> = { readonly [K in keyof R]: Tensor };
 
 /** What one step of a scan returns: the next state, by the same names, and what is wanted of every step. */
 export interface Step<S extends TensorRecord, O extends TensorRecord> {
   readonly state: S;
   readonly output: O;
+}
+
+/** How a scan runs; see `scan`. */
+export interface ScanOptions {
+  readonly reverse?: boolean;
+  readonly steps?: number;
+  readonly chunk?: number;
+  readonly recompute?: boolean;
 }
 
 /** The loop that a scan node carries out. Inputs of the node: `init`, then the sequences of `slices`, then `captured`. */
@@ -50,6 +55,7 @@ export const scanOp: Op<ScanAttrs> = {
   name: 'scan',
   infer: (_inputs, { stateIn }) => stateIn.map(({ shape, dtype }) => ({ shape, dtype })),
   backward: scanBackward,
+  again: scanAgain,
 };
 
 /** The scan's attributes where a node is one. */
@@ -64,7 +70,9 @@ export function scanOf(node: Node): ScanAttrs | undefined {
  * @param inputs sequences `[T, ...]`, time first
  * @param state the state before the first step
  * @param options `reverse`: from the last step to the first (sequences keep their order); `steps`: T, where there are
- *   no inputs to tell it
+ *   no inputs to tell it; `chunk`: so many steps at most in one loop, that no sequence within is longer (chunks.ts): the
+ *   same numbers, but that the cell is traced, and draws its streams of random numbers, once a chunk; `recompute`: the
+ *   backward computes each chunk again instead of keeping what its steps computed (recompute.ts)
  * @returns the outputs of all steps, `[T, ...]`, and the state after the last one
  * @throws ShapeError where lengths differ or the cell changes the shape of its state
  */
@@ -72,9 +80,30 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   cell: (inputs: Tensors<X>, state: Tensors<S>) => Step<Tensors<S>, O>,
   inputs: X,
   state: S,
-  options: { readonly reverse?: boolean; readonly steps?: number } = {},
+  options: ScanOptions = {},
 ): { readonly outputs: O; readonly state: Tensors<S> } {
+  checkOptions('scan', options, ['reverse', 'steps', 'chunk', 'recompute']);
   const steps = stepsOf(inputs, options.steps);
+  const { reverse = false, chunk = steps, recompute = false } = options;
+  checkChunk('scan', chunk);
+  const pieces = piecesOf(steps, chunk);
+  if (pieces.length === 1 && !recompute) return wholeScan(cell, inputs, state, steps, reverse);
+  const run = (piece: Piece, before: Tensors<S>): { readonly outputs: O; readonly state: Tensors<S> } => {
+    const own = mapRecord(inputs, (sequence) => pieceOf(sequence, piece));
+    return wholeScan(cell, own as unknown as X, before as unknown as S, piece.length, reverse);
+  };
+  const { results, state: last } = overPieces(pieces, state as unknown as Tensors<S>, run, { reverse, recompute });
+  return { outputs: joined(results.map(({ outputs }) => outputs)), state: last };
+}
+
+/** `scan` in one loop. */
+function wholeScan<X extends TensorRecord, S extends TensorRecord, O extends TensorRecord>(
+  cell: (inputs: Tensors<X>, state: Tensors<S>) => Step<Tensors<S>, O>,
+  inputs: X,
+  state: S,
+  steps: number,
+  reverse: boolean,
+): { readonly outputs: O; readonly state: Tensors<S> } {
   const start = nextNodeId();
   const slices = new Map<Tensor, Tensor>();
   const traced = mapRecord(inputs, (sequence) => {
@@ -93,7 +122,7 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   const outputNames = Object.keys(step.output);
   const result = buildScan({
     steps,
-    reverse: options.reverse ?? false,
+    reverse,
     start,
     isSlice: (t) => slices.has(t),
     sequenceOf: (t) => get(slices, t),
@@ -149,6 +178,8 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
   const ascending = [...body].sort((a, b) => a.id - b.id);
   const needed = new Set<Node>(stateOut.map((t) => t.node));
   for (const node of ascending.toReversed()) {
+    if (isRecomputed(node))
+      throw new OptionError('scan: its cell cannot recompute a part of itself; give the scan recompute: true instead');
     if (node.op === scanOp)
       throw new OptionError('scan: a scan inside the cell of a scan is not supported; unroll the inner one');
     if (node.op.overTime === undefined) needed.add(node);
@@ -222,7 +253,7 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
 /** The tensor whose memory an alias shares. */
 export function aliasRoot(tensor: Tensor): Tensor {
   let root = tensor;
-  while (root.node.op.alias === true) root = at(root.node.inputs, 0);
+  while (root.node.op.alias === true) root = at(root.node.inputs, root.index);
   return root;
 }
 
@@ -232,6 +263,29 @@ function makeScan(inputs: readonly Tensor[], attrs: ScanAttrs): Node<ScanAttrs> 
     node.outputs.push(new Tensor(node as Node, i, spec));
   });
   return node;
+}
+
+/** The same scan from other inputs. Its body reads what it captured directly: where that is another, it is built again. */
+function scanAgain({ attrs, outputs, inputs: before }: Node<ScanAttrs>, inputs: readonly Tensor[]): readonly Tensor[] {
+  const first = attrs.stateIn.length + attrs.slices.length;
+  const other = new Map<Tensor, Tensor>();
+  inputs.forEach((t, i) => {
+    if (i >= first && t !== before[i]) other.set(at(before, i), t);
+  });
+  const renamed = (t: Tensor): Tensor => other.get(t) ?? t;
+  const body = attrs.body.map((each) => {
+    if (!each.inputs.some((t) => other.has(t))) return each;
+    const made = madeAgain(each, each.inputs.map(renamed));
+    each.outputs.forEach((t, i) => {
+      other.set(t, at(made, i));
+    });
+    return at(made, 0).node;
+  });
+  const { stateOut, captured, taps } = attrs;
+  const own = { body, stateOut: stateOut.map(renamed), captured: captured.map(renamed), taps: taps.map(renamed) };
+  const node = new Node<ScanAttrs>(scanOp, inputs, { ...attrs, ...own });
+  node.outputs.push(...outputs.map((output, i) => new Tensor(node as Node, i, output)));
+  return node.outputs;
 }
 
 /** The nodes of the body whose value differs from step to step. */
@@ -336,16 +390,6 @@ function checkState(name: string, before: Tensor, after: Tensor | undefined): vo
       `scan: the state '${name}' goes in as ${before.dtype} ${formatShape(before.shape)} and comes out as ${after.dtype} ${formatShape(after.shape)}; they must be equal`,
     );
   }
-}
-
-function mapRecord<R extends TensorRecord>(record: R, f: (tensor: Tensor) => Tensor): Tensors<R> {
-  return Object.fromEntries(Object.entries(record).map(([name, tensor]) => [name, f(tensor)])) as unknown as Tensors<R>;
-}
-
-function named(record: TensorRecord, name: string): Tensor {
-  const tensor = record[name];
-  if (tensor === undefined) throw new OptionError(`scan: there is no tensor '${name}'`);
-  return tensor;
 }
 
 function get<K, V>(map: ReadonlyMap<K, V>, key: K): V {

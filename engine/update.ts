@@ -2,8 +2,9 @@
 // that its kernels change in place, and the tensors that they read. Updates run in the order given; a tensor never sees an
 // update of its own run. Optimisers (optimisers.ts) are makers of updates.
 
+import { guardedCopy, guard as guardKernel } from '../kernels/catalogue.ts';
 import { OptionError, ShapeError } from './errors.ts';
-import type { Emitter } from './op.ts';
+import { type Emitter, gridOf, type View } from './op.ts';
 import { emitCopy } from './ops/shape.ts';
 import { sameShape, stridesOf, type Tensor } from './tensor.ts';
 import type { Variable } from './variable.ts';
@@ -11,6 +12,8 @@ import type { Variable } from './variable.ts';
 /** The row of a kind of update. In `plan`, `emit.inputs` are the tensors and `emit.outputs` the Variables. */
 export interface UpdateOp<A = unknown> {
   readonly name: string;
+  /** Inputs that are to lie in shared memory, so that one kernel call can read many (together.ts). */
+  together?(update: Update<A>): readonly Tensor[];
   plan(emit: Emitter, update: Update<A>): void;
 }
 
@@ -22,6 +25,16 @@ export interface Update<A = unknown> {
   /** Read. Variables among them are read as they are at that moment of the list of updates. */
   readonly inputs: readonly Tensor[];
   readonly attrs: A;
+  /**
+   * What guards this update, and with it all updates of its program: before the first of them, the flag (u32 [1]) is raised
+   * where the norm (f32, of one element) is not finite; where it is up, none changes anything.
+   */
+  readonly guard?: { readonly flag: Variable; readonly norm: Tensor };
+}
+
+/** Raises the flag of a guard where a norm is not finite. */
+export function emitGuard(emit: Emitter, norm: View, flag: View): void {
+  emit.call(guardKernel, { buffers: { norm, flag }, uniforms: { up: 1 }, workgroups: [1, 1, 1] });
 }
 
 const assignOp: UpdateOp = {
@@ -31,6 +44,14 @@ const assignOp: UpdateOp = {
     if (x === undefined || from === undefined || to === undefined)
       throw new OptionError('assign: an operand is missing');
     if (from === to) return;
+    if (emit.frozen !== undefined) {
+      emit.call(guardedCopy, {
+        buffers: { frozen: emit.frozen, input: from, output: to },
+        uniforms: { count: x.size },
+        workgroups: gridOf(x.size, guardedCopy.constants.WORKGROUP.value),
+      });
+      return;
+    }
     const strides = stridesOf(x.shape);
     emitCopy(emit, { view: from, strides }, { view: to, strides }, x.shape);
   },

@@ -3,6 +3,8 @@
 // Before a program is compiled with it, it holds its initial value on the host; from then on the device's storage is the
 // truth, `read` copies it and `write` replaces it. Programs change it through updates (update.ts) only. A value that a program
 // changed goes with its storage: then there is none until `write` gives one, and whoever asks for it gets an error.
+// Variables that are updated together may be parts of one larger Variable, their home (`joinVariables`): a kernel then binds
+// one buffer for all of them. Nobody sees a difference: each is read, written and disposed of by itself.
 
 import { DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
 import type { Op } from './op.ts';
@@ -14,10 +16,17 @@ export type Data = Float32Array | Uint32Array;
 /** Where a Variable lives once a program was compiled with it: made by the device. */
 export interface Residence {
   readonly owner: object;
-  read(): Promise<ArrayBuffer>;
-  write(data: Data): void;
+  /** Elements from an offset on. */
+  read(offset: number, size: number): Promise<ArrayBuffer>;
+  write(offset: number, data: Data): void;
   dispose(): void;
 }
+
+/** Elements between the beginnings of parts are a multiple of this: bindings begin at multiples of 256 bytes. */
+const PART_ELEMENTS = 64;
+
+/** Most elements of a home: what every device binds, 128 MiB. */
+const HOME_ELEMENTS = 2 ** 25;
 
 interface VariableAttrs extends Spec {
   readonly name: string;
@@ -33,6 +42,13 @@ export class Variable extends Tensor {
   #host: Data;
   #changed = false;
   #residence: Residence | undefined;
+  /** Where it lies: in itself, or from an element of a larger one on. */
+  #home: { readonly variable: Variable; readonly offset: number };
+  /** Those that lie in it, in order. */
+  #parts: readonly Variable[] = [];
+  /** True once a program was planned with it: then it stays where it is. */
+  #planned = false;
+  #disposed = false;
 
   constructor(name: string, shape: Shape, initial: Data) {
     const dtype: Dtype = initial instanceof Uint32Array ? 'u32' : 'f32';
@@ -44,12 +60,29 @@ export class Variable extends Tensor {
     node.outputs.push(this);
     this.name = name;
     this.#host = initial.slice();
+    this.#home = { variable: this, offset: 0 };
+  }
+
+  /** The Variable whose storage holds this one, and from which element on; itself, unless it was joined with others. */
+  get home(): { readonly variable: Variable; readonly offset: number } {
+    return this.#home;
+  }
+
+  /** The Variables that lie in this one, in order; none, unless it is the home of joined ones. */
+  get parts(): readonly Variable[] {
+    return this.#parts;
+  }
+
+  /** True where no program was planned with it yet, and it was not joined: its value is on the host only. */
+  get joinable(): boolean {
+    return this.dtype === 'f32' && !this.#planned && this.#home.variable === this && this.#parts.length === 0;
   }
 
   /** Its present value, from the device where it lives on one. @throws DeviceError where it went with its device */
   async read(): Promise<Data> {
-    if (this.#residence === undefined) return this.#own().slice();
-    const bytes = await this.#residence.read();
+    const residence = this.#home.variable.#residence;
+    if (residence === undefined) return this.#own().slice();
+    const bytes = await residence.read(this.#home.offset, this.size);
     return this.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
 
@@ -61,12 +94,18 @@ export class Variable extends Tensor {
     if (data instanceof Uint32Array !== (this.dtype === 'u32')) {
       throw new OptionError(`variable '${this.name}': holds ${this.dtype}; give it the matching typed array`);
     }
-    this.#host = data.slice();
-    this.#changed = false;
-    this.#residence?.write(data);
+    this.#host.set(data);
+    for (const each of [this, ...this.#parts]) each.#changed = false;
+    this.#home.variable.#residence?.write(this.#home.offset, data);
   }
 
-  /** Used by the device: gives the Variable its storage, filled with its present value. @throws DeviceError where it has none */
+  /** Used by the planner: from now on it lies where it lies. */
+  plan(): void {
+    this.#planned = true;
+    this.#disposed = false;
+  }
+
+  /** Used by the device: gives a home its storage, filled with its present value. @throws DeviceError where it has none */
   settle(owner: object, make: (initial: Data) => Residence): void {
     if (this.#residence?.owner === owner) return;
     if (this.#residence !== undefined) {
@@ -79,7 +118,7 @@ export class Variable extends Tensor {
 
   /** Used by programs: its value on the device is no longer the one on the host. */
   changed(): void {
-    this.#changed = true;
+    for (const each of [this, ...this.#parts]) each.#changed = true;
   }
 
   /** Used by the device when it goes, and the storage with it. */
@@ -87,23 +126,77 @@ export class Variable extends Tensor {
     this.#residence = undefined;
   }
 
-  /** Frees its device storage, and with it a value that programs have changed. Programs that name it must not be run again. */
+  /**
+   * Frees its device storage, and with it a value that programs have changed; storage that it shares with others goes when
+   * the last of them is disposed of. Programs that name it must not be run again.
+   */
   dispose(): void {
-    this.#residence?.dispose();
-    this.#residence = undefined;
+    this.#disposed = true;
+    const { variable } = this.#home;
+    if (variable !== this && variable.#parts.some((each) => !each.#disposed)) return;
+    variable.#residence?.dispose();
+    variable.#residence = undefined;
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** Gives joinable Variables a common home. */
+  static join(variables: readonly Variable[]): void {
+    const offsets: number[] = [];
+    let end = 0;
+    for (const { size } of variables) {
+      offsets.push(end);
+      end += roundToParts(size);
+    }
+    const name = `${variables[0]?.name} and ${variables.length - 1} more`;
+    const home = new Variable(name, [end], new Float32Array(end));
+    home.#parts = variables;
+    variables.forEach((each, i) => {
+      const offset = offsets[i] as number;
+      const host = home.#host.subarray(offset, offset + each.size);
+      host.set(each.#host);
+      each.#host = host;
+      each.#home = { variable: home, offset };
+    });
+  }
+
   /** The value on the host, where it is the present one. */
   #own(): Data {
-    if (!this.#changed) return this.#host;
+    const lost = (this.#parts.length > 0 ? this.#parts : [this]).find((each) => each.#changed);
+    if (lost === undefined) return this.#host;
     throw new DeviceError(
-      `variable '${this.name}': its value went with its device storage, which was disposed of; write it one, or read or save it before`,
+      `variable '${lost.name}': its value went with its device storage, which was disposed of; write it one, or read or save it before`,
     );
   }
+}
+
+/** Elements of a part, rounded up to where the next may begin. */
+function roundToParts(size: number): number {
+  return Math.ceil(size / PART_ELEMENTS) * PART_ELEMENTS;
+}
+
+/**
+ * Lets Variables share storage, so that one kernel call can update many: those that no program was planned with yet and
+ * that share with none, in their order, into as few homes as the largest binding allows. The others stay as they are.
+ */
+export function joinVariables(variables: readonly Variable[]): void {
+  let group: Variable[] = [];
+  let elements = 0;
+  const close = (): void => {
+    if (group.length > 1) Variable.join(group);
+    group = [];
+    elements = 0;
+  };
+  for (const each of new Set(variables)) {
+    if (!each.joinable) continue;
+    const size = roundToParts(each.size);
+    if (elements + size > HOME_ELEMENTS) close();
+    group.push(each);
+    elements += size;
+  }
+  close();
 }
 
 /** A Variable from numbers; f32 unless given a Uint32Array. */

@@ -1,29 +1,66 @@
-// One step of Adam (Kingma and Ba 2014, algorithm 1) on one parameter, in place:
+// One step of Adam (Kingma and Ba 2014, algorithm 1), in place:
 // g = scale * gradient, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
-// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with d from adam-correction.wgsl.
+// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with scale and d from update-control.wgsl.
 // Weight decay is added to g as decay * p; DECOUPLED adds it to the step instead (AdamW, Loshchilov and Hutter 2017).
-// scale clips the gradients without a copy of them. Every element is one invocation's, ELEMENTS of them WORKGROUP apart.
+// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+// a guard's flag is up, nothing changes.
 
 struct Uniforms {
-  count: u32, // elements of the parameter
-  decay: f32, // weight decay
+  parameters: u32, // at most 32
+  blocks: u32, // of all of them
   epsilon: f32,
   betas: vec2<f32>,
   complements: vec2<f32>, // 1 - beta
+  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
+  // number of its p, number of its rate, first element in m and v, bits of its weight decay
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
-@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
-@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
-@group(0) @binding(4) var<storage, read> d: array<f32>; // d [2]
-@group(0) @binding(5) var<storage, read_write> p: array<f32>; // p [count]
-@group(0) @binding(6) var<storage, read_write> m: array<f32>; // m [count]
-@group(0) @binding(7) var<storage, read_write> v: array<f32>; // v [count]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
+@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
+@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
+@group(0) @binding(4) var<storage, read_write> m: array<f32>; // [any]
+@group(0) @binding(5) var<storage, read_write> v: array<f32>; // [any]
+@group(0) @binding(6) var<storage, read_write> p0: array<f32>; // [any]
+@group(0) @binding(7) var<storage, read_write> p1: array<f32>; // [any]
+@group(0) @binding(8) var<storage, read_write> p2: array<f32>; // [any]
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
 const DECOUPLED: bool = false;
+
+fn load(buffer: u32, i: u32) -> f32 {
+  if (buffer == 0u) {
+    return p0[i];
+  }
+  if (buffer == 1u) {
+    return p1[i];
+  }
+  return p2[i];
+}
+
+fn store(buffer: u32, i: u32, value: f32) {
+  if (buffer == 0u) {
+    p0[i] = value;
+  } else if (buffer == 1u) {
+    p1[i] = value;
+  } else {
+    p2[i] = value;
+  }
+}
+
+// The last row that begins at or before a block.
+fn rowOf(own: u32) -> u32 {
+  var row = 0u;
+  for (var half = 16u; half > 0u; half = half / 2u) {
+    let next = row + half;
+    if (next < u.parameters) {
+      row = select(row, next, own >= u.rows[2u * next].x);
+    }
+  }
+  return row;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -31,18 +68,28 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  let own = group.y * groups.x + group.x;
+  if (own >= u.blocks || control[3] != 0.0) {
+    return;
+  }
+  let row = rowOf(own);
+  let place = u.rows[2u * row];
+  let kind = u.rows[2u * row + 1u];
+  let decay = bitcast<f32>(kind.w);
+  let first = (own - place.x) * WORKGROUP * ELEMENTS + local;
   for (var k = 0u; k < ELEMENTS; k++) {
     let i = first + k * WORKGROUP;
-    if (i < u.count) {
-      let shrink = u.decay * p[i];
-      let g = scale[0] * gradient[i] + select(shrink, 0.0, DECOUPLED);
-      let mNext = fma(u.betas.x, m[i], u.complements.x * g);
-      let vNext = fma(u.betas.y, v[i], u.complements.y * g * g);
-      let step = (mNext / d[0]) / (sqrt(vNext / d[1]) + u.epsilon) + select(0.0, shrink, DECOUPLED);
-      m[i] = mNext;
-      v[i] = vNext;
-      p[i] = fma(-rate[0], step, p[i]);
+    if (i < place.y) {
+      let before = load(kind.x, place.w + i);
+      let j = kind.z + i;
+      let shrink = decay * before;
+      let g = control[0] * gradient[place.z + i] + select(shrink, 0.0, DECOUPLED);
+      let mNext = fma(u.betas.x, m[j], u.complements.x * g);
+      let vNext = fma(u.betas.y, v[j], u.complements.y * g * g);
+      let step = (mNext / control[1]) / (sqrt(vNext / control[2]) + u.epsilon) + select(0.0, shrink, DECOUPLED);
+      m[j] = mNext;
+      v[j] = vNext;
+      store(kind.x, place.w + i, fma(-rates[kind.y], step, before));
     }
   }
 }

@@ -3,64 +3,27 @@
  */
 import type { Kernel } from './kernel.ts';
 
-export const adamCorrection = {
-  name: 'adamCorrection',
-  bindings: {
-    d: { binding: 1, access: 'read_write', element: 'f32' },
-  },
-  uniforms: {
-    size: 16,
-    fields: {
-      betas: { offset: 0, type: 'vec2<f32>' },
-      complements: { offset: 8, type: 'vec2<f32>' },
-    },
-  },
-  constants: {
-    WORKGROUP: { type: 'u32', value: 2 },
-  },
-  workgroup: ['WORKGROUP', 1, 1],
-  source: `// Advances Adam's bias corrections by one step: d = beta * d + (1 - beta), which is 1 - beta^t after t steps from d = 0.
-// Raising beta to a power on the device would lose digits. Runs before the parameters of the same step read d.
-// 1 - beta comes from the host, rounded once, as in adam.wgsl: its rounding then cancels in v / d.
-
-struct Uniforms {
-  betas: vec2<f32>,
-  complements: vec2<f32>, // 1 - beta
-}
-
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> d: array<f32>; // d [2]
-
-const WORKGROUP: u32 = 2;
-
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) local: u32) {
-  let beta = select(u.betas.x, u.betas.y, local == 1u);
-  let complement = select(u.complements.x, u.complements.y, local == 1u);
-  d[local] = fma(beta, d[local], complement);
-}
-` as string,
-} as const;
-
 export const adam = {
   name: 'adam',
   bindings: {
     gradient: { binding: 1, access: 'read', element: 'f32' },
-    rate: { binding: 2, access: 'read', element: 'f32' },
-    scale: { binding: 3, access: 'read', element: 'f32' },
-    d: { binding: 4, access: 'read', element: 'f32' },
-    p: { binding: 5, access: 'read_write', element: 'f32' },
-    m: { binding: 6, access: 'read_write', element: 'f32' },
-    v: { binding: 7, access: 'read_write', element: 'f32' },
+    rates: { binding: 2, access: 'read', element: 'f32' },
+    control: { binding: 3, access: 'read', element: 'f32' },
+    m: { binding: 4, access: 'read_write', element: 'f32' },
+    v: { binding: 5, access: 'read_write', element: 'f32' },
+    p0: { binding: 6, access: 'read_write', element: 'f32' },
+    p1: { binding: 7, access: 'read_write', element: 'f32' },
+    p2: { binding: 8, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 32,
+    size: 1056,
     fields: {
-      count: { offset: 0, type: 'u32' },
-      decay: { offset: 4, type: 'f32' },
+      parameters: { offset: 0, type: 'u32' },
+      blocks: { offset: 4, type: 'u32' },
       epsilon: { offset: 8, type: 'f32' },
       betas: { offset: 16, type: 'vec2<f32>' },
       complements: { offset: 24, type: 'vec2<f32>' },
+      rows: { offset: 32, type: 'array<vec4<u32>, 64>' },
     },
   },
   constants: {
@@ -69,32 +32,69 @@ export const adam = {
     DECOUPLED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of Adam (Kingma and Ba 2014, algorithm 1) on one parameter, in place:
+  source: `// One step of Adam (Kingma and Ba 2014, algorithm 1), in place:
 // g = scale * gradient, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
-// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with d from adam-correction.wgsl.
+// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with scale and d from update-control.wgsl.
 // Weight decay is added to g as decay * p; DECOUPLED adds it to the step instead (AdamW, Loshchilov and Hutter 2017).
-// scale clips the gradients without a copy of them. Every element is one invocation's, ELEMENTS of them WORKGROUP apart.
+// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+// a guard's flag is up, nothing changes.
 
 struct Uniforms {
-  count: u32, // elements of the parameter
-  decay: f32, // weight decay
+  parameters: u32, // at most 32
+  blocks: u32, // of all of them
   epsilon: f32,
   betas: vec2<f32>,
   complements: vec2<f32>, // 1 - beta
+  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
+  // number of its p, number of its rate, first element in m and v, bits of its weight decay
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
-@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
-@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
-@group(0) @binding(4) var<storage, read> d: array<f32>; // d [2]
-@group(0) @binding(5) var<storage, read_write> p: array<f32>; // p [count]
-@group(0) @binding(6) var<storage, read_write> m: array<f32>; // m [count]
-@group(0) @binding(7) var<storage, read_write> v: array<f32>; // v [count]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
+@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
+@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
+@group(0) @binding(4) var<storage, read_write> m: array<f32>; // [any]
+@group(0) @binding(5) var<storage, read_write> v: array<f32>; // [any]
+@group(0) @binding(6) var<storage, read_write> p0: array<f32>; // [any]
+@group(0) @binding(7) var<storage, read_write> p1: array<f32>; // [any]
+@group(0) @binding(8) var<storage, read_write> p2: array<f32>; // [any]
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
 const DECOUPLED: bool = false;
+
+fn load(buffer: u32, i: u32) -> f32 {
+  if (buffer == 0u) {
+    return p0[i];
+  }
+  if (buffer == 1u) {
+    return p1[i];
+  }
+  return p2[i];
+}
+
+fn store(buffer: u32, i: u32, value: f32) {
+  if (buffer == 0u) {
+    p0[i] = value;
+  } else if (buffer == 1u) {
+    p1[i] = value;
+  } else {
+    p2[i] = value;
+  }
+}
+
+// The last row that begins at or before a block.
+fn rowOf(own: u32) -> u32 {
+  var row = 0u;
+  for (var half = 16u; half > 0u; half = half / 2u) {
+    let next = row + half;
+    if (next < u.parameters) {
+      row = select(row, next, own >= u.rows[2u * next].x);
+    }
+  }
+  return row;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -102,18 +102,28 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  let own = group.y * groups.x + group.x;
+  if (own >= u.blocks || control[3] != 0.0) {
+    return;
+  }
+  let row = rowOf(own);
+  let place = u.rows[2u * row];
+  let kind = u.rows[2u * row + 1u];
+  let decay = bitcast<f32>(kind.w);
+  let first = (own - place.x) * WORKGROUP * ELEMENTS + local;
   for (var k = 0u; k < ELEMENTS; k++) {
     let i = first + k * WORKGROUP;
-    if (i < u.count) {
-      let shrink = u.decay * p[i];
-      let g = scale[0] * gradient[i] + select(shrink, 0.0, DECOUPLED);
-      let mNext = fma(u.betas.x, m[i], u.complements.x * g);
-      let vNext = fma(u.betas.y, v[i], u.complements.y * g * g);
-      let step = (mNext / d[0]) / (sqrt(vNext / d[1]) + u.epsilon) + select(0.0, shrink, DECOUPLED);
-      m[i] = mNext;
-      v[i] = vNext;
-      p[i] = fma(-rate[0], step, p[i]);
+    if (i < place.y) {
+      let before = load(kind.x, place.w + i);
+      let j = kind.z + i;
+      let shrink = decay * before;
+      let g = control[0] * gradient[place.z + i] + select(shrink, 0.0, DECOUPLED);
+      let mNext = fma(u.betas.x, m[j], u.complements.x * g);
+      let vNext = fma(u.betas.y, v[j], u.complements.y * g * g);
+      let step = (mNext / control[1]) / (sqrt(vNext / control[2]) + u.epsilon) + select(0.0, shrink, DECOUPLED);
+      m[j] = mNext;
+      v[j] = vNext;
+      store(kind.x, place.w + i, fma(-rates[kind.y], step, before));
     }
   }
 }
@@ -1352,10 +1362,90 @@ fn main(
 ` as string,
 } as const;
 
+export const guard = {
+  name: 'guard',
+  bindings: {
+    norm: { binding: 1, access: 'read', element: 'f32' },
+    flag: { binding: 2, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      up: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {},
+  workgroup: [1, 1, 1],
+  source: `// Raises the flag of a guard where a norm is not finite: NaN or infinite, as it is where any of the gradients is, or where
+// their squares pass what f32 holds. A flag that is up stays up. Runs before all updates of a program. One invocation.
+
+struct Uniforms {
+  up: u32, // what a raised flag holds
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> norm: array<f32>; // norm [1]
+@group(0) @binding(2) var<storage, read_write> flag: array<u32>; // [1]
+
+@compute @workgroup_size(1)
+fn main() {
+  // Tested by bits: a compiler may take it that no number is a NaN.
+  if ((bitcast<u32>(norm[0]) & 0x7f800000u) == 0x7f800000u && flag[0] == 0u) {
+    flag[0] = u.up;
+  }
+}
+` as string,
+} as const;
+
+export const guardedCopy = {
+  name: 'guardedCopy',
+  bindings: {
+    frozen: { binding: 1, access: 'read', element: 'u32' },
+    input: { binding: 2, access: 'read', element: 'u32' },
+    output: { binding: 3, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Copies elements as they lie, unless the flag of a guard is up: then output stays as it is. Bits of any dtype.
+
+struct Uniforms {
+  count: u32,
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(2) var<storage, read> input: array<u32>; // [count]
+@group(0) @binding(3) var<storage, read_write> output: array<u32>; // [count]
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (i < u.count && frozen[0] == 0u) {
+    output[i] = input[i];
+  }
+}
+` as string,
+} as const;
+
 export const increment = {
   name: 'increment',
   bindings: {
-    counter: { binding: 1, access: 'read_write', element: 'u32' },
+    frozen: { binding: 1, access: 'read', element: 'u32' },
+    counter: { binding: 2, access: 'read_write', element: 'u32' },
   },
   uniforms: {
     size: 16,
@@ -1365,18 +1455,22 @@ export const increment = {
   },
   constants: {},
   workgroup: [1, 1, 1],
-  source: `// Adds u.by to one u32 in place, modulo 2^32: the counter of the training runs. One invocation.
+  source: `// Adds u.by to one u32 in place, modulo 2^32: the counter of the training runs. Where the flag of a guard is up it stays as it
+// is. One invocation.
 
 struct Uniforms {
   by: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> counter: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(2) var<storage, read_write> counter: array<u32>; // [1]
 
 @compute @workgroup_size(1)
 fn main() {
-  counter[0] = counter[0] + u.by;
+  if (frozen[0] == 0u) {
+    counter[0] = counter[0] + u.by;
+  }
 }
 ` as string,
 } as const;
@@ -1738,20 +1832,21 @@ export const matmulSubgroups = {
     y: { binding: 4, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 128,
+    size: 144,
     fields: {
       m: { offset: 0, type: 'u32' },
       n: { offset: 4, type: 'u32' },
       k: { offset: 8, type: 'u32' },
       batches: { offset: 12, type: 'u32' },
       scale: { offset: 16, type: 'f32' },
+      batchRank: { offset: 20, type: 'u32' },
       aStrides: { offset: 24, type: 'vec2<u32>' },
       bStrides: { offset: 32, type: 'vec2<u32>' },
       yStrides: { offset: 40, type: 'vec2<u32>' },
       plusStrides: { offset: 48, type: 'vec2<u32>' },
-      batchRank: { offset: 56, type: 'u32' },
-      batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
-      plusBatch: { offset: 112, type: 'vec4<u32>' },
+      offsets: { offset: 64, type: 'vec4<u32>' },
+      batch: { offset: 80, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 128, type: 'vec4<u32>' },
     },
   },
   constants: {
@@ -1774,11 +1869,12 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
+  batchRank: u32, // 0 to 3
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
   plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  batchRank: u32, // 0 to 3
+  offsets: vec4<u32>, // the first element in a, b, y and plus
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
   plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
@@ -1809,12 +1905,10 @@ fn main(
   let columns = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u)) * u.bStrides.y;
   for (var g = group.z; g < u.batches; g += groups.z) {
     var rest = g;
-    var offset = vec3<u32>(0u);
-    var extra = 0u;
+    var offset = u.offsets;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
-      offset += (rest % dim.x) * dim.yzw;
-      extra += (rest % dim.x) * u.plusBatch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
       rest = rest / dim.x;
     }
     var sums: array<vec4<f32>, TILE_M>;
@@ -1884,7 +1978,7 @@ fn main(
             let sum = sums[i][j];
             let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[offset.w + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
               y[at] = fma(u.scale, sum, more);
             } else {
               y[at] = u.scale * sum;
@@ -1904,24 +1998,29 @@ export const matmul = {
     a: { binding: 1, access: 'read', element: 'f32' },
     b: { binding: 2, access: 'read', element: 'f32' },
     plus: { binding: 3, access: 'read', element: 'f32' },
-    y: { binding: 4, access: 'read_write', element: 'f32' },
+    mask: { binding: 4, access: 'read', element: 'f32' },
+    terms: { binding: 5, access: 'read', element: 'u32' },
+    y: { binding: 6, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 144,
+    size: 176,
     fields: {
       m: { offset: 0, type: 'u32' },
       n: { offset: 4, type: 'u32' },
       k: { offset: 8, type: 'u32' },
       batches: { offset: 12, type: 'u32' },
       scale: { offset: 16, type: 'f32' },
-      lanes: { offset: 24, type: 'vec2<u32>' },
-      aStrides: { offset: 32, type: 'vec2<u32>' },
-      bStrides: { offset: 40, type: 'vec2<u32>' },
-      yStrides: { offset: 48, type: 'vec2<u32>' },
-      plusStrides: { offset: 56, type: 'vec2<u32>' },
-      batchRank: { offset: 64, type: 'u32' },
-      batch: { offset: 80, type: 'array<vec4<u32>, 3>' },
-      plusBatch: { offset: 128, type: 'vec4<u32>' },
+      batchRank: { offset: 20, type: 'u32' },
+      maskOffset: { offset: 24, type: 'u32' },
+      lanes: { offset: 32, type: 'vec2<u32>' },
+      aStrides: { offset: 40, type: 'vec2<u32>' },
+      bStrides: { offset: 48, type: 'vec2<u32>' },
+      yStrides: { offset: 56, type: 'vec2<u32>' },
+      plusStrides: { offset: 64, type: 'vec2<u32>' },
+      offsets: { offset: 80, type: 'vec4<u32>' },
+      batch: { offset: 96, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 144, type: 'vec4<u32>' },
+      maskBatch: { offset: 160, type: 'vec4<u32>' },
     },
   },
   constants: {
@@ -1929,13 +2028,17 @@ export const matmul = {
     TILE_M: { type: 'u32', value: 8 },
     TILE_N: { type: 'u32', value: 4 },
     PLUS: { type: 'bool', value: false },
+    ROWS: { type: 'bool', value: false },
+    TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
   source: `// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], for every batch g. Plain, transposed,
-// batched and per-module products, and weight gradients, differ in their strides only.
-// An invocation computes a register tile of TILE_M rows by 4 columns; a workgroup's invocations lie side by side as
+// batched and per-module products, and weight gradients, differ in their strides only. Works for any strides, on any adapter.
+// An invocation computes a register tile of TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
-// only stores are guarded. The sum runs over k in order.
+// only stores are guarded. The sum is one chain of multiply-adds over k in order.
+// ROWS: of each block of 64 rows only those whose mask is not 0 are read and written, packed into tiles by their rank.
+// TERMS: k runs over a list (product-terms.wgsl) instead of over all of k.
 
 struct Uniforms {
   m: u32,
@@ -1943,26 +2046,33 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
+  batchRank: u32, // 0 to 3
+  maskOffset: u32, // the first element in the mask
   lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
   plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  batchRank: u32, // 0 to 3
+  offsets: vec4<u32>, // the first element in a, b, y and plus
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
   plusBatch: vec4<u32>, // strides in plus of the three, w unused
+  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
 @group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
+@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
 const TILE_N: u32 = 4; // 4 or 8
 const PLUS: bool = false; // whether anything is added
+const ROWS: bool = false; // whether there is a mask of rows
+const TERMS: bool = false; // whether there is a list of terms
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -1981,23 +2091,66 @@ fn main(
   let far = min(vec4<u32>(column) + vec4<u32>(4u, 5u, 6u, 7u), last) * u.bStrides.y;
   for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
     var rest = g;
-    var offset = vec3<u32>(0u);
-    var extra = 0u;
+    var offset = u.offsets;
+    var masked = u.maskOffset;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
-      offset += (rest % dim.x) * dim.yzw;
-      extra += (rest % dim.x) * u.plusBatch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
+      masked += (rest % dim.x) * u.maskBatch[d - 1u];
       rest = rest / dim.x;
+    }
+    var rows: array<u32, TILE_M>;
+    var valid = u.m - row;
+    if (ROWS) {
+      // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
+      let origin = row & ~63u;
+      var bits = vec2<u32>(0u);
+      let end = min(64u, u.m - origin);
+      for (var i = 0u; i < end; i++) {
+        let taken = u32(mask[masked + (origin + i) * u.maskBatch.w] != 0.0) << (i & 31u);
+        bits |= select(vec2<u32>(0u, taken), vec2<u32>(taken, 0u), i < 32u);
+      }
+      for (var i = origin; i < row; i++) {
+        let x = bits.x;
+        bits.x = x & (x - u32(x != 0u));
+        bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
+      }
+      valid = countOneBits(bits.x) + countOneBits(bits.y);
+      if (valid == 0u) {
+        continue;
+      }
+      var found = 0u;
+      for (var i = 0u; i < TILE_M; i++) {
+        let x = bits.x;
+        let first = select(32u + countTrailingZeros(bits.y), countTrailingZeros(x), x != 0u);
+        found = select(found, origin + first, i < valid);
+        rows[i] = found;
+        bits.x = x & (x - u32(x != 0u));
+        bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
+      }
+    } else {
+      for (var i = 0u; i < TILE_M; i++) {
+        rows[i] = min(row + i, u.m - 1u);
+      }
     }
     var ia: array<u32, TILE_M>;
     var left: array<vec4<f32>, TILE_M>;
     var right: array<vec4<f32>, TILE_M>;
     for (var i = 0u; i < TILE_M; i++) {
-      ia[i] = offset.x + min(row + i, u.m - 1u) * u.aStrides.x;
+      ia[i] = offset.x + rows[i] * u.aStrides.x;
       left[i] = vec4<f32>(0.0);
       right[i] = vec4<f32>(0.0);
     }
-    for (var k = 0u; k < u.k; k++) {
+    let list = g * (u.k + 1u);
+    var count = u.k;
+    if (TERMS) {
+      count = terms[list];
+    }
+    for (var i = 0u; i < count; i++) {
+      var k = i;
+      if (TERMS) {
+        k = terms[list + 1u + i];
+      }
       let base = offset.y + k * u.bStrides.x;
       let p = vec4<f32>(b[base + near.x], b[base + near.y], b[base + near.z], b[base + near.w]);
       var q = vec4<f32>(0.0);
@@ -2013,20 +2166,284 @@ fn main(
       }
     }
     for (var i = 0u; i < TILE_M; i++) {
-      if (row + i < u.m) {
-        let start = offset.z + (row + i) * u.yStrides.x;
+      if (i < valid) {
+        let start = offset.z + rows[i] * u.yStrides.x;
         for (var j = 0u; j < TILE_N; j++) {
           if (column + j < u.n) {
             let sum = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
             let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[offset.w + rows[i] * u.plusStrides.x + (column + j) * u.plusStrides.y];
               y[at] = fma(u.scale, sum, more);
             } else {
               y[at] = u.scale * sum;
             }
           }
         }
+      }
+    }
+  }
+}
+` as string,
+} as const;
+
+export const normParts = {
+  name: 'normParts',
+  bindings: {
+    x0: { binding: 1, access: 'read', element: 'f32' },
+    x1: { binding: 2, access: 'read', element: 'f32' },
+    x2: { binding: 3, access: 'read', element: 'f32' },
+    x3: { binding: 4, access: 'read', element: 'f32' },
+    x4: { binding: 5, access: 'read', element: 'f32' },
+    x5: { binding: 6, access: 'read', element: 'f32' },
+    y: { binding: 7, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 1040,
+    fields: {
+      tensors: { offset: 0, type: 'u32' },
+      pieces: { offset: 4, type: 'u32' },
+      first: { offset: 8, type: 'u32' },
+      rows: { offset: 16, type: 'array<vec4<u32>, 64>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    ELEMENTS: { type: 'u32', value: 16 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Sums of squares of pieces of many tensors: y[first + piece] = sum of x^2 over one piece of WORKGROUP * ELEMENTS elements.
+// The pieces of a call are those of its first tensor, then of its second, and so on; each workgroup has one. Its lanes
+// take every WORKGROUP-th element and meet in a tree, so that the order of a sum depends on the tensors' sizes only.
+// norm-total.wgsl adds the pieces up.
+
+struct Uniforms {
+  tensors: u32, // at most 64
+  pieces: u32, // of this call
+  first: u32, // where the sums of this call begin in y
+  rows: array<vec4<u32>, 64>, // one a tensor: its first piece, elements, first element in its buffer, number of the buffer
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x0: array<f32>; // [any]
+@group(0) @binding(2) var<storage, read> x1: array<f32>; // [any]
+@group(0) @binding(3) var<storage, read> x2: array<f32>; // [any]
+@group(0) @binding(4) var<storage, read> x3: array<f32>; // [any]
+@group(0) @binding(5) var<storage, read> x4: array<f32>; // [any]
+@group(0) @binding(6) var<storage, read> x5: array<f32>; // [any]
+@group(0) @binding(7) var<storage, read_write> y: array<f32>; // [pieces of all calls]
+
+const WORKGROUP: u32 = 64;
+const ELEMENTS: u32 = 16;
+
+var<workgroup> lanes: array<f32, WORKGROUP>;
+
+fn load(buffer: u32, i: u32) -> f32 {
+  if (buffer == 0u) {
+    return x0[i];
+  }
+  if (buffer == 1u) {
+    return x1[i];
+  }
+  if (buffer == 2u) {
+    return x2[i];
+  }
+  if (buffer == 3u) {
+    return x3[i];
+  }
+  if (buffer == 4u) {
+    return x4[i];
+  }
+  return x5[i];
+}
+
+// The last row that begins at or before a piece.
+fn rowOf(piece: u32) -> u32 {
+  var row = 0u;
+  for (var half = 32u; half > 0u; half = half / 2u) {
+    let next = row + half;
+    if (next < u.tensors) {
+      row = select(row, next, piece >= u.rows[next].x);
+    }
+  }
+  return row;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let piece = min(index, u.pieces - 1u);
+  let row = u.rows[rowOf(piece)];
+  let begin = (piece - row.x) * WORKGROUP * ELEMENTS + local;
+  var total = 0.0;
+  for (var k = 0u; k < ELEMENTS; k++) {
+    let i = begin + k * WORKGROUP;
+    if (i < row.y) {
+      let value = load(row.w, row.z + i);
+      total = fma(value, value, total);
+    }
+  }
+  lanes[local] = total;
+  workgroupBarrier();
+  for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      lanes[local] = lanes[local] + lanes[local + half];
+    }
+    workgroupBarrier();
+  }
+  if (local == 0u && index < u.pieces) {
+    y[u.first + index] = lanes[0];
+  }
+}
+` as string,
+} as const;
+
+export const normTotal = {
+  name: 'normTotal',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    y: { binding: 2, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The root of the sum of all pieces that norm-parts.wgsl left: y[0] = sqrt(sum of x). One workgroup, whose lanes take every
+// WORKGROUP-th piece and meet in a tree: the order depends on the count only.
+
+struct Uniforms {
+  count: u32, // pieces
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [1]
+
+const WORKGROUP: u32 = 64;
+
+var<workgroup> lanes: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) local: u32) {
+  var total = 0.0;
+  for (var i = local; i < u.count; i += WORKGROUP) {
+    total += x[i];
+  }
+  lanes[local] = total;
+  workgroupBarrier();
+  for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      lanes[local] = lanes[local] + lanes[local + half];
+    }
+    workgroupBarrier();
+  }
+  if (local == 0u) {
+    y[0] = sqrt(lanes[0]);
+  }
+}
+` as string,
+} as const;
+
+export const productTerms = {
+  name: 'productTerms',
+  bindings: {
+    mask: { binding: 1, access: 'read', element: 'f32' },
+    terms: { binding: 2, access: 'read_write', element: 'u32' },
+  },
+  uniforms: {
+    size: 112,
+    fields: {
+      lists: { offset: 0, type: 'u32' },
+      k: { offset: 4, type: 'u32' },
+      listRank: { offset: 8, type: 'u32' },
+      termRank: { offset: 12, type: 'u32' },
+      list: { offset: 16, type: 'array<vec4<u32>, 3>' },
+      term: { offset: 64, type: 'array<vec4<u32>, 3>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The terms of a product that a mask leaves in it: for every list, how many elements of its part of the mask are not 0, and
+// which, in ascending order. The products with TERMS (matmul.wgsl) walk these lists.
+// A workgroup makes one list: every invocation counts a run of its own, a prefix sum over the counts says where it writes.
+
+struct Uniforms {
+  lists: u32,
+  k: u32, // elements of the mask for a list
+  listRank: u32, // 0 to 3
+  termRank: u32, // 0 to 3
+  list: array<vec4<u32>, 3>, // x size and y stride in the mask, outermost first
+  term: array<vec4<u32>, 3>, // the same of the walks that k is made of
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> mask: array<f32>; // [lists, k] through strides
+@group(0) @binding(2) var<storage, read_write> terms: array<u32>; // [lists, 1 + k] the number of terms, then which
+
+const WORKGROUP: u32 = 64;
+
+var<workgroup> counts: array<u32, WORKGROUP>;
+
+fn present(start: u32, k: u32) -> bool {
+  var rest = k;
+  var at = start;
+  for (var d = u.termRank; d > 0u; d--) {
+    let dim = u.term[d - 1u];
+    at += (rest % dim.x) * dim.y;
+    rest = rest / dim.x;
+  }
+  return mask[at] != 0.0;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let run = (u.k + WORKGROUP - 1u) / WORKGROUP;
+  let first = min(local * run, u.k);
+  let last = min(first + run, u.k);
+  for (var list = group.x; list < u.lists; list += groups.x) {
+    var rest = list;
+    var start = 0u;
+    for (var d = u.listRank; d > 0u; d--) {
+      let dim = u.list[d - 1u];
+      start += (rest % dim.x) * dim.y;
+      rest = rest / dim.x;
+    }
+    var own = 0u;
+    for (var k = first; k < last; k++) {
+      own += u32(present(start, k));
+    }
+    counts[local] = own;
+    workgroupBarrier();
+    var before = 0u;
+    for (var i = 0u; i < local; i++) {
+      before += counts[i];
+    }
+    workgroupBarrier();
+    var to = list * (u.k + 1u);
+    if (local == WORKGROUP - 1u) {
+      terms[to] = before + own;
+    }
+    to += 1u + before;
+    for (var k = first; k < last; k++) {
+      if (present(start, k)) {
+        terms[to] = k;
+        to++;
       }
     }
   }
@@ -2171,77 +2588,91 @@ fn main(
 export const rimGruBackward = {
   name: 'rimGruBackward',
   bindings: {
-    saved: { binding: 1, access: 'read', element: 'f32' },
-    dU: { binding: 2, access: 'read', element: 'f32' },
-    dsource: { binding: 3, access: 'read', element: 'f32' },
-    drest: { binding: 4, access: 'read', element: 'f32' },
-    dz: { binding: 5, access: 'read_write', element: 'f32' },
-    dh: { binding: 6, access: 'read_write', element: 'f32' },
-    da: { binding: 7, access: 'read_write', element: 'f32' },
-    dodds: { binding: 8, access: 'read_write', element: 'f32' },
+    saved: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    uk: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    side: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    dcandidate: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    dafter: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    dh: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    dbefore: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    duk: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
-    size: 16,
+    size: 32,
     fields: {
-      rows: { offset: 0, type: 'u32' },
+      count: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
-      hidden: { offset: 8, type: 'u32' },
-      keySize: { offset: 12, type: 'u32' },
+      quads: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      input: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      saved: { offset: 24, type: 'u32' },
+      width: { offset: 28, type: 'u32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 128 },
-    KEPT: { type: 'bool', value: true },
+    LANES: { type: 'u32', value: 32 },
+    CACHED: { type: 'bool', value: false },
+    NULLS: { type: 'bool', value: false },
+    BIASED: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-gru.wgsl, one workgroup a module of a batch row: the gates are computed again from what it saved. An
-// inactive module passes on what reaches its state, and nothing else; the choice itself has no gradient.
-// With KEPT what reaches the source reaches base; without, the candidate, and is dropped for an inactive module.
+  source: `// The backward of rim-gru.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
+// gates, its query and its old h; an inactive module passes on what reaches its state. The choice has no gradient.
+// Without CACHED the part of an active module's dh that does not pass through its gates is left in dafter, not in dh.
+// With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  rows: u32, // B
+  count: u32, // B*N
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
+  width: u32, // of a row of duk
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
-@group(0) @binding(3) var<storage, read> dsource: array<f32>; // [B,N,H]
-@group(0) @binding(4) var<storage, read> drest: array<f32>; // of base, mask (not read), p [B,N,H+2]
-@group(0) @binding(5) var<storage, read_write> dz: array<f32>; // of the state's gates r, z, n, then the query [B,N,3*H+E]
-@group(0) @binding(6) var<storage, read_write> dh: array<f32>; // past the products with the state [B,N,H]
-@group(0) @binding(7) var<storage, read_write> da: array<f32>; // of the input's gates r, z, n [B,N,3*H]
-@group(0) @binding(8) var<storage, read_write> dodds: array<f32>; // of the log-odds [B,N]
+@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>; // as rim-gru.wgsl leaves it [B,N,6*H+E+4]
+@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>; // [B,N,3*H+E(+4)]
+@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>; // gates of the null row, and more [N*3*H+...]
+@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>; // of the candidate, or of an inactive module's h [B,N,H]
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read, or a part of dh [B,N,3*H+E+...]
+@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>; // past the products with the state [B,N,H]
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of gates and query in the memory [B,N,3*H+E+...]
+@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>; // of dU and key, with NULLS of the null row's gates, with BIASED of n's bias [B,N,3*H+E+3*H+H]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
+const LANES: u32 = 32; // a power of 2
+const CACHED: bool = false;
+const NULLS: bool = false;
+const BIASED: bool = false;
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> sums: array<f32, LANES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn tanhSlopeOf(v: f32) -> f32 {
+fn tanhSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-2.0 * abs(v));
   return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
-fn sigmoidSlopeOf(v: f32) -> f32 {
+fn sigmoidSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
   return e / ((1.0 + e) * (1.0 + e));
 }
@@ -2252,54 +2683,76 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x; // of a module of a batch row
-  if (index >= u.rows * u.modules) {
+  let each = group.y * groups.x + group.x; // module of a batch row
+  if (each >= u.count) {
     return;
   }
-  let m = index % u.modules;
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let keySaved = gatesSaved + u.modules * (2u + u.keySize);
-  let savedRow = (index / u.modules) * (keySaved + u.keySize);
-  let odds = saved[savedRow + gatesSaved + m];
-  let isActive = saved[savedRow + gatesSaved + u.modules + m] != 0.0;
-  let firstDz = index * (3u * u.hidden + u.keySize);
-  let firstRest = index * (u.hidden + 2u);
-
-  var part = 0.0; // of the product of dU and its gradient
-  for (var unit = lane; unit < u.hidden; unit += LANES) {
-    let i = index * u.hidden + unit;
-    var d = drest[firstRest + unit];
-    if (KEPT || isActive) {
-      d += dsource[i];
+  let gates = 3u * u.quads;
+  let tail = saved[(each + 1u) * u.saved - 1u]; // log-odds, mask, p, 0
+  if (tail.y == 0.0) {
+    for (var unit = lane; unit < u.quads; unit += LANES) {
+      dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
     }
-    let change = 3u * index * u.hidden + unit;
-    var dreset = 0.0;
-    var drenew = 0.0;
-    var dfresh = 0.0;
-    var drecurrent = 0.0;
-    if (isActive) {
-      let gate = savedRow + 5u * m * u.hidden + unit;
-      let reset = saved[gate];
-      let renew = saved[gate + u.hidden];
-      let fresh = saved[gate + 2u * u.hidden];
-      let recurrent = saved[gate + 3u * u.hidden];
-      let before = saved[gate + 4u * u.hidden];
-      dfresh = d * sigmoidOf(-renew) * tanhSlopeOf(fresh);
-      drenew = d * (before - tanhOf(fresh)) * sigmoidSlopeOf(renew);
-      dreset = dfresh * recurrent * sigmoidSlopeOf(reset);
-      drecurrent = dfresh * sigmoidOf(reset);
-      d = d * sigmoidOf(renew);
-      part += dreset * dU[change] + drenew * dU[change + u.hidden] + dfresh * dU[change + 2u * u.hidden];
+    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+      duk[each * u.width + i] = vec4<f32>(0.0);
+      if (CACHED) {
+        dbefore[each * u.memory + i] = dafter[each * u.memory + i];
+      }
     }
-    dz[firstDz + unit] = dreset;
-    dz[firstDz + u.hidden + unit] = drenew;
-    dz[firstDz + 2u * u.hidden + unit] = drecurrent;
-    da[change] = dreset;
-    da[change + u.hidden] = drenew;
-    da[change + 2u * u.hidden] = dfresh;
-    dh[i] = d;
+    return;
   }
 
+  var p = tail.z;
+  var rest = 1.0;
+  var slopes = vec2<f32>(1.0, 0.0); // of p: through dU, through the null row
+  if (DROPPED) {
+    let factors = uk[(each + 1u) * u.input - 1u];
+    slopes = vec2<f32>(factors.x, factors.x - factors.y);
+    rest = factors.x * p + factors.y * (1.0 - p);
+    p = factors.x * p;
+  }
+  let nullGate = (each % u.modules) * gates;
+  var part = 0.0; // of the gradient of p
+  for (var unit = lane; unit < u.quads; unit += LANES) {
+    let place = each * u.saved + unit;
+    let reset = saved[place + u.quads];
+    let renew = saved[place + 2u * u.quads];
+    let fresh = saved[place + 3u * u.quads];
+    let recurrent = saved[place + 4u * u.quads];
+    let old = saved[place + 5u * u.quads];
+    let d = dcandidate[each * u.quads + unit];
+    let dfresh = d * sigmoidOf(-renew) * tanhSlopeOf(fresh);
+    let drenew = d * (old - tanhOf(fresh)) * sigmoidSlopeOf(renew);
+    let dreset = dfresh * recurrent * sigmoidSlopeOf(reset);
+    if (CACHED) {
+      dh[each * u.quads + unit] = d * sigmoidOf(renew);
+    } else {
+      dafter[each * u.quads + unit] = d * sigmoidOf(renew);
+    }
+    let gate = each * u.memory + unit;
+    dbefore[gate] = dreset;
+    dbefore[gate + u.quads] = drenew;
+    dbefore[gate + 2u * u.quads] = dfresh * sigmoidOf(reset);
+    let change = each * u.input + unit;
+    part += slopes.x * (dot(dreset, uk[change]) + dot(drenew, uk[change + u.quads]) + dot(dfresh, uk[change + 2u * u.quads]));
+    if (DROPPED) {
+      let offset = nullGate + unit;
+      part += slopes.y * (dot(dreset, side[offset]) + dot(drenew, side[offset + u.quads]) + dot(dfresh, side[offset + 2u * u.quads]));
+    }
+    let result = each * u.width + unit;
+    duk[result] = p * dreset;
+    duk[result + u.quads] = p * drenew;
+    duk[result + 2u * u.quads] = p * dfresh;
+    if (NULLS) {
+      let offset = result + gates + u.keyQuads;
+      duk[offset] = rest * dreset;
+      duk[offset + u.quads] = rest * drenew;
+      duk[offset + 2u * u.quads] = rest * dfresh;
+    }
+    if (BIASED) {
+      duk[(each + 1u) * u.width - u.quads + unit] = dfresh;
+    }
+  }
   sums[lane] = part;
   workgroupBarrier();
   for (var width = LANES / 2u; width > 0u; width = width / 2u) {
@@ -2308,12 +2761,11 @@ fn main(
     }
     workgroupBarrier();
   }
-  let own = (sums[0] + drest[firstRest + u.hidden + 1u]) * sigmoidSlopeOf(odds);
-  if (lane == 0u) {
-    dodds[index] = own;
-  }
-  for (var e = lane; e < u.keySize; e += LANES) {
-    dz[firstDz + 3u * u.hidden + e] = own * saved[savedRow + keySaved + e];
+  let e = exp(-abs(tail.x));
+  let dodds = sums[0] * e / ((1.0 + e) * (1.0 + e));
+  for (var i = lane; i < u.keyQuads; i += LANES) {
+    dbefore[each * u.memory + gates + i] = dodds * uk[each * u.input + gates + i];
+    duk[each * u.width + gates + i] = dodds * saved[each * u.saved + 6u * u.quads + i];
   }
 }
 ` as string,
@@ -2322,81 +2774,94 @@ fn main(
 export const rimGru = {
   name: 'rimGru',
   bindings: {
-    z: { binding: 1, access: 'read', element: 'f32' },
-    dU: { binding: 2, access: 'read', element: 'f32' },
-    keys: { binding: 3, access: 'read', element: 'f32' },
-    h: { binding: 4, access: 'read', element: 'u32' },
-    u0: { binding: 5, access: 'read', element: 'f32' },
-    source: { binding: 6, access: 'read_write', element: 'u32' },
-    rest: { binding: 7, access: 'read_write', element: 'u32' },
-    saved: { binding: 8, access: 'read_write', element: 'f32' },
+    h: { binding: 1, access: 'read_write', element: 'vec4<f32>' },
+    before: { binding: 2, access: 'read_write', element: 'vec4<f32>' },
+    uk: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    side: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    next: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    after: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    saved: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    mask: { binding: 8, access: 'read_write', element: 'f32' },
   },
   uniforms: {
     size: 32,
     fields: {
       rows: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
-      hidden: { offset: 8, type: 'u32' },
-      keySize: { offset: 12, type: 'u32' },
-      topK: { offset: 16, type: 'u32' },
-      groupsOfRow: { offset: 20, type: 'u32' },
+      quads: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      input: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      saved: { offset: 24, type: 'u32' },
+      topK: { offset: 28, type: 'u32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 128 },
-    KEPT: { type: 'bool', value: true },
-    PARTS: { type: 'u32', value: 16 },
+    LANES: { type: 'u32', value: 64 },
+    PARTS: { type: 'u32', value: 8 },
     MODULES: { type: 'u32', value: 64 },
+    CACHED: { type: 'bool', value: false },
+    CANDIDATES: { type: 'bool', value: false },
+    ZERO: { type: 'bool', value: false },
+    RAW: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with GRU modules: log-odds and ranking of all modules of a batch row, the u.topK best
-// of which are active, then their gates: the input's are those of the null row plus p times dU, the state's are in z. An
-// inactive module keeps h bit for bit. Every workgroup of a row scores its modules again, all in the same order: same bits.
-// With KEPT what others read of an inactive module is its h; without, its candidate, so that all candidates are computed.
+  source: `// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its modules, the
+// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
+// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
+// An inactive module keeps h bit for bit; with CACHED its memory too, where the memory row is that of the step before.
+// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
+// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
 
 struct Uniforms {
   rows: u32, // B
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
   topK: u32, // K
-  groupsOfRow: u32, // workgroups of a batch row
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> z: array<f32>; // gates r, z, n of the state, then the query [B,N,3*H+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
-@group(0) @binding(3) var<storage, read> keys: array<f32>; // keys of the log-odds and of the ranking [B,2,E]
-@group(0) @binding(4) var<storage, read> h: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(5) var<storage, read> u0: array<f32>; // gates of the null row [N,3*H]
-@group(0) @binding(6) var<storage, read_write> source: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(7) var<storage, read_write> rest: array<u32>; // f32 bits: base, mask, p [B,N,H+2]
-@group(0) @binding(8) var<storage, read_write> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates r, z, n of the state, query, what others read [B,N,3*H+E+...]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors [B,N,3*H+E(+4)]
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, bias of n, key of the ranking [N*3*H+N*H+E]
+@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: of inactive modules, without CACHED only read [B,N,3*H+E+...]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, r, z, n, recurrent n, h, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
-const PARTS: u32 = 16; // lanes that share a score
-const MODULES: u32 = 64; // most modules; at most LANES
+const LANES: u32 = 64;
+const PARTS: u32 = 8; // lanes that share a score
+const MODULES: u32 = 64; // most modules
 const PARTIALS: u32 = MODULES * PARTS;
+const CACHED: bool = false;
+const CANDIDATES: bool = false;
+const ZERO: bool = false;
+const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
 var<workgroup> ranking: array<u32, MODULES>;
 var<workgroup> chosen: array<u32, MODULES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
@@ -2417,108 +2882,129 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x;
-  let row = index / u.groupsOfRow;
+  let row = group.y * groups.x + group.x;
   if (row >= u.rows) {
     return;
   }
-  let width = 3u * u.hidden + u.keySize;
-  let firstModule = row * u.modules;
-  let firstKey = 2u * row * u.keySize;
+  let first = row * u.modules;
+  let gates = 3u * u.quads;
+  let ofBias = u.modules * gates; // in side
+  let ofKey = ofBias + u.modules * u.quads;
 
   for (var i = lane; i < u.modules * PARTS; i += LANES) {
-    let query = (firstModule + i / PARTS) * width + 3u * u.hidden;
+    let each = first + i / PARTS;
     var part = vec2<f32>(0.0, 0.0);
-    for (var e = i % PARTS; e < u.keySize; e += PARTS) {
-      part += z[query + e] * vec2<f32>(keys[firstKey + e], keys[firstKey + u.keySize + e]);
+    for (var e = i % PARTS; e < u.keyQuads; e += PARTS) {
+      let place = each * u.memory + gates + e;
+      var query = vec4<f32>(0.0);
+      if (CACHED) {
+        query = before[place];
+      } else {
+        query = after[place];
+      }
+      part.x += dot(query, uk[each * u.input + gates + e]);
+      if (RAW) {
+        part.y += dot(query, side[ofKey + e]);
+      }
     }
     partials[i] = part;
   }
   workgroupBarrier();
-  if (lane < u.modules) {
+  for (var m = lane; m < u.modules; m += LANES) {
     var score = vec2<f32>(0.0, 0.0);
     for (var i = 0u; i < PARTS; i++) {
-      score += partials[lane * PARTS + i];
+      score += partials[m * PARTS + i];
     }
-    odds[lane] = score.x;
-    ranking[lane] = keyOf(bitcast<u32>(score.y));
+    odds[m] = score.x;
+    ranking[m] = keyOf(bitcast<u32>(score.x + score.y));
   }
   workgroupBarrier();
-  if (lane < u.modules) {
-    let own = ranking[lane];
+  for (var m = lane; m < u.modules; m += LANES) {
+    let own = ranking[m];
     var better = 0u;
-    for (var m = 0u; m < u.modules; m++) {
-      let other = ranking[m];
-      if (other > own || (other == own && m < lane)) {
+    for (var j = 0u; j < u.modules; j++) {
+      let other = ranking[j];
+      if (other > own || (other == own && j < m)) {
         better++;
       }
     }
-    chosen[lane] = select(0u, 1u, better < u.topK);
+    let isChosen = better < u.topK;
+    chosen[m] = select(0u, 1u, isChosen);
+    mask[m * u.rows + row] = select(0.0, 1.0, isChosen);
+    let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+    let p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+    saved[(first + m + 1u) * u.saved - 1u] = vec4<f32>(odds[m], select(0.0, 1.0, isChosen), p, 0.0);
   }
   workgroupBarrier();
 
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let querySaved = gatesSaved + 2u * u.modules;
-  let keySaved = querySaved + u.modules * u.keySize;
-  let savedRow = row * (keySaved + u.keySize);
-  let start = (index % u.groupsOfRow) * LANES + lane;
-
-  // What the backward needs of the scores, shared out over the row's workgroups.
-  for (var i = start; i < u.modules * u.keySize + u.keySize; i += u.groupsOfRow * LANES) {
-    let m = i / u.keySize;
-    let e = i % u.keySize;
-    if (m < u.modules) {
-      saved[savedRow + querySaved + i] = z[(firstModule + m) * width + 3u * u.hidden + e];
-    } else {
-      saved[savedRow + keySaved + e] = keys[firstKey + e];
+  for (var i = lane; i < u.modules * u.quads; i += LANES) {
+    let m = i / u.quads;
+    let unit = i - m * u.quads;
+    let each = first + m;
+    let isActive = chosen[m] == 1u;
+    let old = h[first * u.quads + i];
+    if (!isActive) {
+      next[first * u.quads + i] = old;
+    }
+    if (isActive || CANDIDATES) {
+      let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+      var p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+      var rest = 1.0;
+      if (DROPPED) {
+        let factors = uk[(each + 1u) * u.input - 1u];
+        rest = factors.x * p + factors.y * (1.0 - p);
+        p = factors.x * p;
+      }
+      if (ZERO && !isActive) {
+        p = 0.0;
+        rest = 0.0;
+      }
+      let gate = each * u.memory + unit;
+      let change = each * u.input + unit;
+      let nullGate = m * gates + unit;
+      var reset = vec4<f32>(0.0);
+      var renew = vec4<f32>(0.0);
+      var recurrent = vec4<f32>(0.0);
+      if (CACHED) {
+        reset = before[gate];
+        renew = before[gate + u.quads];
+        recurrent = before[gate + 2u * u.quads];
+      } else {
+        reset = after[gate];
+        renew = after[gate + u.quads];
+        recurrent = after[gate + 2u * u.quads];
+      }
+      reset += rest * side[nullGate] + p * uk[change];
+      renew += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
+      let ofInput = rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
+      let fresh = ofInput + sigmoidOf(reset) * recurrent;
+      let place = each * u.saved + unit;
+      saved[place] = sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * old;
+      saved[place + u.quads] = reset;
+      saved[place + 2u * u.quads] = renew;
+      saved[place + 3u * u.quads] = fresh;
+      saved[place + 4u * u.quads] = recurrent;
+      saved[place + 5u * u.quads] = old;
     }
   }
 
-  if (start >= u.modules * u.hidden) {
-    return;
-  }
-  let m = start / u.hidden;
-  let unit = start % u.hidden;
-  let isActive = chosen[m] == 1u;
-  let p = sigmoidOf(odds[m]);
-  let i = firstModule * u.hidden + start;
-  let restAt = (firstModule + m) * (u.hidden + 2u) + unit;
-  let savedAt = savedRow + 5u * m * u.hidden + unit;
-  if (unit == 0u) {
-    rest[restAt + u.hidden] = bitcast<u32>(select(0.0, 1.0, isActive));
-    rest[restAt + u.hidden + 1u] = bitcast<u32>(p);
-    saved[savedRow + gatesSaved + m] = odds[m];
-    saved[savedRow + gatesSaved + u.modules + m] = select(0.0, 1.0, isActive);
-  }
-
-  var reset = 0.0;
-  var renew = 0.0;
-  var fresh = 0.0;
-  var recurrent = 0.0;
-  var before = 0.0;
-  var base = h[i];
-  var shown = base;
-  if (isActive || !KEPT) {
-    let gate = (firstModule + m) * width + unit;
-    let change = 3u * (firstModule + m) * u.hidden + unit;
-    let nullGate = 3u * m * u.hidden + unit;
-    reset = u0[nullGate] + p * dU[change] + z[gate];
-    renew = u0[nullGate + u.hidden] + p * dU[change + u.hidden] + z[gate + u.hidden];
-    recurrent = z[gate + 2u * u.hidden];
-    fresh = u0[nullGate + 2u * u.hidden] + p * dU[change + 2u * u.hidden] + sigmoidOf(reset) * recurrent;
-    before = bitcast<f32>(h[i]);
-    shown = bitcast<u32>(sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * before);
-    if (isActive) {
-      base = shown;
+  for (var m = 0u; m < u.modules; m++) {
+    let each = first + m;
+    if (chosen[m] == 1u) {
+      for (var e = lane; e < u.keyQuads; e += LANES) {
+        let place = each * u.memory + gates + e;
+        if (CACHED) {
+          saved[each * u.saved + 6u * u.quads + e] = before[place];
+        } else {
+          saved[each * u.saved + 6u * u.quads + e] = after[place];
+        }
+      }
+    } else if (CACHED) {
+      for (var e = lane; e < u.memory; e += LANES) {
+        after[each * u.memory + e] = before[each * u.memory + e];
+      }
     }
   }
-  source[i] = shown;
-  rest[restAt] = base;
-  saved[savedAt] = reset;
-  saved[savedAt + u.hidden] = renew;
-  saved[savedAt + 2u * u.hidden] = fresh;
-  saved[savedAt + 3u * u.hidden] = recurrent;
-  saved[savedAt + 4u * u.hidden] = before;
 }
 ` as string,
 } as const;
@@ -2526,77 +3012,89 @@ fn main(
 export const rimLstmBackward = {
   name: 'rimLstmBackward',
   bindings: {
-    saved: { binding: 1, access: 'read', element: 'f32' },
-    dU: { binding: 2, access: 'read', element: 'f32' },
-    dsource: { binding: 3, access: 'read', element: 'f32' },
-    drest: { binding: 4, access: 'read', element: 'f32' },
-    dz: { binding: 5, access: 'read_write', element: 'f32' },
-    dh: { binding: 6, access: 'read_write', element: 'f32' },
-    dc: { binding: 7, access: 'read_write', element: 'f32' },
-    dodds: { binding: 8, access: 'read_write', element: 'f32' },
+    saved: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    uk: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    side: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    dcandidate: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    dafter: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    dh: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    dbefore: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    duk: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
-    size: 16,
+    size: 32,
     fields: {
-      rows: { offset: 0, type: 'u32' },
+      count: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
-      hidden: { offset: 8, type: 'u32' },
-      keySize: { offset: 12, type: 'u32' },
+      quads: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      input: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      saved: { offset: 24, type: 'u32' },
+      width: { offset: 28, type: 'u32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 128 },
-    KEPT: { type: 'bool', value: true },
+    LANES: { type: 'u32', value: 32 },
+    CACHED: { type: 'bool', value: false },
+    NULLS: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-lstm.wgsl, one workgroup a module of a batch row: the gates are computed again from what it saved. An
-// inactive module passes on what reaches its state, and nothing else; the choice itself has no gradient.
-// With KEPT what reaches the source reaches base; without, the candidate, and is dropped for an inactive module.
+  source: `// The backward of rim-lstm.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
+// gates, its query and its old c; an inactive module passes on what reaches its h and c. The choice has no gradient.
+// An active module's h is reached through its gates only: with CACHED dh gets 0, without nothing is written.
+// With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  rows: u32, // B
+  count: u32, // B*N
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
+  width: u32, // of a row of duk
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,4*H]
-@group(0) @binding(3) var<storage, read> dsource: array<f32>; // [B,N,H]
-@group(0) @binding(4) var<storage, read> drest: array<f32>; // of base, c', mask (not read), p [B,N,2*H+2]
-@group(0) @binding(5) var<storage, read_write> dz: array<f32>; // of the gates i, f, g, o, then the query [B,N,4*H+E]
-@group(0) @binding(6) var<storage, read_write> dh: array<f32>; // what passes an inactive module by [B,N,H]
-@group(0) @binding(7) var<storage, read_write> dc: array<f32>; // [B,N,H]
-@group(0) @binding(8) var<storage, read_write> dodds: array<f32>; // of the log-odds [B,N]
+@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>; // as rim-lstm.wgsl leaves it [B,N,6*H+E+4]
+@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>; // [B,N,4*H+E(+4)]
+@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>; // gates of the null row, and more [N*4*H+...]
+@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>; // of the candidate, or of an inactive module's h [B,N,H]
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, c last, only read [B,N,4*H+E+...+H]
+@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>; // past the products with the state [B,N,H]
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of gates, query and c in the memory [B,N,4*H+E+...+H]
+@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>; // of dU and key, with NULLS of the null row's gates [B,N,4*H+E+4*H]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
+const LANES: u32 = 32; // a power of 2
+const CACHED: bool = false;
+const NULLS: bool = false;
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> sums: array<f32, LANES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn tanhSlopeOf(v: f32) -> f32 {
+fn tanhSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-2.0 * abs(v));
   return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
-fn sigmoidSlopeOf(v: f32) -> f32 {
+fn sigmoidSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
   return e / ((1.0 + e) * (1.0 + e));
 }
@@ -2607,58 +3105,83 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x; // of a module of a batch row
-  if (index >= u.rows * u.modules) {
+  let each = group.y * groups.x + group.x; // module of a batch row
+  if (each >= u.count) {
     return;
   }
-  let m = index % u.modules;
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let keySaved = gatesSaved + u.modules * (2u + u.keySize);
-  let savedRow = (index / u.modules) * (keySaved + u.keySize);
-  let odds = saved[savedRow + gatesSaved + m];
-  let isActive = saved[savedRow + gatesSaved + u.modules + m] != 0.0;
-  let firstDz = index * (4u * u.hidden + u.keySize);
-  let firstRest = index * (2u * u.hidden + 2u);
-
-  var part = 0.0; // of the product of dU and its gradient
-  for (var unit = lane; unit < u.hidden; unit += LANES) {
-    let i = index * u.hidden + unit;
-    var d = drest[firstRest + unit];
-    if (KEPT || isActive) {
-      d += dsource[i];
+  let gates = 4u * u.quads;
+  let cell = (each + 1u) * u.memory - u.quads;
+  let tail = saved[(each + 1u) * u.saved - 1u]; // log-odds, mask, p, 0
+  if (tail.y == 0.0) {
+    for (var unit = lane; unit < u.quads; unit += LANES) {
+      dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
+      dbefore[cell + unit] = dafter[cell + unit];
     }
-    var dcell = drest[firstRest + u.hidden + unit];
-    var dadmit = 0.0;
-    var dkeep = 0.0;
-    var dfresh = 0.0;
-    var dshow = 0.0;
-    if (isActive) {
-      let gate = savedRow + 5u * m * u.hidden + unit;
-      let admit = saved[gate];
-      let keep = saved[gate + u.hidden];
-      let fresh = saved[gate + 2u * u.hidden];
-      let show = saved[gate + 3u * u.hidden];
-      let cell = saved[gate + 4u * u.hidden];
-      let next = sigmoidOf(keep) * cell + sigmoidOf(admit) * tanhOf(fresh);
-      let dnext = dcell + d * sigmoidOf(show) * tanhSlopeOf(next);
-      dadmit = dnext * tanhOf(fresh) * sigmoidSlopeOf(admit);
-      dkeep = dnext * cell * sigmoidSlopeOf(keep);
-      dfresh = dnext * sigmoidOf(admit) * tanhSlopeOf(fresh);
-      dshow = d * tanhOf(next) * sigmoidSlopeOf(show);
-      dcell = dnext * sigmoidOf(keep);
-      d = 0.0;
-      let change = 4u * index * u.hidden + unit;
-      part += dadmit * dU[change] + dkeep * dU[change + u.hidden];
-      part += dfresh * dU[change + 2u * u.hidden] + dshow * dU[change + 3u * u.hidden];
+    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+      duk[each * u.width + i] = vec4<f32>(0.0);
+      if (CACHED) {
+        dbefore[each * u.memory + i] = dafter[each * u.memory + i];
+      }
     }
-    dz[firstDz + unit] = dadmit;
-    dz[firstDz + u.hidden + unit] = dkeep;
-    dz[firstDz + 2u * u.hidden + unit] = dfresh;
-    dz[firstDz + 3u * u.hidden + unit] = dshow;
-    dh[i] = d;
-    dc[i] = dcell;
+    return;
   }
 
+  var p = tail.z;
+  var rest = 1.0;
+  var slopes = vec2<f32>(1.0, 0.0); // of p: through dU, through the null row
+  if (DROPPED) {
+    let factors = uk[(each + 1u) * u.input - 1u];
+    slopes = vec2<f32>(factors.x, factors.x - factors.y);
+    rest = factors.x * p + factors.y * (1.0 - p);
+    p = factors.x * p;
+  }
+  let nullGate = (each % u.modules) * gates;
+  var part = 0.0; // of the gradient of p
+  for (var unit = lane; unit < u.quads; unit += LANES) {
+    let place = each * u.saved + unit;
+    let enter = saved[place + u.quads];
+    let forget = saved[place + 2u * u.quads];
+    let fresh = saved[place + 3u * u.quads];
+    let show = saved[place + 4u * u.quads];
+    let old = saved[place + 5u * u.quads];
+    let tanhFresh = tanhOf(fresh);
+    let c = sigmoidOf(forget) * old + sigmoidOf(enter) * tanhFresh;
+    let d = dcandidate[each * u.quads + unit];
+    let dc = dafter[cell + unit] + d * sigmoidOf(show) * tanhSlopeOf(c);
+    let denter = dc * tanhFresh * sigmoidSlopeOf(enter);
+    let dforget = dc * old * sigmoidSlopeOf(forget);
+    let dfresh = dc * sigmoidOf(enter) * tanhSlopeOf(fresh);
+    let dshow = d * tanhOf(c) * sigmoidSlopeOf(show);
+    if (CACHED) {
+      dh[each * u.quads + unit] = vec4<f32>(0.0);
+    }
+    dbefore[cell + unit] = dc * sigmoidOf(forget);
+    let gate = each * u.memory + unit;
+    dbefore[gate] = denter;
+    dbefore[gate + u.quads] = dforget;
+    dbefore[gate + 2u * u.quads] = dfresh;
+    dbefore[gate + 3u * u.quads] = dshow;
+    let change = each * u.input + unit;
+    part += slopes.x * (dot(denter, uk[change]) + dot(dforget, uk[change + u.quads]));
+    part += slopes.x * (dot(dfresh, uk[change + 2u * u.quads]) + dot(dshow, uk[change + 3u * u.quads]));
+    if (DROPPED) {
+      let offset = nullGate + unit;
+      part += slopes.y * (dot(denter, side[offset]) + dot(dforget, side[offset + u.quads]));
+      part += slopes.y * (dot(dfresh, side[offset + 2u * u.quads]) + dot(dshow, side[offset + 3u * u.quads]));
+    }
+    let result = each * u.width + unit;
+    duk[result] = p * denter;
+    duk[result + u.quads] = p * dforget;
+    duk[result + 2u * u.quads] = p * dfresh;
+    duk[result + 3u * u.quads] = p * dshow;
+    if (NULLS) {
+      let offset = result + gates + u.keyQuads;
+      duk[offset] = rest * denter;
+      duk[offset + u.quads] = rest * dforget;
+      duk[offset + 2u * u.quads] = rest * dfresh;
+      duk[offset + 3u * u.quads] = rest * dshow;
+    }
+  }
   sums[lane] = part;
   workgroupBarrier();
   for (var width = LANES / 2u; width > 0u; width = width / 2u) {
@@ -2667,12 +3190,11 @@ fn main(
     }
     workgroupBarrier();
   }
-  let own = (sums[0] + drest[firstRest + 2u * u.hidden + 1u]) * sigmoidSlopeOf(odds);
-  if (lane == 0u) {
-    dodds[index] = own;
-  }
-  for (var e = lane; e < u.keySize; e += LANES) {
-    dz[firstDz + 4u * u.hidden + e] = own * saved[savedRow + keySaved + e];
+  let e = exp(-abs(tail.x));
+  let dodds = sums[0] * e / ((1.0 + e) * (1.0 + e));
+  for (var i = lane; i < u.keyQuads; i += LANES) {
+    dbefore[each * u.memory + gates + i] = dodds * uk[each * u.input + gates + i];
+    duk[each * u.width + gates + i] = dodds * saved[each * u.saved + 6u * u.quads + i];
   }
 }
 ` as string,
@@ -2681,81 +3203,95 @@ fn main(
 export const rimLstm = {
   name: 'rimLstm',
   bindings: {
-    z: { binding: 1, access: 'read', element: 'f32' },
-    dU: { binding: 2, access: 'read', element: 'f32' },
-    keys: { binding: 3, access: 'read', element: 'f32' },
-    h: { binding: 4, access: 'read', element: 'u32' },
-    c: { binding: 5, access: 'read', element: 'u32' },
-    source: { binding: 6, access: 'read_write', element: 'u32' },
-    rest: { binding: 7, access: 'read_write', element: 'u32' },
-    saved: { binding: 8, access: 'read_write', element: 'f32' },
+    h: { binding: 1, access: 'read_write', element: 'vec4<f32>' },
+    before: { binding: 2, access: 'read_write', element: 'vec4<f32>' },
+    uk: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    side: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    next: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    after: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    saved: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    mask: { binding: 8, access: 'read_write', element: 'f32' },
   },
   uniforms: {
     size: 32,
     fields: {
       rows: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
-      hidden: { offset: 8, type: 'u32' },
-      keySize: { offset: 12, type: 'u32' },
-      topK: { offset: 16, type: 'u32' },
-      groupsOfRow: { offset: 20, type: 'u32' },
+      quads: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      input: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      saved: { offset: 24, type: 'u32' },
+      topK: { offset: 28, type: 'u32' },
     },
   },
   constants: {
-    LANES: { type: 'u32', value: 128 },
-    KEPT: { type: 'bool', value: true },
-    PARTS: { type: 'u32', value: 16 },
+    LANES: { type: 'u32', value: 64 },
+    PARTS: { type: 'u32', value: 8 },
     MODULES: { type: 'u32', value: 64 },
+    CACHED: { type: 'bool', value: false },
+    CANDIDATES: { type: 'bool', value: false },
+    ZERO: { type: 'bool', value: false },
+    RAW: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with LSTM modules: log-odds and ranking of all modules of a batch row, the u.topK best
-// of which are active, then their gates: those of the state and the null row, in z, plus p times dU. An inactive module
-// keeps h and c bit for bit. Every workgroup of a row scores its modules again, all in the same order: same bits.
-// With KEPT what others read of an inactive module is its h; without, its candidate, so that all candidates are computed.
+  source: `// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its modules, the
+// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
+// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
+// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step before.
+// c ends every memory row, that before and that after the step. Biases are in the state's gates.
+// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
+// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
 
 struct Uniforms {
   rows: u32, // B
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
   topK: u32, // K
-  groupsOfRow: u32, // workgroups of a batch row
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> z: array<f32>; // gates i, f, g, o of the state, then the query [B,N,4*H+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,4*H]
-@group(0) @binding(3) var<storage, read> keys: array<f32>; // keys of the log-odds and of the ranking [B,2,E]
-@group(0) @binding(4) var<storage, read> h: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(5) var<storage, read> c: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(6) var<storage, read_write> source: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(7) var<storage, read_write> rest: array<u32>; // f32 bits: base, c', mask, p [B,N,2*H+2]
-@group(0) @binding(8) var<storage, read_write> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates i, f, g, o of the state, query, what others read, c [B,N,4*H+E+...+H]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors [B,N,4*H+E(+4)]
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
+@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: c', with CACHED all of inactive modules; else gates and query are read here [B,N,4*H+E+...+H]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, i, f, g, o, c, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
-const PARTS: u32 = 16; // lanes that share a score
-const MODULES: u32 = 64; // most modules; at most LANES
+const LANES: u32 = 64;
+const PARTS: u32 = 8; // lanes that share a score
+const MODULES: u32 = 64; // most modules
 const PARTIALS: u32 = MODULES * PARTS;
+const CACHED: bool = false;
+const CANDIDATES: bool = false;
+const ZERO: bool = false;
+const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
 var<workgroup> ranking: array<u32, MODULES>;
 var<workgroup> chosen: array<u32, MODULES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
@@ -2776,111 +3312,137 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x;
-  let row = index / u.groupsOfRow;
+  let row = group.y * groups.x + group.x;
   if (row >= u.rows) {
     return;
   }
-  let width = 4u * u.hidden + u.keySize;
-  let firstModule = row * u.modules;
-  let firstKey = 2u * row * u.keySize;
+  let first = row * u.modules;
+  let gates = 4u * u.quads;
+  let ofKey = u.modules * gates; // in side
 
   for (var i = lane; i < u.modules * PARTS; i += LANES) {
-    let query = (firstModule + i / PARTS) * width + 4u * u.hidden;
+    let each = first + i / PARTS;
     var part = vec2<f32>(0.0, 0.0);
-    for (var e = i % PARTS; e < u.keySize; e += PARTS) {
-      part += z[query + e] * vec2<f32>(keys[firstKey + e], keys[firstKey + u.keySize + e]);
+    for (var e = i % PARTS; e < u.keyQuads; e += PARTS) {
+      let place = each * u.memory + gates + e;
+      var query = vec4<f32>(0.0);
+      if (CACHED) {
+        query = before[place];
+      } else {
+        query = after[place];
+      }
+      part.x += dot(query, uk[each * u.input + gates + e]);
+      if (RAW) {
+        part.y += dot(query, side[ofKey + e]);
+      }
     }
     partials[i] = part;
   }
   workgroupBarrier();
-  if (lane < u.modules) {
+  for (var m = lane; m < u.modules; m += LANES) {
     var score = vec2<f32>(0.0, 0.0);
     for (var i = 0u; i < PARTS; i++) {
-      score += partials[lane * PARTS + i];
+      score += partials[m * PARTS + i];
     }
-    odds[lane] = score.x;
-    ranking[lane] = keyOf(bitcast<u32>(score.y));
+    odds[m] = score.x;
+    ranking[m] = keyOf(bitcast<u32>(score.x + score.y));
   }
   workgroupBarrier();
-  if (lane < u.modules) {
-    let own = ranking[lane];
+  for (var m = lane; m < u.modules; m += LANES) {
+    let own = ranking[m];
     var better = 0u;
-    for (var m = 0u; m < u.modules; m++) {
-      let other = ranking[m];
-      if (other > own || (other == own && m < lane)) {
+    for (var j = 0u; j < u.modules; j++) {
+      let other = ranking[j];
+      if (other > own || (other == own && j < m)) {
         better++;
       }
     }
-    chosen[lane] = select(0u, 1u, better < u.topK);
+    let isChosen = better < u.topK;
+    chosen[m] = select(0u, 1u, isChosen);
+    mask[m * u.rows + row] = select(0.0, 1.0, isChosen);
+    let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+    let p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+    saved[(first + m + 1u) * u.saved - 1u] = vec4<f32>(odds[m], select(0.0, 1.0, isChosen), p, 0.0);
   }
   workgroupBarrier();
 
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let querySaved = gatesSaved + 2u * u.modules;
-  let keySaved = querySaved + u.modules * u.keySize;
-  let savedRow = row * (keySaved + u.keySize);
-  let start = (index % u.groupsOfRow) * LANES + lane;
-
-  // What the backward needs of the scores, shared out over the row's workgroups.
-  for (var i = start; i < u.modules * u.keySize + u.keySize; i += u.groupsOfRow * LANES) {
-    let m = i / u.keySize;
-    let e = i % u.keySize;
-    if (m < u.modules) {
-      saved[savedRow + querySaved + i] = z[(firstModule + m) * width + 4u * u.hidden + e];
-    } else {
-      saved[savedRow + keySaved + e] = keys[firstKey + e];
+  for (var i = lane; i < u.modules * u.quads; i += LANES) {
+    let m = i / u.quads;
+    let unit = i - m * u.quads;
+    let each = first + m;
+    let isActive = chosen[m] == 1u;
+    let ofCell = (each + 1u) * u.memory - u.quads + unit;
+    let old = before[ofCell];
+    if (!isActive) {
+      next[first * u.quads + i] = h[first * u.quads + i];
+      after[ofCell] = old;
+    }
+    if (isActive || CANDIDATES) {
+      let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+      var p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+      var rest = 1.0;
+      if (DROPPED) {
+        let factors = uk[(each + 1u) * u.input - 1u];
+        rest = factors.x * p + factors.y * (1.0 - p);
+        p = factors.x * p;
+      }
+      if (ZERO && !isActive) {
+        p = 0.0;
+        rest = 0.0;
+      }
+      let gate = each * u.memory + unit;
+      let change = each * u.input + unit;
+      let nullGate = m * gates + unit;
+      var enter = vec4<f32>(0.0);
+      var forget = vec4<f32>(0.0);
+      var fresh = vec4<f32>(0.0);
+      var show = vec4<f32>(0.0);
+      if (CACHED) {
+        enter = before[gate];
+        forget = before[gate + u.quads];
+        fresh = before[gate + 2u * u.quads];
+        show = before[gate + 3u * u.quads];
+      } else {
+        enter = after[gate];
+        forget = after[gate + u.quads];
+        fresh = after[gate + 2u * u.quads];
+        show = after[gate + 3u * u.quads];
+      }
+      enter += rest * side[nullGate] + p * uk[change];
+      forget += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
+      fresh += rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads];
+      show += rest * side[nullGate + 3u * u.quads] + p * uk[change + 3u * u.quads];
+      let c = sigmoidOf(forget) * old + sigmoidOf(enter) * tanhOf(fresh);
+      if (isActive) {
+        after[ofCell] = c;
+      }
+      let place = each * u.saved + unit;
+      saved[place] = sigmoidOf(show) * tanhOf(c);
+      saved[place + u.quads] = enter;
+      saved[place + 2u * u.quads] = forget;
+      saved[place + 3u * u.quads] = fresh;
+      saved[place + 4u * u.quads] = show;
+      saved[place + 5u * u.quads] = old;
     }
   }
 
-  if (start >= u.modules * u.hidden) {
-    return;
-  }
-  let m = start / u.hidden;
-  let unit = start % u.hidden;
-  let isActive = chosen[m] == 1u;
-  let p = sigmoidOf(odds[m]);
-  let i = firstModule * u.hidden + start;
-  let restAt = (firstModule + m) * (2u * u.hidden + 2u) + unit;
-  let savedAt = savedRow + 5u * m * u.hidden + unit;
-  if (unit == 0u) {
-    rest[restAt + 2u * u.hidden] = bitcast<u32>(select(0.0, 1.0, isActive));
-    rest[restAt + 2u * u.hidden + 1u] = bitcast<u32>(p);
-    saved[savedRow + gatesSaved + m] = odds[m];
-    saved[savedRow + gatesSaved + u.modules + m] = select(0.0, 1.0, isActive);
-  }
-
-  var admit = 0.0;
-  var keep = 0.0;
-  var fresh = 0.0;
-  var show = 0.0;
-  var cell = 0.0;
-  var base = h[i];
-  var next = c[i];
-  var shown = base;
-  if (isActive || !KEPT) {
-    let gate = (firstModule + m) * width + unit;
-    let change = 4u * (firstModule + m) * u.hidden + unit;
-    admit = z[gate] + p * dU[change];
-    keep = z[gate + u.hidden] + p * dU[change + u.hidden];
-    fresh = z[gate + 2u * u.hidden] + p * dU[change + 2u * u.hidden];
-    show = z[gate + 3u * u.hidden] + p * dU[change + 3u * u.hidden];
-    cell = bitcast<f32>(c[i]);
-    let candidateCell = sigmoidOf(keep) * cell + sigmoidOf(admit) * tanhOf(fresh);
-    shown = bitcast<u32>(sigmoidOf(show) * tanhOf(candidateCell));
-    if (isActive) {
-      base = shown;
-      next = bitcast<u32>(candidateCell);
+  for (var m = 0u; m < u.modules; m++) {
+    let each = first + m;
+    if (chosen[m] == 1u) {
+      for (var e = lane; e < u.keyQuads; e += LANES) {
+        let place = each * u.memory + gates + e;
+        if (CACHED) {
+          saved[each * u.saved + 6u * u.quads + e] = before[place];
+        } else {
+          saved[each * u.saved + 6u * u.quads + e] = after[place];
+        }
+      }
+    } else if (CACHED) {
+      for (var e = lane; e < u.memory - u.quads; e += LANES) {
+        after[each * u.memory + e] = before[each * u.memory + e];
+      }
     }
   }
-  source[i] = shown;
-  rest[restAt] = base;
-  rest[restAt + u.hidden] = next;
-  saved[savedAt] = admit;
-  saved[savedAt + u.hidden] = keep;
-  saved[savedAt + 2u * u.hidden] = fresh;
-  saved[savedAt + 3u * u.hidden] = show;
-  saved[savedAt + 4u * u.hidden] = cell;
 }
 ` as string,
 } as const;
@@ -2888,56 +3450,70 @@ fn main(
 export const rimTalkBackward = {
   name: 'rimTalkBackward',
   bindings: {
-    qkv: { binding: 1, access: 'read', element: 'f32' },
-    p: { binding: 2, access: 'read', element: 'f32' },
-    dcontext: { binding: 3, access: 'read', element: 'f32' },
-    dp: { binding: 4, access: 'read', element: 'f32' },
-    dqkv: { binding: 5, access: 'read_write', element: 'f32' },
+    qkv: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    memory: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 3, access: 'read', element: 'f32' },
+    p: { binding: 4, access: 'read', element: 'f32' },
+    dcontext: { binding: 5, access: 'read', element: 'vec4<f32>' },
+    dafter: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    dbefore: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    dqkv: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
-    size: 32,
+    size: 48,
     fields: {
-      heads: { offset: 0, type: 'u32' },
-      modules: { offset: 4, type: 'u32' },
-      keySize: { offset: 8, type: 'u32' },
-      valueSize: { offset: 12, type: 'u32' },
-      pairs: { offset: 16, type: 'u32' },
-      perGroup: { offset: 20, type: 'u32' },
-      scale: { offset: 24, type: 'f32' },
+      rows: { offset: 0, type: 'u32' },
+      heads: { offset: 4, type: 'u32' },
+      modules: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      valueQuads: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      cache: { offset: 24, type: 'u32' },
+      perGroup: { offset: 28, type: 'u32' },
+      scale: { offset: 32, type: 'f32' },
     },
   },
   constants: {
     LANES: { type: 'u32', value: 64 },
     SCORES: { type: 'u32', value: 4096 },
-    PROBABILITIES: { type: 'bool', value: false },
+    CACHED: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
   source: `// The backward of rim-talk.wgsl, from its input and its probabilities p. An invocation does one module of one head of one
-// batch row: first as a reader, the gradients of its probabilities, of its scores (0 where p is 0: sources that it does not
-// read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and of its value.
+// batch row: first as a reader, if it is active, the gradients of its probabilities, of its scores (0 where p is 0: sources
+// that it does not read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and value.
+// With CACHED those of an inactive source are added to what already waits in its memory's gradient, and an active source's
+// memory, which nobody read, gets 0; without, an inactive reader's query gets 0.
 // A workgroup does u.perGroup heads, all of their modules: perGroup * N is at most LANES. The gradients of their scores
-// are in workgroup memory. With PROBABILITIES a gradient of p arrives from outside and is added.
+// are in workgroup memory, sums over readers pass inactive ones over. Rows are whole vec4s, of each head too.
 
 struct Uniforms {
+  rows: u32, // B
   heads: u32, // C
   modules: u32, // N
-  keySize: u32, // F
-  valueSize: u32, // W
-  pairs: u32, // B*C
-  perGroup: u32, // of these, in a workgroup
+  keyQuads: u32, // F/4
+  valueQuads: u32, // W/4
+  memory: u32, // vec4s of a memory row
+  cache: u32, // first vec4 of keys, then values, in a memory row
+  perGroup: u32, // heads of batch rows in a workgroup
   scale: f32, // of the scores
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
-@group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
-@group(0) @binding(4) var<storage, read> dp: array<f32>; // [B,C,N,N], or one element without PROBABILITIES
-@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(4) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(5) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(6) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
+@group(0) @binding(8) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
-const PROBABILITIES: bool = false;
+const CACHED: bool = false;
+const DROPPED: bool = false;
 
 var<workgroup> slopes: array<f32, SCORES>; // of the probabilities, then of the products of queries and keys
 
@@ -2949,89 +3525,118 @@ fn main(
 ) {
   let local = lane / u.modules;
   let own = lane - local * u.modules;
-  let pair = (group.y * groups.x + group.x) * u.perGroup + local;
-  let present = local < u.perGroup && pair < u.pairs;
+  let pair = (group.y * groups.x + group.x) * u.perGroup + local; // head of a batch row
+  let pairs = u.rows * u.heads;
+  let present = local < u.perGroup && pair < pairs;
   let head = pair % u.heads;
-  let row = (pair / u.heads) * u.modules; // of the first module
-  let width = u.heads * (2u * u.keySize + u.valueSize);
-  let span = u.heads * u.valueSize;
-  let queries = row * width + head * u.keySize;
-  let keys = queries + u.heads * u.keySize;
-  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
-  let taken = row * span + head * u.valueSize;
+  let row = pair / u.heads;
+  let first = row * u.modules;
+  let width = u.heads * (2u * u.keyQuads + u.valueQuads);
+  let span = u.heads * u.valueQuads;
+  let queries = first * width + head * u.keyQuads;
+  let keys = queries + u.heads * u.keyQuads;
+  let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
+  let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
+  let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
+  let taken = first * span + head * u.valueQuads;
   let square = u.modules * u.modules;
-  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  let start = local * square; // of the slopes
+  let ofPair = pair * square; // of the probabilities
+  let behind = pairs * square;
 
+  var isActive = false;
   if (present) {
-    let base = local * square + own * u.modules; // of the slopes
-    let first = pair * square + own * u.modules; // of the probabilities
+    isActive = mask[own * u.rows + row] != 0.0;
+  }
+  if (present && isActive) {
+    let base = start + own * u.modules;
+    let given = ofPair + own * u.modules;
     var inner = 0.0;
-    for (var m = 0u; m < u.modules; m += 4u) {
-      let value = vec4<u32>(values) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
+    for (var m = 0u; m < u.modules; m++) {
       var total = vec4<f32>(0.0);
-      for (var w = 0u; w < u.valueSize; w++) {
-        let v = vec4<f32>(qkv[value.x + w], qkv[value.y + w], qkv[value.z + w], qkv[value.w + w]);
-        total = fma(vec4<f32>(dcontext[taken + own * span + w]), v, total);
-      }
-      for (var j = 0u; j < min(4u, u.modules - m); j++) {
-        var d = total[j];
-        if (PROBABILITIES) {
-          d += dp[first + m + j];
+      if (CACHED && mask[m * u.rows + row] == 0.0) {
+        for (var w = 0u; w < u.valueQuads; w++) {
+          total = fma(dcontext[taken + own * span + w], memory[valuesBefore + m * u.memory + w], total);
         }
-        if (p[first + m + j] != 0.0) {
-          inner += p[first + m + j] * d;
+      } else {
+        for (var w = 0u; w < u.valueQuads; w++) {
+          total = fma(dcontext[taken + own * span + w], qkv[values + m * width + w], total);
         }
-        slopes[base + m + j] = d;
       }
+      var d = (total.x + total.y) + (total.z + total.w);
+      if (DROPPED) {
+        d = d * p[behind + given + m];
+      }
+      if (p[given + m] != 0.0) {
+        inner += p[given + m] * d;
+      }
+      slopes[base + m] = d;
     }
     for (var m = 0u; m < u.modules; m++) {
-      let probability = p[first + m];
+      let probability = p[given + m];
       if (probability == 0.0) {
         slopes[base + m] = 0.0;
       } else {
         slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
       }
     }
-    for (var f = 0u; f < u.keySize; f += 4u) {
-      let key = vec4<u32>(keys) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
+    for (var f = 0u; f < u.keyQuads; f++) {
       var total = vec4<f32>(0.0);
       for (var m = 0u; m < u.modules; m++) {
-        let at = key + vec4<u32>(m * width);
-        let k = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-        total = fma(vec4<f32>(slopes[base + m]), k, total);
+        if (CACHED && mask[m * u.rows + row] == 0.0) {
+          total = fma(vec4<f32>(slopes[base + m]), memory[keysBefore + m * u.memory + f], total);
+        } else {
+          total = fma(vec4<f32>(slopes[base + m]), qkv[keys + m * width + f], total);
+        }
       }
-      for (var j = 0u; j < min(4u, u.keySize - f); j++) {
-        dqkv[queries + own * width + f + j] = total[j];
-      }
+      dqkv[queries + own * width + f] = total;
     }
   }
   workgroupBarrier();
 
   if (present) {
-    let base = local * square + own;
-    let first = pair * square + own;
-    for (var f = 0u; f < u.keySize; f += 4u) {
-      let query = vec4<u32>(queries) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
-      var total = vec4<f32>(0.0);
-      for (var n = 0u; n < u.modules; n++) {
-        let at = query + vec4<u32>(n * width);
-        let q = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-        total = fma(vec4<f32>(slopes[base + n * u.modules]), q, total);
-      }
-      for (var j = 0u; j < min(4u, u.keySize - f); j++) {
-        dqkv[keys + own * width + f + j] = total[j];
+    let waits = CACHED && !isActive;
+    if (!CACHED && !isActive) {
+      for (var f = 0u; f < u.keyQuads; f++) {
+        dqkv[queries + own * width + f] = vec4<f32>(0.0);
       }
     }
-    for (var w = 0u; w < u.valueSize; w += 4u) {
-      let place = vec4<u32>(taken) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+    for (var f = 0u; f < u.keyQuads; f++) {
       var total = vec4<f32>(0.0);
       for (var n = 0u; n < u.modules; n++) {
-        let at = place + vec4<u32>(n * span);
-        let d = vec4<f32>(dcontext[at.x], dcontext[at.y], dcontext[at.z], dcontext[at.w]);
-        total = fma(vec4<f32>(p[first + n * u.modules]), d, total);
+        if (mask[n * u.rows + row] != 0.0) {
+          total = fma(vec4<f32>(slopes[start + n * u.modules + own]), qkv[queries + n * width + f], total);
+        }
       }
-      for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
-        dqkv[values + own * width + w + j] = total[j];
+      let place = keysBefore + own * u.memory + f;
+      if (waits) {
+        dbefore[place] = dafter[place] + total;
+      } else {
+        dqkv[keys + own * width + f] = total;
+        if (CACHED) {
+          dbefore[place] = vec4<f32>(0.0);
+        }
+      }
+    }
+    for (var w = 0u; w < u.valueQuads; w++) {
+      var total = vec4<f32>(0.0);
+      for (var n = 0u; n < u.modules; n++) {
+        if (mask[n * u.rows + row] != 0.0) {
+          var weight = p[ofPair + n * u.modules + own];
+          if (DROPPED) {
+            weight = weight * p[behind + ofPair + n * u.modules + own];
+          }
+          total = fma(vec4<f32>(weight), dcontext[taken + n * span + w], total);
+        }
+      }
+      let place = valuesBefore + own * u.memory + w;
+      if (waits) {
+        dbefore[place] = dafter[place] + total;
+      } else {
+        dqkv[values + own * width + w] = total;
+        if (CACHED) {
+          dbefore[place] = vec4<f32>(0.0);
+        }
       }
     }
   }
@@ -3042,52 +3647,67 @@ fn main(
 export const rimTalk = {
   name: 'rimTalk',
   bindings: {
-    qkv: { binding: 1, access: 'read', element: 'f32' },
-    context: { binding: 2, access: 'read_write', element: 'f32' },
-    probabilities: { binding: 3, access: 'read_write', element: 'f32' },
+    qkv: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    memory: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 3, access: 'read', element: 'f32' },
+    factors: { binding: 4, access: 'read', element: 'f32' },
+    context: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    probabilities: { binding: 6, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 32,
+    size: 48,
     fields: {
-      heads: { offset: 0, type: 'u32' },
-      modules: { offset: 4, type: 'u32' },
-      keySize: { offset: 8, type: 'u32' },
-      valueSize: { offset: 12, type: 'u32' },
-      count: { offset: 16, type: 'u32' },
-      topK: { offset: 20, type: 'u32' },
-      nan: { offset: 24, type: 'u32' },
-      scale: { offset: 28, type: 'f32' },
+      rows: { offset: 0, type: 'u32' },
+      heads: { offset: 4, type: 'u32' },
+      modules: { offset: 8, type: 'u32' },
+      keyQuads: { offset: 12, type: 'u32' },
+      valueQuads: { offset: 16, type: 'u32' },
+      memory: { offset: 20, type: 'u32' },
+      cache: { offset: 24, type: 'u32' },
+      topK: { offset: 28, type: 'u32' },
+      nan: { offset: 32, type: 'u32' },
+      scale: { offset: 36, type: 'f32' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
+    CACHED: { type: 'bool', value: false },
     TOP_K: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Communication among the modules of a RIM: scores of a reader n and every source m, of which with TOP_K only the u.topK
-// greatest are kept (of equal ones the lowest source), softmax over sources, and the values that the reader so reads.
-// An invocation does one reader of one head of one batch row, four sources or four values at a time; its row of the
-// probabilities holds its scores before. Loads beyond an edge read the last one again; only stores are guarded.
+  source: `// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
+// TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
+// An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
+// work alike; those past the last active one write the zeros of an inactive module. Its row of the probabilities holds
+// its scores before. With CACHED an inactive source is read from its memory row. Rows are whole vec4s, of each head too.
 // Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
 
 struct Uniforms {
+  rows: u32, // B
   heads: u32, // C
   modules: u32, // N
-  keySize: u32, // F
-  valueSize: u32, // W
-  count: u32, // B*C*N
+  keyQuads: u32, // F/4
+  valueQuads: u32, // W/4
+  memory: u32, // vec4s of a memory row
+  cache: u32, // first vec4 of keys, then values, in a memory row
   topK: u32,
   nan: u32, // the bits of a NaN
   scale: f32, // of the scores
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read_write> context: array<f32>; // [B,N,C*W]
-@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>; // [B,C,N,N], reader then source
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
+@group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
+const CACHED: bool = false;
 const TOP_K: bool = false;
+const DROPPED: bool = false;
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
 fn keyOf(score: f32) -> u32 {
@@ -3109,46 +3729,85 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + local;
-  if (i >= u.count) {
+  if (i >= u.rows * u.heads * u.modules) {
     return;
   }
-  let reader = i % u.modules;
+  let rank = i % u.modules;
   let head = (i / u.modules) % u.heads;
-  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
-  let width = u.heads * (2u * u.keySize + u.valueSize);
-  let query = (row + reader) * width + head * u.keySize;
-  let keys = row * width + (u.heads + head) * u.keySize;
-  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
-  let own = i * u.modules; // of the probabilities
-  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  let row = i / (u.modules * u.heads);
 
-  for (var m = 0u; m < u.modules; m += 4u) {
-    let key = vec4<u32>(keys) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
-    var total = vec4<f32>(0.0);
-    for (var f = 0u; f < u.keySize; f++) {
-      let k = vec4<f32>(qkv[key.x + f], qkv[key.y + f], qkv[key.z + f], qkv[key.w + f]);
-      total = fma(vec4<f32>(qkv[query + f]), k, total);
-    }
-    for (var j = 0u; j < min(4u, u.modules - m); j++) {
-      probabilities[own + m + j] = u.scale * total[j];
+  // Active modules in order, then inactive ones.
+  var count = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    if (mask[m * u.rows + row] != 0.0) {
+      count++;
     }
   }
+  let isActive = rank < count;
+  var seen = select(count, 0u, isActive);
+  var reader = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    if ((mask[m * u.rows + row] != 0.0) == isActive) {
+      if (seen == rank) {
+        reader = m;
+      }
+      seen++;
+    }
+  }
+  let own = ((row * u.heads + head) * u.modules + reader) * u.modules; // of the probabilities
+  if (DROPPED) {
+    let behind = u.rows * u.heads * u.modules * u.modules;
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[behind + own + m] = factors[own + m];
+    }
+  }
+  if (!isActive) {
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[own + m] = 0.0;
+    }
+    return;
+  }
+
+  let first = row * u.modules;
+  let width = u.heads * (2u * u.keyQuads + u.valueQuads);
+  let query = (first + reader) * width + head * u.keyQuads;
+  let keys = first * width + (u.heads + head) * u.keyQuads;
+  let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
+  let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
+  let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
 
   var greatest = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    var total = vec4<f32>(0.0);
+    if (CACHED && mask[m * u.rows + row] == 0.0) {
+      let key = keysBefore + m * u.memory;
+      for (var f = 0u; f < u.keyQuads; f++) {
+        total = fma(qkv[query + f], memory[key + f], total);
+      }
+    } else {
+      let key = keys + m * width;
+      for (var f = 0u; f < u.keyQuads; f++) {
+        total = fma(qkv[query + f], qkv[key + f], total);
+      }
+    }
+    let score = u.scale * ((total.x + total.y) + (total.z + total.w));
+    probabilities[own + m] = score;
+    greatest = max(greatest, keyOf(score));
+  }
+
   var least = 0u; // the key and the source of the last one kept
   var last = u.modules;
-  for (var m = 0u; m < u.modules; m++) {
-    let key = keyOf(probabilities[own + m]);
-    greatest = max(greatest, key);
-    if (TOP_K) {
-      var rank = 0u;
+  if (TOP_K) {
+    for (var m = 0u; m < u.modules; m++) {
+      let key = keyOf(probabilities[own + m]);
+      var better = 0u;
       for (var j = 0u; j < u.modules; j++) {
         let other = keyOf(probabilities[own + j]);
         if (other > key || (other == key && j < m)) {
-          rank++;
+          better++;
         }
       }
-      if (rank == u.topK - 1u) {
+      if (better == u.topK - 1u) {
         least = key;
         last = m;
       }
@@ -3159,9 +3818,8 @@ fn main(
   var sum = 0.0;
   for (var m = 0u; m < u.modules; m++) {
     let score = probabilities[own + m];
-    let key = keyOf(score);
     var e = 0.0;
-    if (key > least || (key == least && m <= last)) {
+    if (!TOP_K || keyOf(score) > least || (keyOf(score) == least && m <= last)) {
       e = exp(max(score - peak, -128.0));
     }
     probabilities[own + m] = e;
@@ -3175,18 +3833,21 @@ fn main(
     }
   }
 
-  let result = ((row + reader) * u.heads + head) * u.valueSize;
-  for (var w = 0u; w < u.valueSize; w += 4u) {
-    let value = vec4<u32>(values) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+  let result = ((first + reader) * u.heads + head) * u.valueQuads;
+  for (var w = 0u; w < u.valueQuads; w++) {
     var total = vec4<f32>(0.0);
     for (var m = 0u; m < u.modules; m++) {
-      let at = value + vec4<u32>(m * width);
-      let v = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-      total = fma(vec4<f32>(probabilities[own + m]), v, total);
+      var p = probabilities[own + m];
+      if (DROPPED) {
+        p = p * factors[own + m];
+      }
+      if (CACHED && mask[m * u.rows + row] == 0.0) {
+        total = fma(vec4<f32>(p), memory[valuesBefore + m * u.memory + w], total);
+      } else {
+        total = fma(vec4<f32>(p), qkv[values + m * width + w], total);
+      }
     }
-    for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
-      context[result + w + j] = total[j];
-    }
+    context[result + w] = total;
   }
 }
 ` as string,
@@ -3195,74 +3856,84 @@ fn main(
 export const rimUpdateBackward = {
   name: 'rimUpdateBackward',
   bindings: {
-    rest: { binding: 1, access: 'read', element: 'f32' },
-    pre: { binding: 2, access: 'read', element: 'f32' },
-    dh: { binding: 3, access: 'read', element: 'f32' },
-    dc: { binding: 4, access: 'read', element: 'f32' },
-    dpre: { binding: 5, access: 'read_write', element: 'f32' },
-    drest: { binding: 6, access: 'read_write', element: 'f32' },
+    dh: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    arriving: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 3, access: 'read', element: 'f32' },
+    pre: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    factors: { binding: 5, access: 'read', element: 'vec4<f32>' },
+    total: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    dcandidate: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    dpre: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
     size: 16,
     fields: {
       count: { offset: 0, type: 'u32' },
-      hidden: { offset: 4, type: 'u32' },
-      tiles: { offset: 8, type: 'u32' },
+      rows: { offset: 4, type: 'u32' },
+      modules: { offset: 8, type: 'u32' },
+      quads: { offset: 12, type: 'u32' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
-    UNITS: { type: 'u32', value: 4 },
+    ARRIVES: { type: 'bool', value: false },
+    FLUSHED: { type: 'bool', value: false },
+    PROJECTED: { type: 'bool', value: false },
     GATED: { type: 'bool', value: false },
-    LSTM: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of rim-update.wgsl but for its product, one invocation UNITS states of a module: the gradients of pre, 0 for inactive modules,
-// and of rest: h' gives base its gradient, active or not, c' the one of c'; the mask and p, which are only read, get 0.
+  source: `// What begins the backward of a RIM's step: the gradient of h', of the step after and with ARRIVES of a reader outside. That of
+// an inactive module goes on as the gradient of its h, in dcandidate. Of an active one it is left in total, where with
+// FLUSHED a part of it waits, that of its memory; and with PROJECTED the gradient of the projected context is made of it,
+// through the factors of dropout and with GATED through sigmoid(gate) tanh(product). One invocation a vec4 of a module's states.
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  count: u32, // B * N * tiles
-  hidden: u32, // H
-  tiles: u32, // invocations a module: H / UNITS, rounded up
+  count: u32, // B*N*H/4
+  rows: u32, // B
+  modules: u32, // N
+  quads: u32, // H/4
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> rest: array<f32>; // [B,N,H+2] or LSTM [B,N,2H+2]
-@group(0) @binding(2) var<storage, read> pre: array<f32>; // [B,N,2H], or one element without GATED
-@group(0) @binding(3) var<storage, read> dh: array<f32>; // dh' [B,N,H]
-@group(0) @binding(4) var<storage, read> dc: array<f32>; // dc' [B,N,H], or one element without LSTM
-@group(0) @binding(5) var<storage, read_write> dpre: array<f32>; // [B,N,O]
-@group(0) @binding(6) var<storage, read_write> drest: array<f32>; // drest [B,N,H+2] or LSTM [B,N,2H+2]
+@group(0) @binding(1) var<storage, read> dh: array<vec4<f32>>; // dh' [B,N,H]
+@group(0) @binding(2) var<storage, read> arriving: array<vec4<f32>>; // dh' as well, or unused [B,N,H]
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(4) var<storage, read> pre: array<vec4<f32>>; // of active modules, unused without GATED [B,N,O]
+@group(0) @binding(5) var<storage, read> factors: array<vec4<f32>>; // unused without DROPPED [B,N,H]
+@group(0) @binding(6) var<storage, read_write> total: array<vec4<f32>>; // dh' of active modules [B,N,H]
+@group(0) @binding(7) var<storage, read_write> dcandidate: array<vec4<f32>>; // dh' of inactive modules [B,N,H]
+@group(0) @binding(8) var<storage, read_write> dpre: array<vec4<f32>>; // of active modules, unused without PROJECTED [B,N,O]
 
 const WORKGROUP: u32 = 64;
-const UNITS: u32 = 4;
+const ARRIVES: bool = false;
+const FLUSHED: bool = false;
+const PROJECTED: bool = false;
 const GATED: bool = false;
-const LSTM: bool = false;
+const DROPPED: bool = false;
 
-// Tested by bits: a compiler may take it that no number is a NaN.
-fn isNaN(v: f32) -> bool {
-  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+fn isNaN(v: vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn tanhSlopeOf(v: f32) -> f32 {
+fn tanhSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-2.0 * abs(v));
   return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -3275,42 +3946,36 @@ fn main(
   if (i >= u.count) {
     return;
   }
-  let each = i / u.tiles;
-  let first = (i - each * u.tiles) * UNITS;
-  let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
-  let outputs = select(u.hidden, 2u * u.hidden, GATED);
-  let chosen = rest[(each + 1u) * width - 2u] != 0.0;
-  for (var unit = first; unit < min(first + UNITS, u.hidden); unit++) {
-    let d = dh[each * u.hidden + unit];
-    let place = each * outputs + unit; // of pre
-    var dx = 0.0;
-    var dgate = 0.0;
-    if (chosen) {
-      dx = d;
-      if (GATED) {
-        let x = pre[place];
-        let gate = pre[place + u.hidden];
-        if (isNaN(x) || isNaN(gate)) {
-          dx = x + gate;
-          dgate = dx;
-        } else {
-          dx = d * sigmoidOf(gate) * tanhSlopeOf(x);
-          dgate = d * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate);
-        }
-      }
-    }
-    dpre[place] = dx;
-    if (GATED) {
-      dpre[place + u.hidden] = dgate;
-    }
-    drest[each * width + unit] = d;
-    if (LSTM) {
-      drest[each * width + u.hidden + unit] = dc[each * u.hidden + unit];
-    }
+  var d = dh[i];
+  if (ARRIVES) {
+    d = d + arriving[i];
   }
-  if (first == 0u) {
-    drest[(each + 1u) * width - 2u] = 0.0;
-    drest[(each + 1u) * width - 1u] = 0.0;
+  let each = i / u.quads;
+  let unit = i - each * u.quads;
+  let row = each / u.modules;
+  if (mask[(each - row * u.modules) * u.rows + row] == 0.0) {
+    dcandidate[i] = d;
+    return;
+  }
+  if (FLUSHED) {
+    d = d + total[i];
+  }
+  total[i] = d;
+  if (PROJECTED) {
+    var factor = vec4<f32>(1.0);
+    if (DROPPED) {
+      factor = factors[i];
+    }
+    if (GATED) {
+      let place = 2u * each * u.quads + unit;
+      let x = pre[place] * factor;
+      let gate = pre[place + u.quads];
+      let broken = isNaN(x) | isNaN(gate);
+      dpre[place] = select(factor * d * sigmoidOf(gate) * tanhSlopeOf(x), x + gate, broken);
+      dpre[place + u.quads] = select(d * tanhOf(x) * sigmoidOf(gate) * sigmoidOf(-gate), x + gate, broken);
+    } else {
+      dpre[i] = factor * d;
+    }
   }
 }
 ` as string,
@@ -3319,86 +3984,88 @@ fn main(
 export const rimUpdate = {
   name: 'rimUpdate',
   bindings: {
-    context: { binding: 1, access: 'read', element: 'f32' },
-    w: { binding: 2, access: 'read', element: 'f32' },
-    bias: { binding: 3, access: 'read', element: 'f32' },
-    rest: { binding: 4, access: 'read', element: 'f32' },
-    h: { binding: 5, access: 'read_write', element: 'f32' },
-    c: { binding: 6, access: 'read_write', element: 'f32' },
-    pre: { binding: 7, access: 'read_write', element: 'f32' },
+    context: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    w: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    bias: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    saved: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 5, access: 'read', element: 'f32' },
+    factors: { binding: 6, access: 'read', element: 'vec4<f32>' },
+    next: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
+    pre: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
-    size: 32,
+    size: 48,
     fields: {
       rows: { offset: 0, type: 'u32' },
       modules: { offset: 4, type: 'u32' },
-      inner: { offset: 8, type: 'u32' },
-      hidden: { offset: 12, type: 'u32' },
-      wModule: { offset: 16, type: 'u32' },
-      biasModule: { offset: 20, type: 'u32' },
-      lanes: { offset: 24, type: 'vec2<u32>' },
+      innerQuads: { offset: 8, type: 'u32' },
+      quads: { offset: 12, type: 'u32' },
+      saved: { offset: 16, type: 'u32' },
+      wModule: { offset: 20, type: 'u32' },
+      biasModule: { offset: 24, type: 'u32' },
+      lanes: { offset: 32, type: 'vec2<u32>' },
     },
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
     TILE_M: { type: 'u32', value: 8 },
-    TILE_N: { type: 'u32', value: 4 },
+    BLOCK: { type: 'u32', value: 64 },
     GATED: { type: 'bool', value: false },
     BIASED: { type: 'bool', value: false },
-    LSTM: { type: 'bool', value: false },
+    DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The update of a RIM's modules: context times weights, plus bias, and what that adds to the states of the active modules:
-// h' = base + out where the mask is not 0, else base to the bit. out is the product, or with GATED sigmoid(gate) tanh(product),
-// product and gate side by side in the columns of w. With LSTM c' is copied from rest: [base | c' | mask | p], else [base | mask | p].
-// An invocation computes a register tile of TILE_M batch rows of one module by 4 states, or 8 where TILE_N is 8; lanes lie
-// side by side as lanes.x tiles along states, lanes.y along rows and the rest over modules. Loads beyond an edge read the last
-// row or column again; only stores are guarded. The sum runs over the context in order.
+  source: `// The update of a RIM's active modules where more is done than to add a projection: context times weights, plus bias, times
+// the factors of dropout, with GATED sigmoid(gate) tanh(product), product and gate side by side in the columns of w; the
+// result is added to the candidate: h'. Inactive modules are left as they are.
+// An invocation computes a register tile of TILE_M batch rows of one module by 4 states; the rows are the module's active ones
+// in order, within blocks of BLOCK rows; a tile past the last active row ends at once. Lanes lie side by side as
+// lanes.x tiles along states, lanes.y along rows and the rest over modules. The sum runs over the context in order.
 
 struct Uniforms {
   rows: u32, // B
   modules: u32, // N
-  inner: u32, // C*W
-  hidden: u32, // H
-  wModule: u32, // stride of w from module to module: 0 where they share it
-  biasModule: u32,
+  innerQuads: u32, // C*W/4
+  quads: u32, // H/4
+  saved: u32, // vec4s of a row of saved
+  wModule: u32, // vec4s of w from module to module: 0 where they share it
+  biasModule: u32, // of bias
   lanes: vec2<u32>, // invocations along states and along rows, powers of 2 of product 64 or less
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> context: array<f32>; // [B,N,C*W]
-@group(0) @binding(2) var<storage, read> w: array<f32>; // [N,C*W,O] or [C*W,O]; O is H, GATED 2H
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [N,O] or [O], or one element without BIASED
-@group(0) @binding(4) var<storage, read> rest: array<f32>; // [B,N,H+2] or LSTM [B,N,2H+2]
-@group(0) @binding(5) var<storage, read_write> h: array<f32>; // h' [B,N,H]
-@group(0) @binding(6) var<storage, read_write> c: array<f32>; // c' [B,N,H], or unused
-@group(0) @binding(7) var<storage, read_write> pre: array<f32>; // [B,N,O]: product plus bias
+@group(0) @binding(1) var<storage, read> context: array<vec4<f32>>; // [B,N,C*W]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>; // O is H, GATED 2H; or [C*W,O] [N,C*W,O]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // or [O]; unused without BIASED [N,O]
+@group(0) @binding(4) var<storage, read> saved: array<vec4<f32>>; // the candidate begins every row [B,N,H+...]
+@group(0) @binding(5) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(6) var<storage, read> factors: array<vec4<f32>>; // unused without DROPPED [B,N,H]
+@group(0) @binding(7) var<storage, read_write> next: array<vec4<f32>>; // h' of active modules [B,N,H]
+@group(0) @binding(8) var<storage, read_write> pre: array<vec4<f32>>; // product plus bias, of active modules [B,N,O]
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
-const TILE_N: u32 = 4; // 4 or 8; with GATED 4
+const BLOCK: u32 = 64; // rows; a multiple of TILE_M
 const GATED: bool = false;
 const BIASED: bool = false;
-const LSTM: bool = false;
+const DROPPED: bool = false;
 
-// Tested by bits: a compiler may take it that no number is a NaN.
-fn isNaN(v: f32) -> bool {
-  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+fn isNaN(v: vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -3407,78 +4074,85 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let column = (group.x * u.lanes.x + local % u.lanes.x) * TILE_N;
-  let row = (group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y) * TILE_M;
+  let unit = group.x * u.lanes.x + local % u.lanes.x; // vec4 of states
+  let tile = group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y;
   let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
-  if (row >= u.rows || column >= u.hidden) {
+  let tilesOfBlock = BLOCK / TILE_M;
+  let firstRow = (tile / tilesOfBlock) * BLOCK;
+  let firstRank = (tile % tilesOfBlock) * TILE_M;
+  if (firstRow >= u.rows || unit >= u.quads) {
     return;
   }
-  let outputs = select(u.hidden, 2u * u.hidden, GATED);
-  let width = select(u.hidden, 2u * u.hidden, LSTM) + 2u;
-  let edge = vec4<u32>(u.hidden - 1u);
-  let near = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), edge);
-  // The gates of the same states, or the next four states.
-  let far = select(min(near + vec4<u32>(4u), edge), near + vec4<u32>(u.hidden), GATED);
+  let outputs = select(u.quads, 2u * u.quads, GATED);
   for (var n = group.z * layers + local / (u.lanes.x * u.lanes.y); n < u.modules; n += groups.z * layers) {
-    var start: array<u32, TILE_M>;
+    var row: array<u32, TILE_M>;
+    for (var i = 0u; i < TILE_M; i++) {
+      row[i] = firstRow;
+    }
+    var rank = 0u;
+    for (var b = firstRow; b < min(firstRow + BLOCK, u.rows); b++) {
+      if (mask[n * u.rows + b] != 0.0) {
+        if (rank >= firstRank && rank < firstRank + TILE_M) {
+          row[rank - firstRank] = b;
+        }
+        rank++;
+      }
+    }
+    if (rank <= firstRank) {
+      continue;
+    }
+    let present = min(rank - firstRank, TILE_M);
     var left: array<vec4<f32>, TILE_M>;
     var right: array<vec4<f32>, TILE_M>;
     for (var i = 0u; i < TILE_M; i++) {
-      start[i] = (min(row + i, u.rows - 1u) * u.modules + n) * u.inner;
       left[i] = vec4<f32>(0.0);
       right[i] = vec4<f32>(0.0);
     }
-    for (var k = 0u; k < u.inner; k++) {
-      let base = n * u.wModule + k * outputs;
-      let q = vec4<f32>(w[base + near.x], w[base + near.y], w[base + near.z], w[base + near.w]);
-      var s = vec4<f32>(0.0);
-      if (GATED || TILE_N == 8u) {
-        s = vec4<f32>(w[base + far.x], w[base + far.y], w[base + far.z], w[base + far.w]);
+    for (var k = 0u; k < u.innerQuads; k++) {
+      let base = n * u.wModule + 4u * k * outputs + unit;
+      let w0 = w[base];
+      let w1 = w[base + outputs];
+      let w2 = w[base + 2u * outputs];
+      let w3 = w[base + 3u * outputs];
+      var g0 = vec4<f32>(0.0);
+      var g1 = vec4<f32>(0.0);
+      var g2 = vec4<f32>(0.0);
+      var g3 = vec4<f32>(0.0);
+      if (GATED) {
+        g0 = w[base + u.quads];
+        g1 = w[base + outputs + u.quads];
+        g2 = w[base + 2u * outputs + u.quads];
+        g3 = w[base + 3u * outputs + u.quads];
       }
       for (var i = 0u; i < TILE_M; i++) {
-        let each = context[start[i] + k];
-        left[i] = fma(vec4<f32>(each), q, left[i]);
-        if (GATED || TILE_N == 8u) {
-          right[i] = fma(vec4<f32>(each), s, right[i]);
+        let each = context[(row[i] * u.modules + n) * u.innerQuads + k];
+        left[i] = fma(each.wwww, w3, fma(each.zzzz, w2, fma(each.yyyy, w1, fma(each.xxxx, w0, left[i]))));
+        if (GATED) {
+          right[i] = fma(each.wwww, g3, fma(each.zzzz, g2, fma(each.yyyy, g1, fma(each.xxxx, g0, right[i]))));
         }
       }
     }
     for (var i = 0u; i < TILE_M; i++) {
-      if (row + i < u.rows) {
-        let each = (row + i) * u.modules + n;
-        let chosen = rest[(each + 1u) * width - 2u] != 0.0;
-        for (var j = 0u; j < TILE_N; j++) {
-          let unit = column + j;
-          if (unit < u.hidden) {
-            var x = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
-            if (BIASED) {
-              x = x + bias[n * u.biasModule + unit];
-            }
-            pre[each * outputs + unit] = x;
-            if (GATED) {
-              var gate = right[i][j % 4u];
-              if (BIASED) {
-                gate = gate + bias[n * u.biasModule + u.hidden + unit];
-              }
-              pre[each * outputs + u.hidden + unit] = gate;
-              if (isNaN(gate)) {
-                x = gate;
-              }
-              if (!isNaN(x)) {
-                x = sigmoidOf(gate) * tanhOf(x);
-              }
-            }
-            let kept = rest[each * width + unit];
-            if (chosen) {
-              h[each * u.hidden + unit] = kept + x;
-            } else {
-              h[each * u.hidden + unit] = kept;
-            }
-            if (LSTM) {
-              c[each * u.hidden + unit] = rest[each * width + u.hidden + unit];
-            }
-          }
+      if (i < present) {
+        let each = row[i] * u.modules + n;
+        var x = left[i];
+        if (BIASED) {
+          x = x + bias[n * u.biasModule + unit];
         }
+        pre[each * outputs + unit] = x;
+        if (DROPPED) {
+          x = x * factors[each * u.quads + unit];
+        }
+        if (GATED) {
+          var gate = right[i];
+          if (BIASED) {
+            gate = gate + bias[n * u.biasModule + u.quads + unit];
+          }
+          pre[each * outputs + u.quads + unit] = gate;
+          let broken = isNaN(x) | isNaN(gate);
+          x = select(sigmoidOf(gate) * tanhOf(x), x + gate, broken);
+        }
+        next[each * u.quads + unit] = saved[each * u.saved + unit] + x;
       }
     }
   }
@@ -3490,22 +4164,24 @@ export const rmsprop = {
   name: 'rmsprop',
   bindings: {
     gradient: { binding: 1, access: 'read', element: 'f32' },
-    rate: { binding: 2, access: 'read', element: 'f32' },
-    scale: { binding: 3, access: 'read', element: 'f32' },
-    p: { binding: 4, access: 'read_write', element: 'f32' },
-    v: { binding: 5, access: 'read_write', element: 'f32' },
-    m: { binding: 6, access: 'read_write', element: 'f32' },
-    a: { binding: 7, access: 'read_write', element: 'f32' },
+    rates: { binding: 2, access: 'read', element: 'f32' },
+    control: { binding: 3, access: 'read', element: 'f32' },
+    v: { binding: 4, access: 'read_write', element: 'f32' },
+    m: { binding: 5, access: 'read_write', element: 'f32' },
+    a: { binding: 6, access: 'read_write', element: 'f32' },
+    p0: { binding: 7, access: 'read_write', element: 'f32' },
+    p1: { binding: 8, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 32,
+    size: 1056,
     fields: {
-      count: { offset: 0, type: 'u32' },
-      decay: { offset: 4, type: 'f32' },
+      parameters: { offset: 0, type: 'u32' },
+      blocks: { offset: 4, type: 'u32' },
       epsilon: { offset: 8, type: 'f32' },
       momentum: { offset: 12, type: 'f32' },
       alpha: { offset: 16, type: 'f32' },
       complement: { offset: 20, type: 'f32' },
+      rows: { offset: 32, type: 'array<vec4<u32>, 64>' },
     },
   },
   constants: {
@@ -3515,33 +4191,66 @@ export const rmsprop = {
     CENTERED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of RMSprop (Tieleman and Hinton 2012) on one parameter, in place: g = scale * gradient + decay * p,
-// v = alpha v + (1 - alpha) g^2, step = g / (sqrt(v) + epsilon), p = p - rate * step.
+  source: `// One step of RMSprop (Tieleman and Hinton 2012), in place: g = scale * gradient + decay * p, with scale from
+// update-control.wgsl, v = alpha v + (1 - alpha) g^2, step = g / (sqrt(v) + epsilon), p = p - rate * step.
 // CENTERED keeps the mean a of g too and takes v - a^2, not below 0, in place of v (Graves 2013). With MOMENTUM,
 // m = momentum * m + step takes the place of step. A buffer whose flag is off is neither read nor written.
+// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+// a guard's flag is up, nothing changes.
 
 struct Uniforms {
-  count: u32, // elements of the parameter
-  decay: f32, // weight decay
+  parameters: u32, // at most 32
+  blocks: u32, // of all of them
   epsilon: f32,
   momentum: f32,
   alpha: f32,
   complement: f32, // 1 - alpha
+  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
+  // number of its p, number of its rate, first element in v, m and a, bits of its weight decay
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
-@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
-@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
-@group(0) @binding(4) var<storage, read_write> p: array<f32>; // p [count]
-@group(0) @binding(5) var<storage, read_write> v: array<f32>; // v [count]
-@group(0) @binding(6) var<storage, read_write> m: array<f32>; // m [count] with MOMENTUM, else [1]
-@group(0) @binding(7) var<storage, read_write> a: array<f32>; // a [count] with CENTERED, else [1]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
+@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
+@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
+@group(0) @binding(4) var<storage, read_write> v: array<f32>; // [any]
+@group(0) @binding(5) var<storage, read_write> m: array<f32>; // [any] with MOMENTUM, else [1]
+@group(0) @binding(6) var<storage, read_write> a: array<f32>; // [any] with CENTERED, else [1]
+@group(0) @binding(7) var<storage, read_write> p0: array<f32>; // [any]
+@group(0) @binding(8) var<storage, read_write> p1: array<f32>; // [any]
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
 const MOMENTUM: bool = false;
 const CENTERED: bool = false;
+
+fn load(buffer: u32, i: u32) -> f32 {
+  if (buffer == 0u) {
+    return p0[i];
+  }
+  return p1[i];
+}
+
+fn store(buffer: u32, i: u32, value: f32) {
+  if (buffer == 0u) {
+    p0[i] = value;
+  } else {
+    p1[i] = value;
+  }
+}
+
+// The last row that begins at or before a block.
+fn rowOf(own: u32) -> u32 {
+  var row = 0u;
+  for (var half = 16u; half > 0u; half = half / 2u) {
+    let next = row + half;
+    if (next < u.parameters) {
+      row = select(row, next, own >= u.rows[2u * next].x);
+    }
+  }
+  return row;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -3549,25 +4258,35 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  let own = group.y * groups.x + group.x;
+  if (own >= u.blocks || control[3] != 0.0) {
+    return;
+  }
+  let row = rowOf(own);
+  let place = u.rows[2u * row];
+  let kind = u.rows[2u * row + 1u];
+  let decay = bitcast<f32>(kind.w);
+  let first = (own - place.x) * WORKGROUP * ELEMENTS + local;
   for (var k = 0u; k < ELEMENTS; k++) {
     let i = first + k * WORKGROUP;
-    if (i < u.count) {
-      let g = fma(u.decay, p[i], scale[0] * gradient[i]);
-      let vNext = fma(u.alpha, v[i], u.complement * g * g);
-      v[i] = vNext;
+    if (i < place.y) {
+      let before = load(kind.x, place.w + i);
+      let j = kind.z + i;
+      let g = fma(decay, before, control[0] * gradient[place.z + i]);
+      let vNext = fma(u.alpha, v[j], u.complement * g * g);
+      v[j] = vNext;
       var variance = vNext;
       if (CENTERED) {
-        let mean = fma(u.alpha, a[i], u.complement * g);
-        a[i] = mean;
+        let mean = fma(u.alpha, a[j], u.complement * g);
+        a[j] = mean;
         variance = max(fma(-mean, mean, vNext), 0.0);
       }
       var step = g / (sqrt(variance) + u.epsilon);
       if (MOMENTUM) {
-        step = fma(u.momentum, m[i], step);
-        m[i] = step;
+        step = fma(u.momentum, m[j], step);
+        m[j] = step;
       }
-      p[i] = fma(-rate[0], step, p[i]);
+      store(kind.x, place.w + i, fma(-rates[kind.y], step, before));
     }
   }
 }
@@ -3868,17 +4587,21 @@ export const sgd = {
   name: 'sgd',
   bindings: {
     gradient: { binding: 1, access: 'read', element: 'f32' },
-    rate: { binding: 2, access: 'read', element: 'f32' },
-    scale: { binding: 3, access: 'read', element: 'f32' },
-    p: { binding: 4, access: 'read_write', element: 'f32' },
-    m: { binding: 5, access: 'read_write', element: 'f32' },
+    rates: { binding: 2, access: 'read', element: 'f32' },
+    control: { binding: 3, access: 'read', element: 'f32' },
+    m: { binding: 4, access: 'read_write', element: 'f32' },
+    p0: { binding: 5, access: 'read_write', element: 'f32' },
+    p1: { binding: 6, access: 'read_write', element: 'f32' },
+    p2: { binding: 7, access: 'read_write', element: 'f32' },
+    p3: { binding: 8, access: 'read_write', element: 'f32' },
   },
   uniforms: {
-    size: 16,
+    size: 1040,
     fields: {
-      count: { offset: 0, type: 'u32' },
-      decay: { offset: 4, type: 'f32' },
+      parameters: { offset: 0, type: 'u32' },
+      blocks: { offset: 4, type: 'u32' },
       momentum: { offset: 8, type: 'f32' },
+      rows: { offset: 16, type: 'array<vec4<u32>, 64>' },
     },
   },
   constants: {
@@ -3888,27 +4611,72 @@ export const sgd = {
     NESTEROV: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of stochastic gradient descent on one parameter, in place: g = scale * gradient + decay * p, p = p - rate * g.
-// With MOMENTUM, m = momentum * m + g takes the place of g; with NESTEROV g + momentum * m does. Without MOMENTUM the
-// buffer m is neither read nor written. scale clips the gradients without a copy of them.
+  source: `// One step of stochastic gradient descent, in place: g = scale * gradient + decay * p, p = p - rate * g, with scale from
+// update-control.wgsl. With MOMENTUM, m = momentum * m + g takes the place of g; with NESTEROV g + momentum * m does.
+// Without MOMENTUM the buffer m is neither read nor written.
+// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+// a guard's flag is up, nothing changes.
 
 struct Uniforms {
-  count: u32, // elements of the parameter
-  decay: f32, // weight decay
+  parameters: u32, // at most 32
+  blocks: u32, // of all of them
   momentum: f32,
+  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
+  // number of its p, number of its rate, first element in m, bits of its weight decay
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // gradient [count]
-@group(0) @binding(2) var<storage, read> rate: array<f32>; // rate [1]
-@group(0) @binding(3) var<storage, read> scale: array<f32>; // scale [1]
-@group(0) @binding(4) var<storage, read_write> p: array<f32>; // p [count]
-@group(0) @binding(5) var<storage, read_write> m: array<f32>; // m [count] with MOMENTUM, else [1]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
+@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
+@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
+@group(0) @binding(4) var<storage, read_write> m: array<f32>; // [any] with MOMENTUM, else [1]
+@group(0) @binding(5) var<storage, read_write> p0: array<f32>; // [any]
+@group(0) @binding(6) var<storage, read_write> p1: array<f32>; // [any]
+@group(0) @binding(7) var<storage, read_write> p2: array<f32>; // [any]
+@group(0) @binding(8) var<storage, read_write> p3: array<f32>; // [any]
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
 const MOMENTUM: bool = false;
 const NESTEROV: bool = false;
+
+fn load(buffer: u32, i: u32) -> f32 {
+  if (buffer == 0u) {
+    return p0[i];
+  }
+  if (buffer == 1u) {
+    return p1[i];
+  }
+  if (buffer == 2u) {
+    return p2[i];
+  }
+  return p3[i];
+}
+
+fn store(buffer: u32, i: u32, value: f32) {
+  if (buffer == 0u) {
+    p0[i] = value;
+  } else if (buffer == 1u) {
+    p1[i] = value;
+  } else if (buffer == 2u) {
+    p2[i] = value;
+  } else {
+    p3[i] = value;
+  }
+}
+
+// The last row that begins at or before a block.
+fn rowOf(own: u32) -> u32 {
+  var row = 0u;
+  for (var half = 16u; half > 0u; half = half / 2u) {
+    let next = row + half;
+    if (next < u.parameters) {
+      row = select(row, next, own >= u.rows[2u * next].x);
+    }
+  }
+  return row;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -3916,18 +4684,28 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = (group.y * groups.x + group.x) * WORKGROUP * ELEMENTS + local;
+  let own = group.y * groups.x + group.x;
+  if (own >= u.blocks || control[3] != 0.0) {
+    return;
+  }
+  let row = rowOf(own);
+  let place = u.rows[2u * row];
+  let kind = u.rows[2u * row + 1u];
+  let decay = bitcast<f32>(kind.w);
+  let first = (own - place.x) * WORKGROUP * ELEMENTS + local;
   for (var k = 0u; k < ELEMENTS; k++) {
     let i = first + k * WORKGROUP;
-    if (i < u.count) {
-      let g = fma(u.decay, p[i], scale[0] * gradient[i]);
+    if (i < place.y) {
+      let before = load(kind.x, place.w + i);
+      let g = fma(decay, before, control[0] * gradient[place.z + i]);
       var step = g;
       if (MOMENTUM) {
-        let next = fma(u.momentum, m[i], g);
-        m[i] = next;
+        let j = kind.z + i;
+        let next = fma(u.momentum, m[j], g);
+        m[j] = next;
         step = select(next, fma(u.momentum, next, g), NESTEROV);
       }
-      p[i] = fma(-rate[0], step, p[i]);
+      store(kind.x, place.w + i, fma(-rates[kind.y], step, before));
     }
   }
 }
@@ -4275,6 +5053,70 @@ fn main(
 ` as string,
 } as const;
 
+export const stridedCopyVectors = {
+  name: 'stridedCopyVectors',
+  bindings: {
+    input: { binding: 1, access: 'read', element: 'vec4<u32>' },
+    output: { binding: 2, access: 'read_write', element: 'vec4<u32>' },
+  },
+  uniforms: {
+    size: 144,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      rank: { offset: 4, type: 'u32' },
+      inOffset: { offset: 8, type: 'u32' },
+      outOffset: { offset: 12, type: 'u32' },
+      dims: { offset: 16, type: 'array<vec4<i32>, 8>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// strided-copy.wgsl for views whose innermost elements lie side by side on both sides, in whole vec4s: four elements an
+// invocation. Sizes, strides and offsets are those of the view of vec4s. Elements are moved as bits, f32 or u32.
+// Not a reduction: no two elements may have the same place in the output.
+
+struct Uniforms {
+  count: u32, // vec4s of the view: the product of the sizes
+  rank: u32, // dimensions in use, 0 to 8
+  inOffset: u32, // vec4s
+  outOffset: u32, // vec4s
+  dims: array<vec4<i32>, 8>, // x size, y input stride, z output stride (vec4s), w unused
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>; // [any], f32 or u32 bits
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>; // [any], f32 or u32 bits
+
+const WORKGROUP: u32 = 64;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let e = (group.y * groups.x + group.x) * WORKGROUP + local;
+  if (e >= u.count) {
+    return;
+  }
+  var rest = e;
+  var inIndex = i32(u.inOffset);
+  var outIndex = i32(u.outOffset);
+  for (var k = u.rank; k > 0u; k--) {
+    let dim = u.dims[k - 1u];
+    let size = u32(dim.x);
+    let coordinate = i32(rest % size);
+    rest = rest / size;
+    inIndex += coordinate * dim.y;
+    outIndex += coordinate * dim.z;
+  }
+  output[outIndex] = input[inIndex];
+}
+` as string,
+} as const;
+
 export const stridedCopy = {
   name: 'stridedCopy',
   bindings: {
@@ -4569,11 +5411,80 @@ fn main(
 ` as string,
 } as const;
 
+export const updateControl = {
+  name: 'updateControl',
+  bindings: {
+    frozen: { binding: 1, access: 'read', element: 'u32' },
+    norm: { binding: 2, access: 'read', element: 'f32' },
+    d: { binding: 3, access: 'read_write', element: 'f32' },
+    control: { binding: 4, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 32,
+    fields: {
+      maxNorm: { offset: 0, type: 'f32' },
+      betas: { offset: 8, type: 'vec2<f32>' },
+      complements: { offset: 16, type: 'vec2<f32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 1 },
+    CLIP: { type: 'bool', value: false },
+    CORRECT: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// What all parameters of an optimiser's step share: the factor of the gradients and Adam's bias corrections.
+// With CLIP the factor is min(1, maxNorm / (norm + 1e-6)), as PyTorch's clip_grad_norm_ has it, and NaN for a norm that is;
+// without it 1, and norm is not read. With CORRECT, d = beta * d + (1 - beta), which is 1 - beta^t after t steps from d = 0
+// (raising beta to a power on the device would lose digits); without it d is neither read nor written. 1 - beta comes from
+// the host, rounded once, as in adam.wgsl: its rounding then cancels in v / d. Runs before the parameters of the same step.
+// Where the flag of a guard is up, d stays as it is, and the parameters will.
+
+struct Uniforms {
+  maxNorm: f32,
+  betas: vec2<f32>,
+  complements: vec2<f32>, // 1 - beta
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(2) var<storage, read> norm: array<f32>; // norm [1]
+@group(0) @binding(3) var<storage, read_write> d: array<f32>; // d [2]
+@group(0) @binding(4) var<storage, read_write> control: array<f32>; // control [4]: the factor, d, 1 where frozen else 0
+
+const WORKGROUP: u32 = 1;
+const CLIP: bool = false;
+const CORRECT: bool = false;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn isNaN(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main() {
+  control[0] = 1.0;
+  if (CLIP) {
+    let factor = u.maxNorm / (norm[0] + 1e-6);
+    control[0] = select(min(factor, 1.0), factor, isNaN(factor));
+  }
+  control[3] = select(1.0, 0.0, frozen[0] == 0u);
+  if (CORRECT && frozen[0] == 0u) {
+    let first = fma(u.betas.x, d[0], u.complements.x);
+    let second = fma(u.betas.y, d[1], u.complements.y);
+    d[0] = first;
+    d[1] = second;
+    control[1] = first;
+    control[2] = second;
+  }
+}
+` as string,
+} as const;
+
 type Checked<K extends Kernel> = K;
 
 /** Any kernel of this catalogue. */
 export type AnyKernel = Checked<
-  | typeof adamCorrection
   | typeof adam
   | typeof binaryCrossEntropy
   | typeof binary
@@ -4590,6 +5501,8 @@ export type AnyKernel = Checked<
   | typeof gather
   | typeof gruGatesBackward
   | typeof gruGates
+  | typeof guard
+  | typeof guardedCopy
   | typeof increment
   | typeof layerNormBackward
   | typeof layerNorm
@@ -4597,6 +5510,9 @@ export type AnyKernel = Checked<
   | typeof lstmGates
   | typeof matmulSubgroups
   | typeof matmul
+  | typeof normParts
+  | typeof normTotal
+  | typeof productTerms
   | typeof reduce
   | typeof rimGruBackward
   | typeof rimGru
@@ -4615,7 +5531,9 @@ export type AnyKernel = Checked<
   | typeof softmaxBackward
   | typeof softmax
   | typeof sort
+  | typeof stridedCopyVectors
   | typeof stridedCopy
   | typeof topKMask
   | typeof unary
+  | typeof updateControl
 >;

@@ -12,11 +12,12 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
+  batchRank: u32, // 0 to 3
   aStrides: vec2<u32>, // of m and k, elements
   bStrides: vec2<u32>, // of k and n
   yStrides: vec2<u32>, // of m and n
   plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  batchRank: u32, // 0 to 3
+  offsets: vec4<u32>, // the first element in a, b, y and plus
   batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
   plusBatch: vec4<u32>, // strides in plus of the three, w unused
 }
@@ -47,12 +48,10 @@ fn main(
   let columns = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u)) * u.bStrides.y;
   for (var g = group.z; g < u.batches; g += groups.z) {
     var rest = g;
-    var offset = vec3<u32>(0u);
-    var extra = 0u;
+    var offset = u.offsets;
     for (var d = u.batchRank; d > 0u; d--) {
       let dim = u.batch[d - 1u];
-      offset += (rest % dim.x) * dim.yzw;
-      extra += (rest % dim.x) * u.plusBatch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
       rest = rest / dim.x;
     }
     var sums: array<vec4<f32>, TILE_M>;
@@ -122,7 +121,7 @@ fn main(
             let sum = sums[i][j];
             let at = start + (column + j) * u.yStrides.y;
             if (PLUS) {
-              let more = plus[extra + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
+              let more = plus[offset.w + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
               y[at] = fma(u.scale, sum, more);
             } else {
               y[at] = u.scale * sum;

@@ -1,51 +1,58 @@
-// The backward of rim-gru.wgsl, one workgroup a module of a batch row: the gates are computed again from what it saved. An
-// inactive module passes on what reaches its state, and nothing else; the choice itself has no gradient.
-// With KEPT what reaches the source reaches base; without, the candidate, and is dropped for an inactive module.
+// The backward of rim-gru.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
+// gates, its query and its old h; an inactive module passes on what reaches its state. The choice has no gradient.
+// Without CACHED the part of an active module's dh that does not pass through its gates is left in dafter, not in dh.
+// With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
 // Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
 
 struct Uniforms {
-  rows: u32, // B
+  count: u32, // B*N
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
+  width: u32, // of a row of duk
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
-@group(0) @binding(3) var<storage, read> dsource: array<f32>; // [B,N,H]
-@group(0) @binding(4) var<storage, read> drest: array<f32>; // of base, mask (not read), p [B,N,H+2]
-@group(0) @binding(5) var<storage, read_write> dz: array<f32>; // of the state's gates r, z, n, then the query [B,N,3*H+E]
-@group(0) @binding(6) var<storage, read_write> dh: array<f32>; // past the products with the state [B,N,H]
-@group(0) @binding(7) var<storage, read_write> da: array<f32>; // of the input's gates r, z, n [B,N,3*H]
-@group(0) @binding(8) var<storage, read_write> dodds: array<f32>; // of the log-odds [B,N]
+@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>; // as rim-gru.wgsl leaves it [B,N,6*H+E+4]
+@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>; // [B,N,3*H+E(+4)]
+@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>; // gates of the null row, and more [N*3*H+...]
+@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>; // of the candidate, or of an inactive module's h [B,N,H]
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read, or a part of dh [B,N,3*H+E+...]
+@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>; // past the products with the state [B,N,H]
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of gates and query in the memory [B,N,3*H+E+...]
+@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>; // of dU and key, with NULLS of the null row's gates, with BIASED of n's bias [B,N,3*H+E+3*H+H]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
+const LANES: u32 = 32; // a power of 2
+const CACHED: bool = false;
+const NULLS: bool = false;
+const BIASED: bool = false;
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> sums: array<f32, LANES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn tanhSlopeOf(v: f32) -> f32 {
+fn tanhSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-2.0 * abs(v));
   return 4.0 * e / ((1.0 + e) * (1.0 + e));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
-fn sigmoidSlopeOf(v: f32) -> f32 {
+fn sigmoidSlopeOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
   return e / ((1.0 + e) * (1.0 + e));
 }
@@ -56,54 +63,76 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x; // of a module of a batch row
-  if (index >= u.rows * u.modules) {
+  let each = group.y * groups.x + group.x; // module of a batch row
+  if (each >= u.count) {
     return;
   }
-  let m = index % u.modules;
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let keySaved = gatesSaved + u.modules * (2u + u.keySize);
-  let savedRow = (index / u.modules) * (keySaved + u.keySize);
-  let odds = saved[savedRow + gatesSaved + m];
-  let isActive = saved[savedRow + gatesSaved + u.modules + m] != 0.0;
-  let firstDz = index * (3u * u.hidden + u.keySize);
-  let firstRest = index * (u.hidden + 2u);
-
-  var part = 0.0; // of the product of dU and its gradient
-  for (var unit = lane; unit < u.hidden; unit += LANES) {
-    let i = index * u.hidden + unit;
-    var d = drest[firstRest + unit];
-    if (KEPT || isActive) {
-      d += dsource[i];
+  let gates = 3u * u.quads;
+  let tail = saved[(each + 1u) * u.saved - 1u]; // log-odds, mask, p, 0
+  if (tail.y == 0.0) {
+    for (var unit = lane; unit < u.quads; unit += LANES) {
+      dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
     }
-    let change = 3u * index * u.hidden + unit;
-    var dreset = 0.0;
-    var drenew = 0.0;
-    var dfresh = 0.0;
-    var drecurrent = 0.0;
-    if (isActive) {
-      let gate = savedRow + 5u * m * u.hidden + unit;
-      let reset = saved[gate];
-      let renew = saved[gate + u.hidden];
-      let fresh = saved[gate + 2u * u.hidden];
-      let recurrent = saved[gate + 3u * u.hidden];
-      let before = saved[gate + 4u * u.hidden];
-      dfresh = d * sigmoidOf(-renew) * tanhSlopeOf(fresh);
-      drenew = d * (before - tanhOf(fresh)) * sigmoidSlopeOf(renew);
-      dreset = dfresh * recurrent * sigmoidSlopeOf(reset);
-      drecurrent = dfresh * sigmoidOf(reset);
-      d = d * sigmoidOf(renew);
-      part += dreset * dU[change] + drenew * dU[change + u.hidden] + dfresh * dU[change + 2u * u.hidden];
+    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+      duk[each * u.width + i] = vec4<f32>(0.0);
+      if (CACHED) {
+        dbefore[each * u.memory + i] = dafter[each * u.memory + i];
+      }
     }
-    dz[firstDz + unit] = dreset;
-    dz[firstDz + u.hidden + unit] = drenew;
-    dz[firstDz + 2u * u.hidden + unit] = drecurrent;
-    da[change] = dreset;
-    da[change + u.hidden] = drenew;
-    da[change + 2u * u.hidden] = dfresh;
-    dh[i] = d;
+    return;
   }
 
+  var p = tail.z;
+  var rest = 1.0;
+  var slopes = vec2<f32>(1.0, 0.0); // of p: through dU, through the null row
+  if (DROPPED) {
+    let factors = uk[(each + 1u) * u.input - 1u];
+    slopes = vec2<f32>(factors.x, factors.x - factors.y);
+    rest = factors.x * p + factors.y * (1.0 - p);
+    p = factors.x * p;
+  }
+  let nullGate = (each % u.modules) * gates;
+  var part = 0.0; // of the gradient of p
+  for (var unit = lane; unit < u.quads; unit += LANES) {
+    let place = each * u.saved + unit;
+    let reset = saved[place + u.quads];
+    let renew = saved[place + 2u * u.quads];
+    let fresh = saved[place + 3u * u.quads];
+    let recurrent = saved[place + 4u * u.quads];
+    let old = saved[place + 5u * u.quads];
+    let d = dcandidate[each * u.quads + unit];
+    let dfresh = d * sigmoidOf(-renew) * tanhSlopeOf(fresh);
+    let drenew = d * (old - tanhOf(fresh)) * sigmoidSlopeOf(renew);
+    let dreset = dfresh * recurrent * sigmoidSlopeOf(reset);
+    if (CACHED) {
+      dh[each * u.quads + unit] = d * sigmoidOf(renew);
+    } else {
+      dafter[each * u.quads + unit] = d * sigmoidOf(renew);
+    }
+    let gate = each * u.memory + unit;
+    dbefore[gate] = dreset;
+    dbefore[gate + u.quads] = drenew;
+    dbefore[gate + 2u * u.quads] = dfresh * sigmoidOf(reset);
+    let change = each * u.input + unit;
+    part += slopes.x * (dot(dreset, uk[change]) + dot(drenew, uk[change + u.quads]) + dot(dfresh, uk[change + 2u * u.quads]));
+    if (DROPPED) {
+      let offset = nullGate + unit;
+      part += slopes.y * (dot(dreset, side[offset]) + dot(drenew, side[offset + u.quads]) + dot(dfresh, side[offset + 2u * u.quads]));
+    }
+    let result = each * u.width + unit;
+    duk[result] = p * dreset;
+    duk[result + u.quads] = p * drenew;
+    duk[result + 2u * u.quads] = p * dfresh;
+    if (NULLS) {
+      let offset = result + gates + u.keyQuads;
+      duk[offset] = rest * dreset;
+      duk[offset + u.quads] = rest * drenew;
+      duk[offset + 2u * u.quads] = rest * dfresh;
+    }
+    if (BIASED) {
+      duk[(each + 1u) * u.width - u.quads + unit] = dfresh;
+    }
+  }
   sums[lane] = part;
   workgroupBarrier();
   for (var width = LANES / 2u; width > 0u; width = width / 2u) {
@@ -112,11 +141,10 @@ fn main(
     }
     workgroupBarrier();
   }
-  let own = (sums[0] + drest[firstRest + u.hidden + 1u]) * sigmoidSlopeOf(odds);
-  if (lane == 0u) {
-    dodds[index] = own;
-  }
-  for (var e = lane; e < u.keySize; e += LANES) {
-    dz[firstDz + 3u * u.hidden + e] = own * saved[savedRow + keySaved + e];
+  let e = exp(-abs(tail.x));
+  let dodds = sums[0] * e / ((1.0 + e) * (1.0 + e));
+  for (var i = lane; i < u.keyQuads; i += LANES) {
+    dbefore[each * u.memory + gates + i] = dodds * uk[each * u.input + gates + i];
+    duk[each * u.width + gates + i] = dodds * saved[each * u.saved + 6u * u.quads + i];
   }
 }

@@ -1,51 +1,58 @@
-// Choice and dynamics of one RIM step with GRU modules: log-odds and ranking of all modules of a batch row, the u.topK best
-// of which are active, then their gates: the input's are those of the null row plus p times dU, the state's are in z. An
-// inactive module keeps h bit for bit. Every workgroup of a row scores its modules again, all in the same order: same bits.
-// With KEPT what others read of an inactive module is its h; without, its candidate, so that all candidates are computed.
+// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its modules, the
+// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
+// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
+// An inactive module keeps h bit for bit; with CACHED its memory too, where the memory row is that of the step before.
+// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
+// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
 
 struct Uniforms {
   rows: u32, // B
   modules: u32, // N
-  hidden: u32, // H
-  keySize: u32, // E
+  quads: u32, // H/4
+  keyQuads: u32, // E/4
+  input: u32, // vec4s of a row of uk
+  memory: u32, // of a memory row
+  saved: u32, // of a row of saved
   topK: u32, // K
-  groupsOfRow: u32, // workgroups of a batch row
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> z: array<f32>; // gates r, z, n of the state, then the query [B,N,3*H+E]
-@group(0) @binding(2) var<storage, read> dU: array<f32>; // gates of the input less those of the null row [B,N,3*H]
-@group(0) @binding(3) var<storage, read> keys: array<f32>; // keys of the log-odds and of the ranking [B,2,E]
-@group(0) @binding(4) var<storage, read> h: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(5) var<storage, read> u0: array<f32>; // gates of the null row [N,3*H]
-@group(0) @binding(6) var<storage, read_write> source: array<u32>; // f32 bits [B,N,H]
-@group(0) @binding(7) var<storage, read_write> rest: array<u32>; // f32 bits: base, mask, p [B,N,H+2]
-@group(0) @binding(8) var<storage, read_write> saved: array<f32>; // by unit, log-odds, mask, query, key [B,N*(5*H+2+E)+E]
+@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates r, z, n of the state, query, what others read [B,N,3*H+E+...]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors [B,N,3*H+E(+4)]
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, bias of n, key of the ranking [N*3*H+N*H+E]
+@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: of inactive modules, without CACHED only read [B,N,3*H+E+...]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, r, z, n, recurrent n, h, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
-const LANES: u32 = 128;
-const KEPT: bool = true;
-const PARTS: u32 = 16; // lanes that share a score
-const MODULES: u32 = 64; // most modules; at most LANES
+const LANES: u32 = 64;
+const PARTS: u32 = 8; // lanes that share a score
+const MODULES: u32 = 64; // most modules
 const PARTIALS: u32 = MODULES * PARTS;
+const CACHED: bool = false;
+const CANDIDATES: bool = false;
+const ZERO: bool = false;
+const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
+const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
 var<workgroup> ranking: array<u32, MODULES>;
 var<workgroup> chosen: array<u32, MODULES>;
 
-fn tanhOf(v: f32) -> f32 {
+fn tanhOf(v: vec4<f32>) -> vec4<f32> {
   let a = abs(v);
-  if (a < 0.1) {
-    let s = v * v;
-    return v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
-  }
+  let s = v * v;
   let e = exp(-2.0 * a);
-  return sign(v) * (1.0 - e) / (1.0 + e);
+  let far = sign(v) * (1.0 - e) / (1.0 + e);
+  let near = v * (1.0 - s * (0.33333333 - s * (0.13333334 - s * 0.053968254)));
+  return select(far, near, a < vec4<f32>(0.1));
 }
 
-fn sigmoidOf(v: f32) -> f32 {
+fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
-  return select(e, 1.0, v >= 0.0) / (1.0 + e);
+  return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
@@ -66,106 +73,127 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = group.y * groups.x + group.x;
-  let row = index / u.groupsOfRow;
+  let row = group.y * groups.x + group.x;
   if (row >= u.rows) {
     return;
   }
-  let width = 3u * u.hidden + u.keySize;
-  let firstModule = row * u.modules;
-  let firstKey = 2u * row * u.keySize;
+  let first = row * u.modules;
+  let gates = 3u * u.quads;
+  let ofBias = u.modules * gates; // in side
+  let ofKey = ofBias + u.modules * u.quads;
 
   for (var i = lane; i < u.modules * PARTS; i += LANES) {
-    let query = (firstModule + i / PARTS) * width + 3u * u.hidden;
+    let each = first + i / PARTS;
     var part = vec2<f32>(0.0, 0.0);
-    for (var e = i % PARTS; e < u.keySize; e += PARTS) {
-      part += z[query + e] * vec2<f32>(keys[firstKey + e], keys[firstKey + u.keySize + e]);
+    for (var e = i % PARTS; e < u.keyQuads; e += PARTS) {
+      let place = each * u.memory + gates + e;
+      var query = vec4<f32>(0.0);
+      if (CACHED) {
+        query = before[place];
+      } else {
+        query = after[place];
+      }
+      part.x += dot(query, uk[each * u.input + gates + e]);
+      if (RAW) {
+        part.y += dot(query, side[ofKey + e]);
+      }
     }
     partials[i] = part;
   }
   workgroupBarrier();
-  if (lane < u.modules) {
+  for (var m = lane; m < u.modules; m += LANES) {
     var score = vec2<f32>(0.0, 0.0);
     for (var i = 0u; i < PARTS; i++) {
-      score += partials[lane * PARTS + i];
+      score += partials[m * PARTS + i];
     }
-    odds[lane] = score.x;
-    ranking[lane] = keyOf(bitcast<u32>(score.y));
+    odds[m] = score.x;
+    ranking[m] = keyOf(bitcast<u32>(score.x + score.y));
   }
   workgroupBarrier();
-  if (lane < u.modules) {
-    let own = ranking[lane];
+  for (var m = lane; m < u.modules; m += LANES) {
+    let own = ranking[m];
     var better = 0u;
-    for (var m = 0u; m < u.modules; m++) {
-      let other = ranking[m];
-      if (other > own || (other == own && m < lane)) {
+    for (var j = 0u; j < u.modules; j++) {
+      let other = ranking[j];
+      if (other > own || (other == own && j < m)) {
         better++;
       }
     }
-    chosen[lane] = select(0u, 1u, better < u.topK);
+    let isChosen = better < u.topK;
+    chosen[m] = select(0u, 1u, isChosen);
+    mask[m * u.rows + row] = select(0.0, 1.0, isChosen);
+    let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+    let p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+    saved[(first + m + 1u) * u.saved - 1u] = vec4<f32>(odds[m], select(0.0, 1.0, isChosen), p, 0.0);
   }
   workgroupBarrier();
 
-  let gatesSaved = 5u * u.modules * u.hidden;
-  let querySaved = gatesSaved + 2u * u.modules;
-  let keySaved = querySaved + u.modules * u.keySize;
-  let savedRow = row * (keySaved + u.keySize);
-  let start = (index % u.groupsOfRow) * LANES + lane;
-
-  // What the backward needs of the scores, shared out over the row's workgroups.
-  for (var i = start; i < u.modules * u.keySize + u.keySize; i += u.groupsOfRow * LANES) {
-    let m = i / u.keySize;
-    let e = i % u.keySize;
-    if (m < u.modules) {
-      saved[savedRow + querySaved + i] = z[(firstModule + m) * width + 3u * u.hidden + e];
-    } else {
-      saved[savedRow + keySaved + e] = keys[firstKey + e];
+  for (var i = lane; i < u.modules * u.quads; i += LANES) {
+    let m = i / u.quads;
+    let unit = i - m * u.quads;
+    let each = first + m;
+    let isActive = chosen[m] == 1u;
+    let old = h[first * u.quads + i];
+    if (!isActive) {
+      next[first * u.quads + i] = old;
+    }
+    if (isActive || CANDIDATES) {
+      let share = 1.0 / (1.0 + exp(-abs(odds[m])));
+      var p = select(exp(-abs(odds[m])) * share, share, odds[m] >= 0.0);
+      var rest = 1.0;
+      if (DROPPED) {
+        let factors = uk[(each + 1u) * u.input - 1u];
+        rest = factors.x * p + factors.y * (1.0 - p);
+        p = factors.x * p;
+      }
+      if (ZERO && !isActive) {
+        p = 0.0;
+        rest = 0.0;
+      }
+      let gate = each * u.memory + unit;
+      let change = each * u.input + unit;
+      let nullGate = m * gates + unit;
+      var reset = vec4<f32>(0.0);
+      var renew = vec4<f32>(0.0);
+      var recurrent = vec4<f32>(0.0);
+      if (CACHED) {
+        reset = before[gate];
+        renew = before[gate + u.quads];
+        recurrent = before[gate + 2u * u.quads];
+      } else {
+        reset = after[gate];
+        renew = after[gate + u.quads];
+        recurrent = after[gate + 2u * u.quads];
+      }
+      reset += rest * side[nullGate] + p * uk[change];
+      renew += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
+      let ofInput = rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
+      let fresh = ofInput + sigmoidOf(reset) * recurrent;
+      let place = each * u.saved + unit;
+      saved[place] = sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * old;
+      saved[place + u.quads] = reset;
+      saved[place + 2u * u.quads] = renew;
+      saved[place + 3u * u.quads] = fresh;
+      saved[place + 4u * u.quads] = recurrent;
+      saved[place + 5u * u.quads] = old;
     }
   }
 
-  if (start >= u.modules * u.hidden) {
-    return;
-  }
-  let m = start / u.hidden;
-  let unit = start % u.hidden;
-  let isActive = chosen[m] == 1u;
-  let p = sigmoidOf(odds[m]);
-  let i = firstModule * u.hidden + start;
-  let restAt = (firstModule + m) * (u.hidden + 2u) + unit;
-  let savedAt = savedRow + 5u * m * u.hidden + unit;
-  if (unit == 0u) {
-    rest[restAt + u.hidden] = bitcast<u32>(select(0.0, 1.0, isActive));
-    rest[restAt + u.hidden + 1u] = bitcast<u32>(p);
-    saved[savedRow + gatesSaved + m] = odds[m];
-    saved[savedRow + gatesSaved + u.modules + m] = select(0.0, 1.0, isActive);
-  }
-
-  var reset = 0.0;
-  var renew = 0.0;
-  var fresh = 0.0;
-  var recurrent = 0.0;
-  var before = 0.0;
-  var base = h[i];
-  var shown = base;
-  if (isActive || !KEPT) {
-    let gate = (firstModule + m) * width + unit;
-    let change = 3u * (firstModule + m) * u.hidden + unit;
-    let nullGate = 3u * m * u.hidden + unit;
-    reset = u0[nullGate] + p * dU[change] + z[gate];
-    renew = u0[nullGate + u.hidden] + p * dU[change + u.hidden] + z[gate + u.hidden];
-    recurrent = z[gate + 2u * u.hidden];
-    fresh = u0[nullGate + 2u * u.hidden] + p * dU[change + 2u * u.hidden] + sigmoidOf(reset) * recurrent;
-    before = bitcast<f32>(h[i]);
-    shown = bitcast<u32>(sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * before);
-    if (isActive) {
-      base = shown;
+  for (var m = 0u; m < u.modules; m++) {
+    let each = first + m;
+    if (chosen[m] == 1u) {
+      for (var e = lane; e < u.keyQuads; e += LANES) {
+        let place = each * u.memory + gates + e;
+        if (CACHED) {
+          saved[each * u.saved + 6u * u.quads + e] = before[place];
+        } else {
+          saved[each * u.saved + 6u * u.quads + e] = after[place];
+        }
+      }
+    } else if (CACHED) {
+      for (var e = lane; e < u.memory; e += LANES) {
+        after[each * u.memory + e] = before[each * u.memory + e];
+      }
     }
   }
-  source[i] = shown;
-  rest[restAt] = base;
-  saved[savedAt] = reset;
-  saved[savedAt + u.hidden] = renew;
-  saved[savedAt + 2u * u.hidden] = fresh;
-  saved[savedAt + 3u * u.hidden] = recurrent;
-  saved[savedAt + 4u * u.hidden] = before;
 }

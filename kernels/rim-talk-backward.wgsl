@@ -1,29 +1,37 @@
 // The backward of rim-talk.wgsl, from its input and its probabilities p. An invocation does one module of one head of one
-// batch row: first as a reader, the gradients of its probabilities, of its scores (0 where p is 0: sources that it does not
-// read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and of its value.
+// batch row: first as a reader, if it is active, the gradients of its probabilities, of its scores (0 where p is 0: sources
+// that it does not read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and value.
+// With CACHED those of an inactive source are added to what already waits in its memory's gradient, and an active source's
+// memory, which nobody read, gets 0; without, an inactive reader's query gets 0.
 // A workgroup does u.perGroup heads, all of their modules: perGroup * N is at most LANES. The gradients of their scores
-// are in workgroup memory. With PROBABILITIES a gradient of p arrives from outside and is added.
+// are in workgroup memory, sums over readers pass inactive ones over. Rows are whole vec4s, of each head too.
 
 struct Uniforms {
+  rows: u32, // B
   heads: u32, // C
   modules: u32, // N
-  keySize: u32, // F
-  valueSize: u32, // W
-  pairs: u32, // B*C
-  perGroup: u32, // of these, in a workgroup
+  keyQuads: u32, // F/4
+  valueQuads: u32, // W/4
+  memory: u32, // vec4s of a memory row
+  cache: u32, // first vec4 of keys, then values, in a memory row
+  perGroup: u32, // heads of batch rows in a workgroup
   scale: f32, // of the scores
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read> p: array<f32>; // [B,C,N,N], reader then source
-@group(0) @binding(3) var<storage, read> dcontext: array<f32>; // [B,N,C*W]
-@group(0) @binding(4) var<storage, read> dp: array<f32>; // [B,C,N,N], or one element without PROBABILITIES
-@group(0) @binding(5) var<storage, read_write> dqkv: array<f32>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(4) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(5) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(6) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
+@group(0) @binding(8) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
-const PROBABILITIES: bool = false;
+const CACHED: bool = false;
+const DROPPED: bool = false;
 
 var<workgroup> slopes: array<f32, SCORES>; // of the probabilities, then of the products of queries and keys
 
@@ -35,89 +43,118 @@ fn main(
 ) {
   let local = lane / u.modules;
   let own = lane - local * u.modules;
-  let pair = (group.y * groups.x + group.x) * u.perGroup + local;
-  let present = local < u.perGroup && pair < u.pairs;
+  let pair = (group.y * groups.x + group.x) * u.perGroup + local; // head of a batch row
+  let pairs = u.rows * u.heads;
+  let present = local < u.perGroup && pair < pairs;
   let head = pair % u.heads;
-  let row = (pair / u.heads) * u.modules; // of the first module
-  let width = u.heads * (2u * u.keySize + u.valueSize);
-  let span = u.heads * u.valueSize;
-  let queries = row * width + head * u.keySize;
-  let keys = queries + u.heads * u.keySize;
-  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
-  let taken = row * span + head * u.valueSize;
+  let row = pair / u.heads;
+  let first = row * u.modules;
+  let width = u.heads * (2u * u.keyQuads + u.valueQuads);
+  let span = u.heads * u.valueQuads;
+  let queries = first * width + head * u.keyQuads;
+  let keys = queries + u.heads * u.keyQuads;
+  let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
+  let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
+  let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
+  let taken = first * span + head * u.valueQuads;
   let square = u.modules * u.modules;
-  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  let start = local * square; // of the slopes
+  let ofPair = pair * square; // of the probabilities
+  let behind = pairs * square;
 
+  var isActive = false;
   if (present) {
-    let base = local * square + own * u.modules; // of the slopes
-    let first = pair * square + own * u.modules; // of the probabilities
+    isActive = mask[own * u.rows + row] != 0.0;
+  }
+  if (present && isActive) {
+    let base = start + own * u.modules;
+    let given = ofPair + own * u.modules;
     var inner = 0.0;
-    for (var m = 0u; m < u.modules; m += 4u) {
-      let value = vec4<u32>(values) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
+    for (var m = 0u; m < u.modules; m++) {
       var total = vec4<f32>(0.0);
-      for (var w = 0u; w < u.valueSize; w++) {
-        let v = vec4<f32>(qkv[value.x + w], qkv[value.y + w], qkv[value.z + w], qkv[value.w + w]);
-        total = fma(vec4<f32>(dcontext[taken + own * span + w]), v, total);
-      }
-      for (var j = 0u; j < min(4u, u.modules - m); j++) {
-        var d = total[j];
-        if (PROBABILITIES) {
-          d += dp[first + m + j];
+      if (CACHED && mask[m * u.rows + row] == 0.0) {
+        for (var w = 0u; w < u.valueQuads; w++) {
+          total = fma(dcontext[taken + own * span + w], memory[valuesBefore + m * u.memory + w], total);
         }
-        if (p[first + m + j] != 0.0) {
-          inner += p[first + m + j] * d;
+      } else {
+        for (var w = 0u; w < u.valueQuads; w++) {
+          total = fma(dcontext[taken + own * span + w], qkv[values + m * width + w], total);
         }
-        slopes[base + m + j] = d;
       }
+      var d = (total.x + total.y) + (total.z + total.w);
+      if (DROPPED) {
+        d = d * p[behind + given + m];
+      }
+      if (p[given + m] != 0.0) {
+        inner += p[given + m] * d;
+      }
+      slopes[base + m] = d;
     }
     for (var m = 0u; m < u.modules; m++) {
-      let probability = p[first + m];
+      let probability = p[given + m];
       if (probability == 0.0) {
         slopes[base + m] = 0.0;
       } else {
         slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
       }
     }
-    for (var f = 0u; f < u.keySize; f += 4u) {
-      let key = vec4<u32>(keys) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
+    for (var f = 0u; f < u.keyQuads; f++) {
       var total = vec4<f32>(0.0);
       for (var m = 0u; m < u.modules; m++) {
-        let at = key + vec4<u32>(m * width);
-        let k = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-        total = fma(vec4<f32>(slopes[base + m]), k, total);
+        if (CACHED && mask[m * u.rows + row] == 0.0) {
+          total = fma(vec4<f32>(slopes[base + m]), memory[keysBefore + m * u.memory + f], total);
+        } else {
+          total = fma(vec4<f32>(slopes[base + m]), qkv[keys + m * width + f], total);
+        }
       }
-      for (var j = 0u; j < min(4u, u.keySize - f); j++) {
-        dqkv[queries + own * width + f + j] = total[j];
-      }
+      dqkv[queries + own * width + f] = total;
     }
   }
   workgroupBarrier();
 
   if (present) {
-    let base = local * square + own;
-    let first = pair * square + own;
-    for (var f = 0u; f < u.keySize; f += 4u) {
-      let query = vec4<u32>(queries) + min(vec4<u32>(f) + four, vec4<u32>(u.keySize - 1u));
-      var total = vec4<f32>(0.0);
-      for (var n = 0u; n < u.modules; n++) {
-        let at = query + vec4<u32>(n * width);
-        let q = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-        total = fma(vec4<f32>(slopes[base + n * u.modules]), q, total);
-      }
-      for (var j = 0u; j < min(4u, u.keySize - f); j++) {
-        dqkv[keys + own * width + f + j] = total[j];
+    let waits = CACHED && !isActive;
+    if (!CACHED && !isActive) {
+      for (var f = 0u; f < u.keyQuads; f++) {
+        dqkv[queries + own * width + f] = vec4<f32>(0.0);
       }
     }
-    for (var w = 0u; w < u.valueSize; w += 4u) {
-      let place = vec4<u32>(taken) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+    for (var f = 0u; f < u.keyQuads; f++) {
       var total = vec4<f32>(0.0);
       for (var n = 0u; n < u.modules; n++) {
-        let at = place + vec4<u32>(n * span);
-        let d = vec4<f32>(dcontext[at.x], dcontext[at.y], dcontext[at.z], dcontext[at.w]);
-        total = fma(vec4<f32>(p[first + n * u.modules]), d, total);
+        if (mask[n * u.rows + row] != 0.0) {
+          total = fma(vec4<f32>(slopes[start + n * u.modules + own]), qkv[queries + n * width + f], total);
+        }
       }
-      for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
-        dqkv[values + own * width + w + j] = total[j];
+      let place = keysBefore + own * u.memory + f;
+      if (waits) {
+        dbefore[place] = dafter[place] + total;
+      } else {
+        dqkv[keys + own * width + f] = total;
+        if (CACHED) {
+          dbefore[place] = vec4<f32>(0.0);
+        }
+      }
+    }
+    for (var w = 0u; w < u.valueQuads; w++) {
+      var total = vec4<f32>(0.0);
+      for (var n = 0u; n < u.modules; n++) {
+        if (mask[n * u.rows + row] != 0.0) {
+          var weight = p[ofPair + n * u.modules + own];
+          if (DROPPED) {
+            weight = weight * p[behind + ofPair + n * u.modules + own];
+          }
+          total = fma(vec4<f32>(weight), dcontext[taken + n * span + w], total);
+        }
+      }
+      let place = valuesBefore + own * u.memory + w;
+      if (waits) {
+        dbefore[place] = dafter[place] + total;
+      } else {
+        dqkv[values + own * width + w] = total;
+        if (CACHED) {
+          dbefore[place] = vec4<f32>(0.0);
+        }
       }
     }
   }

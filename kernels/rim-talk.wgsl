@@ -1,27 +1,35 @@
-// Communication among the modules of a RIM: scores of a reader n and every source m, of which with TOP_K only the u.topK
-// greatest are kept (of equal ones the lowest source), softmax over sources, and the values that the reader so reads.
-// An invocation does one reader of one head of one batch row, four sources or four values at a time; its row of the
-// probabilities holds its scores before. Loads beyond an edge read the last one again; only stores are guarded.
+// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
+// TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
+// An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
+// work alike; those past the last active one write the zeros of an inactive module. Its row of the probabilities holds
+// its scores before. With CACHED an inactive source is read from its memory row. Rows are whole vec4s, of each head too.
 // Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
 
 struct Uniforms {
+  rows: u32, // B
   heads: u32, // C
   modules: u32, // N
-  keySize: u32, // F
-  valueSize: u32, // W
-  count: u32, // B*C*N
+  keyQuads: u32, // F/4
+  valueQuads: u32, // W/4
+  memory: u32, // vec4s of a memory row
+  cache: u32, // first vec4 of keys, then values, in a memory row
   topK: u32,
   nan: u32, // the bits of a NaN
   scale: f32, // of the scores
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read_write> context: array<f32>; // [B,N,C*W]
-@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>; // [B,C,N,N], reader then source
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
+@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
+@group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
+const CACHED: bool = false;
 const TOP_K: bool = false;
+const DROPPED: bool = false;
 
 // A number that orders as the score does: -0 as 0, every NaN above all.
 fn keyOf(score: f32) -> u32 {
@@ -43,46 +51,85 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + local;
-  if (i >= u.count) {
+  if (i >= u.rows * u.heads * u.modules) {
     return;
   }
-  let reader = i % u.modules;
+  let rank = i % u.modules;
   let head = (i / u.modules) % u.heads;
-  let row = (i / (u.modules * u.heads)) * u.modules; // of the first module
-  let width = u.heads * (2u * u.keySize + u.valueSize);
-  let query = (row + reader) * width + head * u.keySize;
-  let keys = row * width + (u.heads + head) * u.keySize;
-  let values = row * width + 2u * u.heads * u.keySize + head * u.valueSize;
-  let own = i * u.modules; // of the probabilities
-  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  let row = i / (u.modules * u.heads);
 
-  for (var m = 0u; m < u.modules; m += 4u) {
-    let key = vec4<u32>(keys) + min(vec4<u32>(m) + four, vec4<u32>(u.modules - 1u)) * width;
-    var total = vec4<f32>(0.0);
-    for (var f = 0u; f < u.keySize; f++) {
-      let k = vec4<f32>(qkv[key.x + f], qkv[key.y + f], qkv[key.z + f], qkv[key.w + f]);
-      total = fma(vec4<f32>(qkv[query + f]), k, total);
-    }
-    for (var j = 0u; j < min(4u, u.modules - m); j++) {
-      probabilities[own + m + j] = u.scale * total[j];
+  // Active modules in order, then inactive ones.
+  var count = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    if (mask[m * u.rows + row] != 0.0) {
+      count++;
     }
   }
+  let isActive = rank < count;
+  var seen = select(count, 0u, isActive);
+  var reader = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    if ((mask[m * u.rows + row] != 0.0) == isActive) {
+      if (seen == rank) {
+        reader = m;
+      }
+      seen++;
+    }
+  }
+  let own = ((row * u.heads + head) * u.modules + reader) * u.modules; // of the probabilities
+  if (DROPPED) {
+    let behind = u.rows * u.heads * u.modules * u.modules;
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[behind + own + m] = factors[own + m];
+    }
+  }
+  if (!isActive) {
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[own + m] = 0.0;
+    }
+    return;
+  }
+
+  let first = row * u.modules;
+  let width = u.heads * (2u * u.keyQuads + u.valueQuads);
+  let query = (first + reader) * width + head * u.keyQuads;
+  let keys = first * width + (u.heads + head) * u.keyQuads;
+  let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
+  let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
+  let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
 
   var greatest = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    var total = vec4<f32>(0.0);
+    if (CACHED && mask[m * u.rows + row] == 0.0) {
+      let key = keysBefore + m * u.memory;
+      for (var f = 0u; f < u.keyQuads; f++) {
+        total = fma(qkv[query + f], memory[key + f], total);
+      }
+    } else {
+      let key = keys + m * width;
+      for (var f = 0u; f < u.keyQuads; f++) {
+        total = fma(qkv[query + f], qkv[key + f], total);
+      }
+    }
+    let score = u.scale * ((total.x + total.y) + (total.z + total.w));
+    probabilities[own + m] = score;
+    greatest = max(greatest, keyOf(score));
+  }
+
   var least = 0u; // the key and the source of the last one kept
   var last = u.modules;
-  for (var m = 0u; m < u.modules; m++) {
-    let key = keyOf(probabilities[own + m]);
-    greatest = max(greatest, key);
-    if (TOP_K) {
-      var rank = 0u;
+  if (TOP_K) {
+    for (var m = 0u; m < u.modules; m++) {
+      let key = keyOf(probabilities[own + m]);
+      var better = 0u;
       for (var j = 0u; j < u.modules; j++) {
         let other = keyOf(probabilities[own + j]);
         if (other > key || (other == key && j < m)) {
-          rank++;
+          better++;
         }
       }
-      if (rank == u.topK - 1u) {
+      if (better == u.topK - 1u) {
         least = key;
         last = m;
       }
@@ -93,9 +140,8 @@ fn main(
   var sum = 0.0;
   for (var m = 0u; m < u.modules; m++) {
     let score = probabilities[own + m];
-    let key = keyOf(score);
     var e = 0.0;
-    if (key > least || (key == least && m <= last)) {
+    if (!TOP_K || keyOf(score) > least || (keyOf(score) == least && m <= last)) {
       e = exp(max(score - peak, -128.0));
     }
     probabilities[own + m] = e;
@@ -109,17 +155,20 @@ fn main(
     }
   }
 
-  let result = ((row + reader) * u.heads + head) * u.valueSize;
-  for (var w = 0u; w < u.valueSize; w += 4u) {
-    let value = vec4<u32>(values) + min(vec4<u32>(w) + four, vec4<u32>(u.valueSize - 1u));
+  let result = ((first + reader) * u.heads + head) * u.valueQuads;
+  for (var w = 0u; w < u.valueQuads; w++) {
     var total = vec4<f32>(0.0);
     for (var m = 0u; m < u.modules; m++) {
-      let at = value + vec4<u32>(m * width);
-      let v = vec4<f32>(qkv[at.x], qkv[at.y], qkv[at.z], qkv[at.w]);
-      total = fma(vec4<f32>(probabilities[own + m]), v, total);
+      var p = probabilities[own + m];
+      if (DROPPED) {
+        p = p * factors[own + m];
+      }
+      if (CACHED && mask[m * u.rows + row] == 0.0) {
+        total = fma(vec4<f32>(p), memory[valuesBefore + m * u.memory + w], total);
+      } else {
+        total = fma(vec4<f32>(p), qkv[values + m * width + w], total);
+      }
     }
-    for (var j = 0u; j < min(4u, u.valueSize - w); j++) {
-      context[result + w + j] = total[j];
-    }
+    context[result + w] = total;
   }
 }

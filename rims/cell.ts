@@ -112,9 +112,9 @@ export class RIMCell {
     return new RIMCell(presetOptions('dido', options), random);
   }
 
-  /** True where dropout acts: there is a rate, and a random state to draw from. */
-  get drops(): boolean {
-    return this.#random !== undefined && (this.options.inputDropout > 0 || this.options.commDropout > 0);
+  /** What its dropout draws from, where it is to act. */
+  get random(): RandomState | undefined {
+    return this.#random;
   }
 
   /** All weights, in the order of weights.ts. */

@@ -1,20 +1,23 @@
-// The fast path of a RIM over a sequence: the same cell as cell.ts with a few fused ops a step, under the same scan.
+// The fast path of a RIM over a sequence: the same cell as cell.ts as one op a step (step-op.ts), under the same scan.
 //
 // What depends on the input only is done for all steps before the loop: the attended input of module n is a mix of two
 // values, a_n = p·v_x + (1-p)·v_0, and the gates are linear in it, so a_n·W_n = U_0 + p·(U_x - U_0) with U = v·W_n: keys, values
-// and the whole input half of the gates are a few large products. In the loop stand a product of h with the recurrent
-// weights and queries, the choice with the gates, a product with the communication's weights, the attention among modules,
-// and the output with the update: five calls. Weight gradients leave the loop by themselves (scan.ts).
+// and the whole input half of the gates are one product, of the input with weights that were multiplied first. Weight
+// gradients leave the loop by themselves (scan.ts). Sizes are padded here to multiples of 4, with zeros, which stay zero.
 // Not every option is here: `plainReason` says which are not.
 
 import {
   add,
   affine,
+  blockGradient,
+  broadcastTo,
   concat,
+  dropoutMask,
   einsum,
   fill,
-  groupedMatmul,
   matmul,
+  mul,
+  permute,
   reshape,
   scan,
   slice,
@@ -23,23 +26,22 @@ import {
 } from '../engine/core.ts';
 import { at, need } from '../engine/errors.ts';
 import type { CellState, RIMCell } from './cell.ts';
-import { rimGates } from './gates-op.ts';
 import type { RIMTrace } from './rim.ts';
-import { MOST_TALKING, rimTalk } from './talk-op.ts';
-import { rimUpdate } from './update-op.ts';
-import { gateCount } from './weights.ts';
+import { layoutOf, MOST_MODULES, type StepOptions } from './step-layout.ts';
+import { rimStep, type StepInputs } from './step-op.ts';
+import { gateCount, type Weights } from './weights.ts';
 
 /** Why a cell needs the plain path; undefined where the fused one serves. */
 export function plainReason(cell: RIMCell): string | undefined {
-  const { options } = cell;
+  const { options, random } = cell;
   if (options.inputRows !== 1) return `${options.inputRows} input rows`;
   if (options.inputHeads !== 1) return `${options.inputHeads} input heads`;
   if (!options.inputAttention) return 'no input attention';
   if (!options.communication) return 'no communication';
   if (options.selection === 'across-modules') return "selection 'across-modules'";
-  if (options.inactiveInput === 'zero' && options.sources === 'candidate') return "inactiveInput 'zero'";
-  if (options.modules > MOST_TALKING) return `${options.modules} modules, more than ${MOST_TALKING}`;
-  if (cell.drops) return 'dropout';
+  if (options.modules > MOST_MODULES) return `${options.modules} modules, more than ${MOST_MODULES}`;
+  const onValues = random !== undefined && options.inputDropout > 0 && options.dropoutOn === 'values';
+  if (onValues && options.inputBias) return 'dropout on values that have a bias';
   return undefined;
 }
 
@@ -57,102 +59,228 @@ export function fusedSequence(
 ): { state: CellState; trace: RIMTrace } {
   const { options } = cell;
   cell.check(x.shape.slice(1), start);
-  const { modules: N, hiddenSize: H, active, sources, commHeads, commKeySize, commValueSize, commTopK } = options;
-  const before = beforeLoop(cell, reshape(x, [...x.shape.slice(0, 2), options.inputSize]));
-  const weights = loopWeights(cell);
-  const lstm = options.cell === 'lstm';
-  const gated = options.commOutput === 'gated';
+  const { modules: N, hiddenSize: H, inputSize } = options;
   const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
+  const step = stepOptions(cell, B);
+  const layout = layoutOf(step);
+  const lstm = options.cell === 'lstm';
+  const weights = loopWeights(cell.weights, step);
+  const before = beforeLoop(cell, reshape(x, [T, B, inputSize]), step);
+  const { sequences, constants } = { sequences: before.sequences, constants: { ...weights, ...before.constants } };
+  const drops = talkDropout(cell, T, step);
 
+  const h = padded(start.h, 2, step.hidden);
+  const c = lstm ? [padded(need(start.c, 'c'), 2, step.hidden)] : [];
+  const plus = weights.constant === undefined ? {} : { plus: ['nz', weights.constant] as const };
+  const products = layout.cached
+    ? [einsum('bnh,nhz->bnz', h, weights.wState, plus)]
+    : lstm
+      ? [fill(0, [B, N, layout.products])]
+      : [];
+  const memory = products.length === 0 ? {} : { memory: joined([...products, ...c], 2) };
   const result = scan(
-    ({ dU, keys }, { h, c }: TensorRecord) => {
-      const old = need(h, 'h');
-      const z = einsum('bnh,nhz->bnz', old, weights.recurrent, { plus: ['nz', before.constant] });
-      const gates = { cell: options.cell, active, sources };
-      const { source, rest } = rimGates(
-        { z, dU, keys, h: old, ...(lstm ? { c: need(c, 'c') } : { u0: before.u0 }) },
-        gates,
-      );
-      const qkv = groupedMatmul(source, weights.talk);
-      const talk = { heads: commHeads, keySize: commKeySize, valueSize: commValueSize, topK: commTopK };
-      const { context, probabilities } = rimTalk(qkv, talk);
-      const next = rimUpdate(
-        { context, w: weights.output, ...(weights.bias && { bias: weights.bias }), rest },
-        { gated, cell: options.cell, hidden: H },
-      );
-      const width = at(rest.shape, 2);
-      const state: TensorRecord = next.c === undefined ? { h: next.h } : { h: next.h, c: next.c };
-      const chosen = slice(rest, 2, width - 2, 2);
-      return { state, output: { ...state, chosen, probabilities } as TensorRecord };
+    (inputs: TensorRecord, { h, memory }: TensorRecord) => {
+      const next = rimStep({ ...constants, ...inputs, h: need(h, 'h'), ...(memory && { memory }) } as StepInputs, step);
+      const state: TensorRecord = memory === undefined ? { h: next.h } : { h: next.h, memory: next.memory };
+      const { saved, mask, probabilities } = next;
+      return { state, output: { ...state, saved, mask, probabilities } as TensorRecord };
     },
-    { dU: before.dU, keys: before.keys },
-    (lstm ? { h: start.h, c: need(start.c, 'c') } : { h: start.h }) as TensorRecord,
+    { ...sequences, ...drops } as TensorRecord,
+    { h, ...memory } as TensorRecord,
     { reverse },
   );
   const named = (record: TensorRecord, name: string): Tensor => need(record[name], name);
-  const chosen = named(result.outputs, 'chosen');
-  const p = reshape(slice(chosen, 3, 1, 1), [T, B, N, 1, 1]);
-  const memory = lstm ? { c: named(result.state, 'c') } : {};
+  const hidden = (tensor: Tensor, from = 0): Tensor => columns(tensor, from, H);
+  const output = (name: string): Tensor => named(result.outputs, name);
+  const p = reshape(columns(output('saved'), layout.saved - 2, 1), [T, B, N, 1, 1]);
+  const read = output('probabilities');
   return {
-    state: { h: named(result.state, 'h'), ...memory },
+    state: {
+      h: hidden(named(result.state, 'h')),
+      ...(lstm && { c: hidden(named(result.state, 'memory'), layout.products) }),
+    },
     trace: {
-      hidden: named(result.outputs, 'h'),
-      ...(lstm && { cellState: named(result.outputs, 'c') }),
-      mask: reshape(slice(chosen, 3, 0, 1), [T, B, N]),
+      hidden: hidden(output('h')),
+      ...(lstm && { cellState: hidden(output('memory'), layout.products) }),
+      mask: permute(output('mask'), [0, 2, 1]),
       inputAttention: concat([affine(p, -1, 1), p], 4),
-      communicationAttention: named(result.outputs, 'probabilities'),
+      communicationAttention: drops.talkFactors === undefined ? read : reshape(slice(read, 1, 0, 1), [T, B, step.heads, N, N]),
     },
   };
 }
 
-/** Keys and the input half of the gates of all steps, and the part of the gates that no step changes. */
-function beforeLoop(cell: RIMCell, x: Tensor): { dU: Tensor; keys: Tensor; constant: Tensor; u0: Tensor } {
-  const { options, weights } = cell;
-  const { modules: N, hiddenSize: H, inputSize: D, keySize: E, valueSize: V } = options;
-  const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
-  const width = gateCount(options.cell) * H;
-  // One matrix for all rows, or that of the input row: the null row's never matters, its input is zero.
-  const rowOf = (w: Tensor): Tensor => (options.rowWeights ? reshape(slice(w, 0, 1, 1), w.shape.slice(1)) : w);
-  const scale = 1 / Math.sqrt(E);
-  // The bias is the null row's key and value: it cancels in the differences.
-  const key = matmul(x, rowOf(need(weights.key, 'key')));
-  const odds = affine(key, scale, 0);
-  const raw = options.selection === 'raw-score' && weights.keyBias !== undefined;
-  const rank = raw ? affine(add(key, need(weights.keyBias, 'keyBias')), scale, 0) : odds;
-  const keys = concat(
-    [odds, rank].map((each) => reshape(each, [T, B, 1, E])),
-    2,
-  );
-
-  const inputGates = need(weights.inputGates, 'inputGates');
-  const value = rowOf(need(weights.value, 'value'));
-  // x·(Wv·Wn) is less work than (x·Wv)·Wn where values are wider than inputs.
-  const dU =
-    D < V
-      ? einsum('tbd,ndg->tbng', x, einsum('dv,nvg->ndg', value, inputGates))
-      : einsum('tbv,nvg->tbng', matmul(x, value), inputGates);
-
-  const none = fill(0, [N, width]);
-  const ofNull = weights.valueBias === undefined ? none : einsum('v,nvg->ng', weights.valueBias, inputGates);
-  const u0 = weights.inputGatesBias === undefined ? ofNull : add(ofNull, weights.inputGatesBias);
-  const recurrentBias = weights.stateGatesBias ?? none;
-  const gates = options.cell === 'lstm' ? add(u0, recurrentBias) : recurrentBias;
-  return { dU, keys, constant: concat([gates, fill(0, [N, E])], 1), u0 };
+/** The options of a step, sizes padded. */
+function stepOptions({ options }: RIMCell, rows: number): StepOptions {
+  return {
+    cell: options.cell,
+    rows,
+    modules: options.modules,
+    active: options.active,
+    hidden: quads(options.hiddenSize),
+    keySize: quads(options.keySize),
+    sources: options.sources,
+    zeroInput: options.inactiveInput === 'zero' && options.sources === 'candidate',
+    rawScore: options.selection === 'raw-score' && options.inputBias,
+    heads: options.commHeads,
+    talkKey: quads(options.commKeySize),
+    talkValue: quads(options.commValueSize),
+    talkScale: 1 / Math.sqrt(options.commKeySize),
+    topK: options.commTopK,
+    gated: options.commOutput === 'gated',
+  };
 }
 
-/** The weights of the loop, side by side. */
-function loopWeights(cell: RIMCell): { recurrent: Tensor; talk: Tensor; output: Tensor; bias?: Tensor } {
-  const { weights: w, options } = cell;
-  const gated = options.commOutput === 'gated';
-  const output = need(w.commOutput, 'commOutput');
-  const last = output.shape.length - 1;
-  const sides = gated ? [output, need(w.commGate, 'commGate')] : [output];
-  const biases = [w.commOutputBias, w.commGateBias].flatMap((bias) => bias ?? []);
-  const bias = biases.length === 0 ? {} : { bias: concat(biases, at(biases, 0).shape.length - 1) };
-  return {
-    recurrent: concat([need(w.stateGates, 'stateGates'), need(w.query, 'query')], 2),
-    talk: concat([need(w.commQuery, 'commQuery'), need(w.commKey, 'commKey'), need(w.commValue, 'commValue')], 2),
-    output: concat(sides, last),
-    ...bias,
+interface BeforeLoop {
+  /** [T,...] */
+  readonly sequences: Partial<Record<keyof StepInputs, Tensor>>;
+  readonly constants: Partial<Record<keyof StepInputs, Tensor>> & { readonly side: Tensor };
+}
+
+/** The keys and the input half of the gates of all steps, and what of them no step changes. */
+function beforeLoop(cell: RIMCell, x: Tensor, step: StepOptions): BeforeLoop {
+  const { options, weights } = cell;
+  const { modules: N, hidden: H, keySize: E } = step;
+  const { inputSize: D, valueSize: V } = options;
+  const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
+  const G = gateCount(options.cell);
+  // One matrix for all rows, or that of the input row: the null row's never matters, its input is zero.
+  const rowOf = (w: Tensor): Tensor => (options.rowWeights ? reshape(slice(w, 0, 1, 1), w.shape.slice(1)) : w);
+  const scale = 1 / Math.sqrt(options.keySize);
+  // The bias is the null row's key and value: it cancels in the differences.
+  const key = padded(affine(rowOf(need(weights.key, 'key')), scale, 0), 1, E);
+  const value = rowOf(need(weights.value, 'value'));
+  const inputGates = gatesPadded(need(weights.inputGates, 'inputGates'), G, H);
+
+  const { random, options: { inputDropout: rate } } = cell;
+  const drops = random !== undefined && rate > 0;
+  let sequences: BeforeLoop['sequences'];
+  let made: BeforeLoop['constants'] | Record<string, never> = {};
+  const onValues = drops && options.dropoutOn === 'values';
+  if (!onValues && D * G * H * N <= 1.5 * (D * V + V * G * H * N)) {
+    // x·(Wv·Wn) is about as much work as (x·Wv)·Wn, or less, and its gradient is that of active modules only.
+    const folded = einsum('dv,nvg->ndg', value, inputGates);
+    const wInput = concat([folded, broadcastTo(reshape(key, [1, D, E]), [N, D, E])], 2);
+    sequences = { uk: blockGradient(einsum('tbd,ndc->tbnc', x, wInput)), x };
+    made = { wInput } as unknown as BeforeLoop['constants'];
+  } else {
+    const values = matmul(x, value);
+    const gates = onValues
+      ? einsum('tbnv,nvg->tbng', mul(reshape(values, [T, B, 1, V]), dropoutMask([T, B, N, V], { rate, random })), inputGates)
+      : einsum('tbv,nvg->tbng', values, inputGates);
+    const keys = broadcastTo(reshape(matmul(x, key), [T, B, 1, E]), [T, B, N, E]);
+    const both = concat([gates, keys], 3);
+    sequences = { uk: blockGradient(both), input: both };
+  }
+  if (drops && !onValues) {
+    const factors = dropoutMask([T, B, N, 2], { rate, random });
+    const uk = need(sequences.uk, 'uk');
+    sequences = {
+      ...sequences,
+      uk: concat([uk, slice(factors, 3, 1, 1), slice(factors, 3, 0, 1), fill(0, [T, B, N, 2])], 3),
+    };
+  }
+
+  const nullGates =
+    weights.valueBias === undefined ? {} : { nullGates: einsum('v,nvg->ng', weights.valueBias, inputGates) };
+  const ofN = weights.inputGatesBias;
+  const nBias =
+    options.cell === 'gru' && ofN !== undefined
+      ? { nBias: slice(gatesPadded(ofN, G, H), 1, 2 * H, H) }
+      : {};
+  const flat = (tensor: Tensor | undefined, size: number): Tensor =>
+    tensor === undefined ? fill(0, [size]) : blockGradient(reshape(tensor, [size]));
+  const side = [
+    flat(nullGates.nullGates, N * G * H),
+    ...(options.cell === 'gru' ? [flat(nBias.nBias, N * H)] : []),
+    flat(step.rawScore && weights.keyBias ? padded(affine(weights.keyBias, scale, 0), 0, E) : undefined, E),
+  ];
+  return { sequences, constants: { ...made, ...nullGates, ...nBias, side: concat(side, 0) } };
+}
+
+/** The factors of dropout in the communication, of all steps. */
+function talkDropout(
+  { random, options }: RIMCell,
+  T: number,
+  { rows: B, modules: N, hidden: H, heads }: StepOptions,
+): { talkFactors?: Tensor; outputFactors?: Tensor } {
+  const rate = options.commDropout;
+  if (random === undefined || rate === 0) return {};
+  if (options.dropoutOn === 'probabilities') return { talkFactors: dropoutMask([T, B, heads, N, N], { rate, random }) };
+  return { outputFactors: padded(dropoutMask([T, B, N, options.hiddenSize], { rate, random }), 3, H) };
+}
+
+type LoopWeights = Pick<StepInputs, 'wState' | 'wTalk' | 'wOutput' | 'constant' | 'bias'>;
+
+/** The weights of the loop, side by side and padded. */
+function loopWeights(w: Weights, step: StepOptions): LoopWeights {
+  const { modules: N, hidden: H, keySize, heads: C, talkKey: F, talkValue: W, gated, cell } = step;
+  const { cached, gates: G, products } = layoutOf(step);
+  const perHead = (weight: Tensor | undefined, to: number): Tensor => {
+    const [, rows = 0, width = 0] = need(weight, 'a weight').shape;
+    const heads = padded(reshape(need(weight, 'a weight'), [N, rows, C, width / C]), 3, to);
+    return padded(reshape(heads, [N, rows, C * to]), 1, H);
   };
+  const [query, key, value] = [perHead(w.commQuery, F), perHead(w.commKey, F), perHead(w.commValue, W)];
+  const stateGates = padded(gatesPadded(need(w.stateGates, 'stateGates'), G, H), 1, H);
+  const scores = padded(padded(need(w.query, 'query'), 2, keySize), 1, H);
+
+  const project = (weight: Tensor | undefined): Tensor => {
+    const { shape } = need(weight, 'a weight');
+    const [width, from] = [at(shape, shape.length - 1), at(shape, shape.length - 2)];
+    const own = shape.slice(0, -2);
+    const heads = padded(reshape(need(weight, 'a weight'), [...own, C, from / C, width]), own.length + 1, W);
+    return padded(reshape(heads, [...own, C * W, width]), own.length + 1, H);
+  };
+  const sides = gated ? [w.commOutput, w.commGate] : [w.commOutput];
+  const biases = gated ? [w.commOutputBias, w.commGateBias] : [w.commOutputBias];
+  const bias = biases.flatMap((each) => (each === undefined ? [] : [padded(each, each.shape.length - 1, H)]));
+  const output = sides.map(project);
+
+  const { inputGatesBias, stateGatesBias } = w;
+  const constant = (): Tensor => {
+    const ofState = gatesPadded(need(stateGatesBias, 'stateGatesBias'), G, H);
+    const ofInput = gatesPadded(need(inputGatesBias, 'inputGatesBias'), G, H);
+    // The input's bias of a GRU's n is not multiplied by r, as the state's is: it is not among the products of the state.
+    const both =
+      cell === 'gru' ? concat([slice(ofInput, 1, 0, 2 * H), fill(0, [N, H])], 1) : ofInput;
+    return concat([add(ofState, both), fill(0, [N, products - G * H])], 1);
+  };
+  return {
+    wState: concat([stateGates, scores, ...(cached ? [key, value] : [])], 2),
+    wTalk: concat([query, key, value], 2),
+    wOutput: joined(output, at(output, 0).shape.length - 1),
+    ...(bias.length > 0 && { bias: joined(bias, at(bias, 0).shape.length - 1) }),
+    ...(stateGatesBias && { constant: constant() }),
+  };
+}
+
+/** The least multiple of 4 that is not below a size. */
+function quads(size: number): number {
+  return 4 * Math.ceil(size / 4);
+}
+
+/** A tensor with zeros behind its elements along an axis. */
+function padded(tensor: Tensor, axis: number, size: number): Tensor {
+  const own = at(tensor.shape, axis);
+  if (own === size) return tensor;
+  return concat([tensor, fill(0, tensor.shape.map((each, i) => (i === axis ? size - own : each)))], axis);
+}
+
+/** The last axis of gates side by side, each padded to H. */
+function gatesPadded(tensor: Tensor, gates: number, hidden: number): Tensor {
+  const own = tensor.shape.slice(0, -1);
+  const width = at(tensor.shape, own.length) / gates;
+  const each = padded(reshape(tensor, [...own, gates, width]), own.length + 1, hidden);
+  return reshape(each, [...own, gates * hidden]);
+}
+
+/** Columns of the last axis; the tensor itself where these are all. */
+function columns(tensor: Tensor, from: number, size: number): Tensor {
+  const axis = tensor.shape.length - 1;
+  return from === 0 && at(tensor.shape, axis) === size ? tensor : slice(tensor, axis, from, size);
+}
+
+/** Tensors one after the other along an axis; a single one as it is. */
+function joined(tensors: readonly Tensor[], axis: number): Tensor {
+  return tensors.length === 1 ? at(tensors, 0) : concat(tensors, axis);
 }

@@ -1,17 +1,22 @@
-// A RIM over sequences: layers of cells, in one or two directions, each a scan over time.
+// A RIM over sequences: layers of cells, in one or two directions, each a scan over time; long sequences in chunks that pass
+// the state on (engine/chunks.ts), the same ones for all layers and both directions.
 
+import { checkChunk, joined, overPieces, type Piece, pieceOf, piecesOf } from '../engine/chunks.ts';
 import {
+  blockGradient,
   concat,
   constant,
   fill,
   initialisers,
   mul,
   type RandomState,
+  remark,
   reshape,
   scan,
   type Tensor,
   type TensorRecord,
   Variable,
+  where,
 } from '../engine/core.ts';
 import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
@@ -24,6 +29,7 @@ import {
   type PresetOptions,
   presetOptions,
 } from './options.ts';
+import { gateCount } from './weights.ts';
 
 /** What concerns the sequence, besides the cell. */
 export interface SequenceOptions {
@@ -38,9 +44,28 @@ export interface SequenceOptions {
   readonly initialState?: 'zeros' | 'learned' | 'noise';
   /** 'auto': the fused path wherever the options allow it; 'plain': the cell in plain ops. Same numbers, to rounding. */
   readonly path?: 'auto' | 'plain';
+  /**
+   * Time steps that are computed as one sequence: no tensor of the network is longer, so that long sequences keep a
+   * device's limits. 'auto': as many as keep the largest of them within 96 MiB, all where T is that short. The same
+   * numbers, to rounding, but for dropout, whose masks differ from chunk to chunk.
+   */
+  readonly chunk?: number | 'auto';
+  /**
+   * True: the backward computes each chunk again instead of keeping what its steps computed: memory for a third to a half more
+   * time. The same numbers, to the bit.
+   */
+  readonly recompute?: boolean;
 }
 
-const SEQUENCE_OPTIONS = ['layers', 'bidirectional', 'layerFeed', 'initialState', 'path'] as const;
+const SEQUENCE_OPTIONS = [
+  'layers',
+  'bidirectional',
+  'layerFeed',
+  'initialState',
+  'path',
+  'chunk',
+  'recompute',
+] as const;
 const CALL = ['state', 'mask', 'dropValues', 'dropProbabilities'] as const;
 
 /** Options of a RIM by way of a preset. */
@@ -59,7 +84,7 @@ export interface RIMTrace {
   readonly mask: Tensor;
   /** [T,B,N,I,S], the null row first; missing without input attention. */
   readonly inputAttention?: Tensor;
-  /** [T,B,C,N,N], reader then source; missing without communication. */
+  /** [T,B,C,N,N], reader then source, of inactive readers 0; missing without communication. */
   readonly communicationAttention?: Tensor;
   /** [T,B,N,H] */
   readonly hidden: Tensor;
@@ -105,11 +130,14 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
   checkOptions('RIM', random, ['seed', 'dropout']);
   checkOptions('RIM', sequence, SEQUENCE_OPTIONS);
   const { layers = 1, bidirectional = false, layerFeed = 'all', initialState = 'zeros', path = 'auto' } = sequence;
+  const { chunk = 'auto', recompute = false } = sequence;
+  if (chunk !== 'auto') checkChunk('RIM', chunk, " or 'auto'");
   if (!Number.isSafeInteger(layers) || layers < 1) {
     throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${String(layers)}`);
   }
-  if (typeof bidirectional !== 'boolean')
-    throw new OptionError(`RIM: bidirectional must be true or false, not ${String(bidirectional)}`);
+  for (const [name, flag] of Object.entries({ bidirectional, recompute })) {
+    if (typeof flag !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${String(flag)}`);
+  }
   checkChoice('layerFeed', layerFeed, ['all', 'active']);
   checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);
   checkChoice('path', path, ['auto', 'plain']);
@@ -161,9 +189,11 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
     const state: CellState[] = [];
     const trace: RIMTrace[] = [];
     const paths: string[] = [];
-    let layerInput = x;
+    const length = chunk === 'auto' ? Math.min(...cells.map((cell) => chunkOf(cell.options, steps, batch))) : chunk;
+    const pieces = piecesOf(steps, length);
+    let layerInput: readonly Tensor[] = pieces.map((piece) => pieceOf(x, piece));
     for (let layer = 0; layer < layers; layer++) {
-      const outputs: Tensor[] = [];
+      const outputs: (readonly Tensor[])[] = [];
       for (let direction = 0; direction < directions; direction++) {
         const index = layer * directions + direction;
         const start = call.state?.[index] ?? startOf(index, batch);
@@ -176,20 +206,28 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
         const plain = path === 'plain' ? 'asked for' : (plainReason(cell) ?? imposedReason(imposed));
         paths.push(plain === undefined ? 'fused' : `plain: ${plain}`);
         const backwards = direction === 1;
-        const result =
-          plain === undefined
-            ? fusedSequence(cell, layerInput, start, backwards)
-            : runCell(cell, layerInput, start, backwards, imposed);
-        state.push(result.state);
-        trace.push(result.trace);
-        const { hidden, mask } = result.trace;
-        const last = layer === layers - 1;
-        const fed = layerFeed === 'active' && !last ? mul(hidden, reshape(mask, [steps, batch, N, 1])) : hidden;
-        outputs.push(reshape(fed, [steps, batch, N * H]));
+        const fed = layerInput;
+        const run = (piece: Piece, before: CellState): { state: CellState; trace: RIMTrace } => {
+          const input = at(fed, piece.index);
+          if (plain === undefined) return fusedSequence(cell, input, before, backwards);
+          return runCell(cell, input, before, backwards, pieceOfEach(imposed, piece));
+        };
+        const { results, state: after } = overPieces(pieces, start, run, { reverse: backwards, recompute });
+        const how = plain === undefined ? 'fused' : `plain, ${plain}`;
+        const text = `RIM, layer ${layer + 1} of ${layers}${backwards ? ', backwards' : ''}: ${how}`;
+        state.push({ ...after, h: remark(after.h, text) });
+        trace.push(joined(results.map((result) => result.trace)));
+        const masked = layerFeed === 'active' && layer < layers - 1;
+        outputs.push(results.map((result) => remark(feedOf(result.trace, masked), text)));
       }
-      layerInput = concat(outputs, 2);
+      layerInput = pieces.map(({ index }) =>
+        concat(
+          outputs.map((each) => at(each, index)),
+          2,
+        ),
+      );
     }
-    return { hidden: layerInput, state, trace, paths };
+    return { hidden: concat(layerInput, 0), state, trace, paths };
   };
   const variables = [...cells.flatMap((cell) => cell.variables), ...learned];
   return Object.assign(run, { cells, variables });
@@ -207,12 +245,12 @@ export const RIM: Readonly<Record<Preset, (options: RIMOptions, random: RIMRando
 
 function fromPreset(preset: Preset, options: RIMOptions, random: RIMRandom): RIM {
   checkOptions('RIM', options, [...CELL_OPTIONS, ...SEQUENCE_OPTIONS]);
-  const { layers, bidirectional, layerFeed, initialState, path, ...cell } = options;
+  const { layers, bidirectional, layerFeed, initialState, path, chunk, recompute, ...cell } = options;
   const usual = {
     layerFeed: preset === 'official' ? 'active' : 'all',
     initialState: preset === 'dido' ? 'noise' : 'zeros',
   } as const;
-  const given = { layers, bidirectional, layerFeed, initialState, path };
+  const given = { layers, bidirectional, layerFeed, initialState, path, chunk, recompute };
   const sequence = {
     ...usual,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
@@ -232,6 +270,41 @@ function imposedReason(imposed: Sequences): string | undefined {
   return name === undefined ? undefined : `${name} is imposed`;
 }
 
+/** One piece of what a caller imposes. */
+function pieceOfEach({ mask, dropValues, dropProbabilities }: Sequences, piece: Piece): Sequences {
+  const own = (t: Tensor | undefined): Tensor | undefined => t && pieceOf(t, piece);
+  return { mask: own(mask), dropValues: own(dropValues), dropProbabilities: own(dropProbabilities) };
+}
+
+/** What the next layer reads of a cell, [T,B,N*H]. No gradient passes through the choice. */
+function feedOf({ hidden, mask }: RIMTrace, masked: boolean): Tensor {
+  const [T, B, N, H] = [at(hidden.shape, 0), at(hidden.shape, 1), at(hidden.shape, 2), at(hidden.shape, 3)];
+  const fed = masked ? mul(hidden, blockGradient(reshape(mask, [T, B, N, 1]))) : hidden;
+  return reshape(fed, [T, B, N * H]);
+}
+
+/** Bytes that the largest sequence of a chunk may take: three quarters of what every device binds. */
+const CHUNK_BYTES = 96 * 2 ** 20;
+/** Multiplications and additions of the largest product of a chunk: two seconds where a device does 10 G a second. */
+const CHUNK_OPERATIONS = 2e10;
+
+/** The steps of a chunk: the fewest chunks of about equal lengths that keep both bounds. */
+function chunkOf(options: CellOptions, T: number, B: number): number {
+  const { modules: N, hiddenSize: H, inputSize: D, inputRows: R, inputHeads: I, keySize: E, valueSize: V } = options;
+  const { commHeads: C, commKeySize: F, commValueSize: W } = options;
+  const gates = gateCount(options.cell) * H;
+  // Of one batch row at one step: what the modules carry side by side (states and their products, all in fours), read, and
+  // say; what all read.
+  const carried = (gateCount(options.cell) + 2) * fours(H) + I * fours(E) + C * (fours(F) + fours(W));
+  const widths = [N * carried, N * I * V, N * C * (2 * F + W), C * N * N, R * D, (R + 1) * I * (E + V)];
+  const operations = 2 * N * (gates + I * E) * Math.max(I * V, H, D);
+  const most = Math.min(CHUNK_BYTES / (4 * B * Math.max(...widths)), CHUNK_OPERATIONS / (B * operations));
+  return Math.ceil(T / Math.ceil(T / Math.max(1, Math.floor(most))));
+}
+
+/** The least multiple of 4 that is not below a size. */
+const fours = (size: number): number => 4 * Math.ceil(size / 4);
+
 /** One cell over time, in plain ops. */
 function runCell(
   cell: RIMCell,
@@ -250,7 +323,14 @@ function runCell(
       const output: Record<string, Tensor> = { mask: trace.mask, hidden: after.h };
       if (after.c !== undefined) output.cellState = after.c;
       if (trace.probabilities !== undefined) output.inputAttention = trace.probabilities;
-      if (trace.commProbabilities !== undefined) output.communicationAttention = trace.commProbabilities;
+      if (trace.commProbabilities !== undefined) {
+        const [B = 1, N = 1] = trace.mask.shape;
+        output.communicationAttention = where(
+          reshape(trace.mask, [B, 1, N, 1]),
+          trace.commProbabilities,
+          fill(0, trace.commProbabilities.shape),
+        );
+      }
       const next: TensorRecord = after.c === undefined ? { h: after.h } : { h: after.h, c: after.c };
       return { state: next, output: output as TensorRecord };
     },

@@ -22,6 +22,7 @@ const commands = {
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
   gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure' },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
+  bench: { script: 'dist/bench/speed/command.js', build: true, adapter: 'ensure' },
   report: { script: 'dist/bench/report-command.js', build: true },
   kernels: { script: 'kernels/generate.mjs' },
   build: { build: true },

@@ -68,7 +68,6 @@ const trials: fc.Arbitrary<Trial> = fc
       modules,
       active: 1 + Math.floor(part * (modules - 1)),
       commTopK: 1 + Math.floor(talk * (modules - 1)),
-      inactiveInput: 'attended',
       initialisation: 'fan-in',
     };
     const sequence: SequenceOptions = { bidirectional, layers, initialState: 'noise' };

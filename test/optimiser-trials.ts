@@ -7,10 +7,17 @@ import { input, type Tensor, Variable } from '../engine/node.ts';
 import { adam, adamw, type Optimiser, type ParameterGradients, rmsprop, sgd } from '../engine/optimisers.ts';
 import { normalArray } from '../engine/random.ts';
 
+/** Options that every rule takes. */
+export interface TrialOptions {
+  readonly learningRate: number | Tensor;
+  readonly clipNorm?: number;
+  readonly guard?: Variable;
+}
+
 /** One rule, as an optimiser of the library and as float64 arithmetic on one element; `s` is its state, zeros at first. */
 export interface Rule {
   readonly name: string;
-  readonly make: (gradients: ParameterGradients, options: { readonly learningRate: number | Tensor }) => Optimiser;
+  readonly make: (gradients: ParameterGradients, options: TrialOptions) => Optimiser;
   readonly step: (p: number, g: number, s: number[], rate: number, t: number) => number;
   /** Kinds of state, in the order of `s`. */
   readonly state: readonly string[];
@@ -88,9 +95,11 @@ export class Trial {
   readonly host: readonly number[][];
   readonly state: readonly number[][][];
 
-  constructor(seed: number, states: number) {
+  /** @param apart true: as where a program was planned with the parameters before, so that they share no storage */
+  constructor(seed: number, states: number, apart = false) {
     const start = sizes.map((size, i) => normalArray(size, { seed, stream: i }));
     this.variables = start.map((values, i) => new Variable(`p${i}`, at(shapes, i), values));
+    if (apart) for (const each of this.variables) each.plan();
     this.inputs = shapes.map((shape, i) => input(`g${i}`, shape));
     this.host = start.map((values) => [...values]);
     this.state = sizes.map((size) => Array.from({ length: size }, () => new Array<number>(states).fill(0)));

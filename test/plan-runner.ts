@@ -43,7 +43,7 @@ function waits(stack: Stack): boolean {
 export interface PlanRun {
   /** The named outputs. */
   readonly outputs: ReadonlyMap<string, Data>;
-  /** The Variables after the run. */
+  /** The Variables after the run; those that share storage one by one. */
   readonly variables: ReadonlyMap<Variable, Data>;
   /** Races, and whatever the interpreter could not do: one line each, with the kernel's name. */
   readonly troubles: readonly string[];
@@ -61,7 +61,8 @@ export function invocationsOf(plan: Plan): number {
 
 /** Runs a plan with feeds. */
 export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>): Promise<PlanRun> {
-  const slots = plan.slots.map((bytes) => new ArrayBuffer(wholeVectors(bytes)));
+  // What nobody has written is NaN: it would spread to whatever is made of it.
+  const slots = plan.slots.map((bytes) => new Float32Array(wholeVectors(bytes) / 4).fill(Number.NaN).buffer);
   const storage = new Map<Variable, ArrayBuffer>();
   for (const variable of plan.variables) {
     const data = await variable.read();
@@ -117,9 +118,10 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
   return {
     outputs: new Map([...plan.outputs].map(([name, { tensor, place }]) => [name, read(place, tensor)])),
     variables: new Map(
-      [...storage].map(([variable, bytes]) => {
+      [...storage].flatMap(([variable, bytes]) => {
         const whole = variable.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
-        return [variable, whole.slice(0, variable.size)];
+        const within = variable.parts.length > 0 ? variable.parts : [variable];
+        return within.map((each) => [each, whole.slice(each.home.offset, each.home.offset + each.size)] as const);
       }),
     ),
     troubles,

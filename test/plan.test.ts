@@ -12,6 +12,7 @@ import {
   compile,
   concat,
   constant,
+  type Data,
   type Device,
   fill,
   grad,
@@ -23,6 +24,7 @@ import {
   permute,
   reshape,
   scan,
+  sgd,
   sigmoid,
   slice,
   sum,
@@ -41,6 +43,8 @@ interface Graph {
   readonly wanted: Record<string, Tensor>;
   readonly updates: readonly Update[];
   readonly variables: readonly Variable[];
+  /** Parameters of an optimiser, which takes `gradient` from each, times a factor that bounds their norm by 1. */
+  readonly learned: readonly { readonly variable: Variable; readonly gradient: Tensor }[];
 }
 
 /** Kernel calls in the order of a run, loops written out, each with the iteration that it belongs to. */
@@ -62,9 +66,28 @@ function elementsOf({ bytes }: Place, reads: boolean): number[] {
   return Array.from({ length: reads ? Math.max(1, length - 3) : length }, (_, i) => i);
 }
 
-/** The elements of a binding that a call touches: those of a strided copy exactly, of any other kernel all. */
-function touched({ kernel, uniforms, buffers }: Dispatch, place: Place): number[] {
-  const reads = buffers.find((each) => each.place === place)?.write === false;
+/** The elements of a buffer that the rows of a call name, where it is one that rows name. */
+function ofRows({ kernel, uniforms }: Dispatch, name: string): number[] | undefined {
+  const norm = kernel.name === 'normParts';
+  const { rows } = kernel.uniforms.fields;
+  if (rows === undefined || !(norm ? /^x\d$/ : /^gradient$/).test(name)) return undefined;
+  const words = new Uint32Array(uniforms);
+  const count = at(words, need(kernel.uniforms.fields[norm ? 'tensors' : 'parameters'], 'a count').offset / 4);
+  return Array.from({ length: count }, (_, i) => {
+    const row = rows.offset / 4 + (norm ? 4 : 8) * i;
+    if (norm && name !== `x${at(words, row + 3)}`) return [];
+    return Array.from({ length: at(words, row + 1) }, (_, k) => at(words, row + 2) + k);
+  }).flat();
+}
+
+/** The elements of a binding that a call touches: those of a strided copy or of rows exactly, of any other kernel all. */
+function touched(dispatch: Dispatch, place: Place): number[] {
+  const { kernel, uniforms, buffers } = dispatch;
+  const bound = buffers.find((each) => each.place === place);
+  const reads = bound?.write === false;
+  const [name = ''] = Object.entries(kernel.bindings).find(([, { binding }]) => binding === bound?.binding) ?? [];
+  const named = ofRows(dispatch, name);
+  if (named !== undefined) return named;
   if (kernel.name !== 'stridedCopy') return elementsOf(place, reads);
   const field = (name: string): number => need(kernel.uniforms.fields[name], name).offset;
   const words = new Int32Array(uniforms);
@@ -162,11 +185,19 @@ function graphOf(choices: readonly (readonly [op: number, a: number, b: number])
   }
   const results = [...pool.slice(leaves.length)].filter((_, i) => i % 2 === 0 || i > choices.length - 3);
   const last = at(pool, pool.length - 1);
-  const updates = [assign(v, tanh(mul(v, sum(last)))), assign(w, permute(w, [1, 0]))];
+  // Any tensors will do for gradients: what lies in others, what others are made of, what is fed, constant or a Variable.
+  const gradients = pool.filter((_, i) => i % 2 === 0);
+  const learned = gradients.map(({ shape, size }, i) => new Variable(`p${i}`, shape, numbers(size, 10 + i)));
+  const learns = sgd(
+    gradients.map((gradient, i) => [at(learned, i), gradient]),
+    { learningRate: 1, clipNorm: 1 },
+  );
+  const updates = [...learns, assign(v, tanh(mul(v, sum(last)))), assign(w, permute(w, [1, 0]))];
   return {
     wanted: Object.fromEntries([...results, last].map((tensor, i) => [`t${i}`, tensor])),
     updates,
-    variables: [w, v],
+    variables: [w, v, ...learned],
+    learned: learned.map((variable, i) => ({ variable, gradient: at(gradients, i) })),
   };
 }
 
@@ -226,6 +257,40 @@ test('tensors computed together have the bits of each computed alone', async () 
       for (const each of variables) each.dispose();
     }),
     { numRuns: 20, seed: 2, includeErrorInReport: true },
+  );
+});
+
+test('an optimiser sees the gradients that computing each alone gives, wherever they lie', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(choice, { minLength: 3, maxLength: 10 }), async (choices) => {
+      const { updates, variables, learned } = graphOf(choices);
+      const feeds = { x: numbers(12, 4) };
+      const found: Data[] = [];
+      for (const { gradient } of learned) {
+        const alone = await compile(device, { gradient });
+        await alone.run(alone.plan.inputs.length > 0 ? feeds : {});
+        found.push(await alone.read('gradient'));
+        alone.dispose();
+      }
+      const before = await Promise.all(learned.map(({ variable }) => variable.read()));
+      const step = await compile(device, {}, updates);
+      await step.run(step.plan.inputs.length > 0 ? feeds : {});
+      const norm = Math.hypot(...found.flatMap((each) => [...each]));
+      const factor = Math.min(1, 1 / (norm + 1e-6));
+      for (const [i, { variable }] of learned.entries()) {
+        const got = await variable.read();
+        at(before, i).forEach((value, k) => {
+          const wanted = value - factor * at(at(found, i), k);
+          assert.ok(
+            Math.abs(at(got, k) - wanted) <= 1e-5,
+            `${variable.name}, element ${k}: ${at(got, k)}, not ${wanted}`,
+          );
+        });
+      }
+      step.dispose();
+      for (const each of variables) each.dispose();
+    }),
+    { numRuns: 20, seed: 3, includeErrorInReport: true },
   );
 });
 

@@ -12,6 +12,8 @@ import { interpret } from '../check/interpret.ts';
 import { at } from '../engine/errors.ts';
 import { type Dispatch, dispatchesOf, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
+import { assign } from '../engine/update.ts';
+import { variable } from '../engine/variable.ts';
 import { type Kernel, kernels, packUniforms } from '../kernels/index.ts';
 import { adamRule, rmspropRule, sgdRule, Trial } from './optimiser-trials.ts';
 import { invocationsOf, runPlan } from './plan-runner.ts';
@@ -37,7 +39,10 @@ for (const job of opCases.map(jobOf).sort((a, b) => a.cost - b.cost)) {
   chosen.push(job);
 }
 
-/** The optimisers, with each of their flags on and off. */
+/**
+ * The optimisers, with each of their flags on and off, clipped and not, on parameters that share storage and that do not; the
+ * first under a guard, which guards an assignment too.
+ */
 const rules = [
   ...[sgdRule(0, false, 0.1), sgdRule(0.9, false, 0), sgdRule(0.8, true, 0.1)],
   ...[
@@ -47,19 +52,22 @@ const rules = [
     rmspropRule(0.9, 0.9, true, 0),
   ],
   ...[adamRule(false, [0.9, 0.999], 1e-8, 0.1), adamRule(true, [0.8, 0.99], 1e-6, 0.01)],
-].map((rule) => {
-  const trial = new Trial(1, rule.state.length);
-  const plan = planProgram({}, rule.make(trial.gradients, { learningRate: 0.01 }), {
-    training: true,
-    subgroupSize: 0,
-  });
-  return { rule, trial, plan };
+].map((rule, i) => {
+  const clipNorm = i % 2 === 0 ? 5 : undefined;
+  const trial = new Trial(1, rule.state.length, i % 3 === 0);
+  const options = { learningRate: 0.01, ...(clipNorm === undefined ? {} : { clipNorm }) };
+  const flag = i === 0 ? { guard: variable('guard', new Uint32Array(1), [1]) } : {};
+  const copied = i === 0 ? [assign(variable('copied', [0], []), at(trial.inputs, 2))] : [];
+  const updates = [...rule.make(trial.gradients, { ...options, ...flag }), ...copied];
+  const plan = planProgram({}, updates, { training: true, subgroupSize: 0 });
+  return { rule, trial, plan, clipNorm };
 });
 
 /** The choices that rows make by shape, beside flags: every value must be run. */
 const choices: readonly (readonly [kernel: string, constant: string, values: readonly number[]])[] = [
   ['matmul', 'TILE_M', [1, 4, 8]],
   ['matmul', 'TILE_N', [4, 8]],
+  ['rimUpdate', 'TILE_M', [1, 4, 8]],
   ['binary', 'LAYOUT', [0, 1, 2]],
   ['select', 'LAYOUT', [0, 1, 2]],
 ];
@@ -113,14 +121,16 @@ for (const { each, plan } of chosen) {
   });
 }
 
-for (const { rule, trial, plan } of rules) {
-  test(`no race: ${rule.name}`, async () => {
+for (const { rule, trial, plan, clipNorm } of rules) {
+  test(`no race: ${rule.name}${clipNorm === undefined ? '' : ', clipped'}`, async () => {
     for (const t of [0, 1]) {
       const feeds = trial.feeds(t);
       const { variables, troubles } = await runPlan(plan, feeds);
       assert.equal(troubles, []);
       for (const [variable, data] of variables) variable.write(data);
-      trial.advance(rule, feeds, 0.01, t);
+      const norm = Math.hypot(...Object.values(feeds).flatMap((values) => [...values]));
+      if (clipNorm !== undefined) assert.ok(norm > clipNorm);
+      trial.advance(rule, feeds, 0.01, t, clipNorm === undefined ? 1 : clipNorm / (norm + 1e-6));
       await trial.compare(`after step ${t + 1}`);
     }
   });
@@ -139,7 +149,7 @@ function fillPlan(change: (source: string) => string): Plan {
     workgroups: [1, 1, 1],
     operations: 64,
   };
-  return { items: [call], slots: [256], variables: [], inputs: [], constants: [], outputs: new Map() };
+  return { items: [call], slots: [256], variables: [], inputs: [], constants: [], outputs: new Map(), remarks: [] };
 }
 
 test('a race is found, and so is what the interpreter does not know', async () => {

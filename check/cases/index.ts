@@ -4,7 +4,7 @@ import type { Case } from '../draw.ts';
 import { convCases, dropoutCases, gateCases } from './cells.ts';
 import { einsumCases } from './einsum.ts';
 import { elementwiseCases } from './elementwise.ts';
-import { rimOpCases } from './rim-ops.ts';
+import { rimStepCases } from './rim-step.ts';
 import { rimCases } from './rims.ts';
 import { gatherCases, lossCases, normCases, orderCases, softmaxCases } from './rows.ts';
 import { scanCases } from './scan.ts';
@@ -25,7 +25,7 @@ export const opCases: readonly Case[] = [
   ...convCases,
   ...dropoutCases,
   ...scanCases,
-  ...rimOpCases,
+  ...rimStepCases,
 ];
 
 /** Everything that `gradientCheck` runs by itself. */

@@ -53,26 +53,54 @@ const presets = ['paper', 'official', 'dido'] as const;
 
 const cells = ['lstm', 'gru'] as const;
 
-/** A preset over a few steps by either path; dido's is plain by either. A candidate's gradient is dropped inside of one op. */
-function paths(preset: 'paper' | 'official', cell: 'lstm' | 'gru'): readonly Case[] {
-  const name = `${preset}, ${cell.toUpperCase()}`;
-  const fused = rim(`${name}, fused`, preset, { cell });
-  return [rim(name, preset, { cell, path: 'plain' }), preset === 'official' ? { ...fused, blocked: true } : fused];
+/**
+ * A RIM by the fused path, held against the plain one. What others read of a discarded candidate has no gradient, which the
+ * plain path says to differences, but not the op of a step.
+ */
+function fused(name: string, preset: Preset, options: Partial<RIMOptions>, training = false): Case {
+  const kept = (options.sources ?? (preset === 'paper' ? 'kept' : 'candidate')) === 'kept';
+  return {
+    ...rim(`${name}, fused`, preset, options, training),
+    expected: (draw) => sequence(draw, preset, { ...options, path: 'plain' }, training),
+    ...(kept || options.active === sizes.modules ? {} : { blocked: true }),
+  };
 }
+
+/** A preset over a few steps by either path. */
+function paths(preset: Preset, cell: 'lstm' | 'gru'): readonly Case[] {
+  const name = `${preset}, ${cell.toUpperCase()}`;
+  return [rim(name, preset, { cell, path: 'plain' }), fused(name, preset, { cell })];
+}
+
+/** A preset that drops. */
+const drops = { inputDropout: 0.3, commDropout: 0.3 } as const;
 
 /** Cases of the cell. */
 export const rimCases: readonly Case[] = [
-  ...cells.flatMap((cell) => [...paths('paper', cell), ...paths('official', cell)]),
-  ...cells.map((cell) => rim(`dido, ${cell.toUpperCase()}`, 'dido', { cell })),
-  ...presets.map((preset) =>
-    rim(`${preset}, dropout`, preset, { cell: 'gru', inputDropout: 0.3, commDropout: 0.3 }, true),
+  ...presets.flatMap((preset) => cells.flatMap((cell) => paths(preset, cell))),
+  ...presets.map((preset) => rim(`${preset}, dropout`, preset, { cell: 'gru', ...drops, path: 'plain' }, true)),
+  ...presets.flatMap((preset) =>
+    cells.map((cell) => fused(`${preset}, ${cell.toUpperCase()}, dropout`, preset, { cell, ...drops }, true)),
   ),
   ...presets.flatMap((preset) => cells.map((cell) => step(preset, cell))),
-  rim('all active', 'paper', { active: 4 }),
+  fused('all active', 'paper', { active: 4, commTopK: 3 }),
+  fused('all active, GRU, biases', 'dido', { active: 4, cell: 'gru', cellBias: true }),
+  fused(
+    'dropout of probabilities, null gates and biases',
+    'paper',
+    {
+      ...drops,
+      ...{ cell: 'gru', inputBias: true, dropoutOn: 'probabilities', selection: 'raw-score', valueSize: 2 },
+    },
+    true,
+  ),
   rim('chosen across the modules', 'paper', { selection: 'across-modules' }),
   rim('two input heads, three rows, two sources', 'paper', { inputHeads: 2, inputRows: 3, commTopK: 2 }),
   rim('three rows, sparse', 'official', { inputRows: 3 }),
   rim('no input attention', 'paper', { inputAttention: false, active: 4 }),
   rim('no communication', 'official', { communication: false }),
-  rim('two layers, two directions', 'dido', { layers: 2, bidirectional: true, layerFeed: 'active', cell: 'gru' }),
+  fused('two layers, two directions', 'dido', { layers: 2, bidirectional: true, layerFeed: 'active', cell: 'gru' }),
+  rim('two layers, two directions', 'dido', {
+    ...{ layers: 2, bidirectional: true, layerFeed: 'active', cell: 'gru', path: 'plain' },
+  }),
 ];

@@ -1,12 +1,15 @@
 // Cases of engine/ops/shape.ts and engine/ops/reduce.ts: every axis and edge, f32 and u32, short runs and long ones.
 
 import { square, tanh } from '../../engine/ops/elementwise.ts';
+import { globalNorm } from '../../engine/ops/global-norm.ts';
 import * as reduce from '../../engine/ops/reduce.ts';
+import { remark } from '../../engine/ops/remark.ts';
 import * as ops from '../../engine/ops/shape.ts';
 import type { Case } from '../draw.ts';
 
 /** Cases of the rows that rearrange. */
 export const shapeCases: readonly Case[] = [
+  { name: 'remark', graph: (draw) => [square(remark(draw.normal([2, 3]), 'a remark'))] },
   { name: 'reshape', graph: (draw) => [square(ops.reshape(draw.normal([2, 3, 4]), [6, -1]))] },
   {
     name: 'permute',
@@ -88,6 +91,14 @@ export const reduceCases: readonly Case[] = [
   {
     name: 'sumOfSquares',
     graph: (draw) => [reduce.sumOfSquares(draw.normal([3, 40]), { axes: [1] }), reduce.sumOfSquares(draw.normal([7]))],
+  },
+  {
+    name: 'globalNorm: one tensor, several, more than have a buffer each, more than one piece',
+    graph: (draw) => [
+      globalNorm([draw.normal([7])]),
+      globalNorm([draw.normal([3, 4]), draw.normal([]), ops.broadcastTo(draw.normal([5]), [300, 5])]),
+      globalNorm(Array.from({ length: 8 }, (_, i) => draw.normal([1 + i]))),
+    ],
   },
   {
     name: 'max',

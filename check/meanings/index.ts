@@ -10,7 +10,8 @@ import { lossMeanings } from './loss.ts';
 import type { Meanings } from './meaning.ts';
 import { randomMeanings } from './random.ts';
 import { reduceMeanings } from './reduce.ts';
-import { rimMeanings } from './rims.ts';
+import { rimStepMeanings } from './rim-step.ts';
+import { rimStepBackwardMeanings } from './rim-step-backward.ts';
 import { rowMeanings } from './rows.ts';
 import { shapeMeanings } from './shape.ts';
 
@@ -26,5 +27,6 @@ export const meanings: Meanings = {
   ...gateMeanings,
   ...convMeanings,
   ...randomMeanings,
-  ...rimMeanings,
+  ...rimStepMeanings,
+  ...rimStepBackwardMeanings,
 };

@@ -1,4 +1,4 @@
-// The meanings of engine/ops/reduce.ts: many elements become one, along named axes.
+// The meanings of engine/ops/reduce.ts and global-norm.ts: many elements become one, along named axes or all together.
 
 import { at } from '../../engine/errors.ts';
 import { type Shape, sizeOf } from '../../engine/tensor.ts';
@@ -32,4 +32,9 @@ export const reduceMeanings: Meanings = {
   sumOfSquares: reduction(0, (total, x) => total + x * x),
   max: reduction(Number.NEGATIVE_INFINITY, Math.max),
   min: reduction(Number.POSITIVE_INFINITY, Math.min),
+  globalNorm: means((inputs) => {
+    let total = 0;
+    for (const { data } of inputs) for (const x of data) total += x * x;
+    return { shape: [], data: Float64Array.of(Math.sqrt(total)) };
+  }),
 };

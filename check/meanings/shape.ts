@@ -13,6 +13,7 @@ const only = (inputs: readonly Value[]): Value => at(inputs, 0);
 
 /** Meanings of the rows that rearrange. */
 export const shapeMeanings: Meanings = {
+  remark: means<{ readonly text: string }>((inputs) => only(inputs)),
   reshape: means<{ readonly shape: Shape }>((inputs, { shape }) => ({ shape, data: only(inputs).data })),
 
   // Dimension i of the result is dimension axes[i] of x.

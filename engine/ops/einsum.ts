@@ -2,73 +2,82 @@
 // weights. All matrix products of the library are this op: plain, transposed, batched, grouped per module, and weight
 // gradients; so is its own backward, and so it is over time, where a further label does.
 //
-// The kernel (kernels/matmul.wgsl) multiplies [batch, m, k] by [batch, k, n] through strides, so that no operand is
-// transposed in memory. Labels: those of both operands and the result are batch, those of one operand and the result are m
-// (from a) or n (from b), those of both operands only are k and summed.
+// Here: labels, gradients, and products over time. How one is brought into the form of the kernels: einsum-plan.ts.
 
-import { matmul as matmulKernel, matmulSubgroups } from '../../kernels/catalogue.ts';
-import { at, formatShape, need, OptionError, ShapeError } from '../errors.ts';
-import { applyOne, type Emitter, MAX_WORKGROUPS, type Op, type View } from '../op.ts';
-import { type Shape, sameShape, sizeOf, stridesOf, type Tensor } from '../tensor.ts';
+import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../errors.ts';
+import { applyOne, type Op } from '../op.ts';
+import { type Shape, sameShape, sizeOf, type Tensor } from '../tensor.ts';
+import { type EinsumAttrs, planEinsum } from './einsum-plan.ts';
 import { sum } from './reduce.ts';
-import { emitCopy, reshape } from './shape.ts';
-
-/** Rows that a subgroup computes in kernels/matmul-subgroups.wgsl. */
-const SUBGROUP_ROWS: number = matmulSubgroups.constants.TILE_M.value;
-
-interface EinsumAttrs {
-  /** Labels of a, of b and of the result, one character an axis. */
-  readonly a: string;
-  readonly b: string;
-  readonly y: string;
-  /** Every product is multiplied by it. */
-  readonly scale: number;
-  /** Labels of the third input, which is added to the result: some of the result's, in its order. */
-  readonly c?: string;
-}
+import { reshape } from './shape.ts';
 
 const einsumOp: Op<EinsumAttrs> = {
   name: 'einsum',
-  infer: ([x, w, plus], { a, b, c, y }) => {
-    const sizes = sizesOf([a, x], [b, w], ...(c === undefined ? [] : [[c, plus] as const]));
+  infer: (inputs, { a, b, c, rows, y }) => {
+    const sizes = sizesOf([a, b, ...(c === undefined ? [] : [c]), ...(rows === undefined ? [] : [rows])], inputs);
     return [{ shape: [...y].map((label) => need(sizes.get(label), 'a size')), dtype: 'f32' }];
   },
   plan: (emit, { inputs, attrs }) =>
-    emitProduct(
+    planEinsum(
       emit,
       attrs,
       inputs.map((input) => input.shape),
     ),
-  backward: ({ inputs, attrs: { a, b, c, y, scale } }, [d]) => {
+  backward: ({ inputs, attrs: { a, b, c, rows, y, scale } }, [d]) => {
     if (d === undefined) return [];
+    if (rows !== undefined) {
+      throw new OptionError(
+        'einsum: the gradient of a product over some rows only is not written; multiply by the mask where you need one',
+      );
+    }
     const [x, w] = [at(inputs, 0), at(inputs, 1)];
     const products = [product({ a: y, b, y: a, scale }, d, w), product({ a: y, b: a, y: b, scale }, d, x)];
     return c === undefined ? products : [...products, sumOfOthers(d, y, c)];
   },
   overTime: (over) => {
-    const { a, b, c, y, scale } = over.attrs;
-    const t = freeLabel(a + b);
-    const labels = (i: number, own: string): string => (over.varies(i) ? t + own : own);
-    const operand = (i: number): Tensor => (over.varies(i) ? over.sequence(i) : over.constant(i));
-    const plus = c === undefined ? {} : { c: labels(2, c) };
-    const attrs = { a: labels(0, a), b: labels(1, b), y: t + y, scale, ...plus };
-    return [product(attrs, ...over.node.inputs.map((_, i) => operand(i)))];
+    const own = over.attrs;
+    const t = freeLabel(own.a + own.b);
+    const operands = over.node.inputs.map((_, i) => (over.varies(i) ? over.sequence(i) : over.constant(i)));
+    return [product({ ...inSequence(own, t, (i) => over.varies(i)), y: t + own.y }, ...operands)];
   },
   sumOverTime: (over) => {
-    const { a, b, c, y, scale } = over.attrs;
-    const rest = c === undefined ? [] : [over.summed(2)];
-    const plus = c === undefined ? {} : { c };
-    if (!over.varies(0)) return product({ a, b, y, scale, ...plus }, over.constant(0), over.summed(1), ...rest);
-    if (!over.varies(1)) return product({ a, b, y, scale, ...plus }, over.summed(0), over.constant(1), ...rest);
-    const t = freeLabel(a + b);
-    return product({ a: t + a, b: t + b, y, scale, ...plus }, over.sequence(0), over.sequence(1), ...rest);
+    const own = over.attrs;
+    const plus = own.c === undefined ? [] : [over.summed(2)];
+    if (own.rows !== undefined) {
+      // The mask says for every step which terms there are: nothing is summed before it is known.
+      const mask = over.node.inputs.length - 1;
+      const t = freeLabel(own.a + own.b);
+      const labels = inSequence(own, t, (i) => i < 2 || (i === mask && over.varies(i)));
+      const last = over.varies(mask) ? over.sequence(mask) : over.constant(mask);
+      const { c, ...rest } = labels;
+      const kept = own.c === undefined ? rest : { ...rest, c: own.c };
+      return product({ ...kept, y: own.y }, over.sequence(0), over.sequence(1), ...plus, last);
+    }
+    if (!over.varies(0)) return product(own, over.constant(0), over.summed(1), ...plus);
+    if (!over.varies(1)) return product(own, over.summed(0), over.constant(1), ...plus);
+    const t = freeLabel(own.a + own.b);
+    return product({ ...own, a: t + own.a, b: t + own.b }, over.sequence(0), over.sequence(1), ...plus);
   },
 };
 
-/** What is done to a product before it is stored. */
+/** The labels of inputs over time: those that vary have one more in front. */
+function inSequence(own: EinsumAttrs, t: string, varies: (input: number) => boolean): EinsumAttrs {
+  const { a, b, c, rows } = own;
+  const labels = (i: number, of: string): string => (varies(i) ? t + of : of);
+  return {
+    ...own,
+    a: labels(0, a),
+    b: labels(1, b),
+    ...(c === undefined ? {} : { c: labels(2, c) }),
+    ...(rows === undefined ? {} : { rows: labels(c === undefined ? 2 : 3, rows) }),
+  };
+}
+
+/** Which terms a product has, and what is done to it before it is stored. */
 export interface EinsumOptions {
   readonly scale?: number;
   readonly plus?: readonly [labels: string, tensor: Tensor];
+  readonly rows?: readonly [labels: string, mask: Tensor];
 }
 
 /**
@@ -76,7 +85,9 @@ export interface EinsumOptions {
  * @param equation such as 'bnd,nde->bne': one letter an axis; a label of one operand only must be in the result, and no
  *   label may stand twice in one operand
  * @param options `scale`: a number that the result is multiplied by; `plus`: a tensor that is then added, and the labels of
- *   its axes, some of the result's in the same order (a bias: 'n' of 'mn')
+ *   its axes, some of the result's in the same order (a bias: 'n' of 'mn'); `rows`: a mask, and the labels of its axes, which
+ *   are summed labels and labels of all three (`einsum('bni,bno->nio', x, d, { rows: ['nb', mask] })`): the sum leaves out
+ *   the terms whose mask is 0, and nothing of them is read
  * @throws ShapeError where sizes of a label differ; OptionError where the equation cannot be read
  */
 export function einsum(equation: string, x: Tensor, w: Tensor, options: EinsumOptions = {}): Tensor {
@@ -97,13 +108,22 @@ export function einsum(equation: string, x: Tensor, w: Tensor, options: EinsumOp
   }
   const unknown = [...y].find((label) => !(a + b).includes(label));
   if (unknown !== undefined) throw new OptionError(`einsum: '${equation}' asks for '${unknown}', which no operand has`);
-  const { scale = 1, plus } = options;
-  if (plus === undefined) return product({ a, b, y, scale }, x, w);
-  const [c, addend] = plus;
-  if ([...y].filter((label) => c.includes(label)).join('') !== c) {
-    throw new OptionError(`einsum: what is added has the axes '${c}', which are not some of '${y}' in that order`);
+  checkOptions('einsum', options, ['scale', 'plus', 'rows']);
+  const { scale = 1, plus, rows } = options;
+  const shared = (label: string): boolean => a.includes(label) && b.includes(label);
+  if (rows !== undefined && (![...rows[0]].every(shared) || new Set(rows[0]).size !== rows[0].length)) {
+    throw new OptionError(
+      `einsum: the mask's axes '${rows[0]}' must be axes of both '${a}' and '${b}', each named once`,
+    );
   }
-  return product({ a, b, y, scale, c }, x, w, addend);
+  if (plus !== undefined && [...y].filter((label) => plus[0].includes(label)).join('') !== plus[0]) {
+    throw new OptionError(
+      `einsum: what is added has the axes '${plus[0]}', which are not some of '${y}' in that order`,
+    );
+  }
+  const labels = { ...(plus === undefined ? {} : { c: plus[0] }), ...(rows === undefined ? {} : { rows: rows[0] }) };
+  const more = [...(plus === undefined ? [] : [plus[1]]), ...(rows === undefined ? [] : [rows[1]])];
+  return product({ a, b, y, scale, ...labels }, x, w, ...more);
 }
 
 /** The sum of a tensor and a product that nothing is added to yet, as one product; undefined where it is no such product. */
@@ -111,7 +131,8 @@ export function addToProduct(tensor: Tensor, result: Tensor): Tensor | undefined
   const { op, attrs, inputs } = result.node;
   if (op !== einsumOp) return undefined;
   const own = attrs as EinsumAttrs;
-  return own.c === undefined ? product({ ...own, c: own.y }, ...inputs, tensor) : undefined;
+  const free = own.c === undefined && own.rows === undefined;
+  return free ? product({ ...own, c: own.y }, ...inputs, tensor) : undefined;
 }
 
 /**
@@ -194,9 +215,10 @@ function sumOfOthers(d: Tensor, labels: string, kept: string): Tensor {
   return axes.length === 0 ? d : sum(d, { axes });
 }
 
-function sizesOf(...operands: readonly (readonly [string, Tensor | undefined])[]): Map<string, number> {
+function sizesOf(operands: readonly string[], inputs: readonly Tensor[]): Map<string, number> {
   const sizes = new Map<string, number>();
-  for (const [labels, tensor] of operands) {
+  operands.forEach((labels, operand) => {
+    const tensor = inputs[operand];
     if (tensor === undefined) throw new ShapeError('einsum: takes two tensors');
     if (tensor.dtype !== 'f32' || tensor.shape.length !== labels.length) {
       throw new ShapeError(
@@ -213,7 +235,7 @@ function sizesOf(...operands: readonly (readonly [string, Tensor | undefined])[]
       }
       sizes.set(label, size);
     });
-  }
+  });
   return sizes;
 }
 
@@ -221,166 +243,4 @@ function freeLabel(used: string): string {
   const label = [...'tTzyxwvuZYXWVU'].find((each) => !used.includes(each));
   if (label === undefined) throw new OptionError('einsum: no label is left for time');
   return label;
-}
-
-/** One walk over elements: its size, and its stride in a, b, y and what is added (0 where an operand does not have it). */
-type Walk = readonly [size: number, a: number, b: number, y: number, plus: number];
-
-/** The walk over no axis. */
-const STILL: Walk = [1, 0, 0, 0, 0];
-
-/** The kernel calls of a product; an operand whose axes do not merge into one walk a class is copied first. */
-function emitProduct(emit: Emitter, { a, b, c, y, scale }: EinsumAttrs, shapes: readonly Shape[]): void {
-  const [aShape, bShape, plusShape] = [at(shapes, 0), at(shapes, 1), shapes[2] ?? []];
-  const sizes = new Map([
-    ...[...a].map((l, i) => [l, at(aShape, i)] as const),
-    ...[...b].map((l, i) => [l, at(bShape, i)] as const),
-  ]);
-  const yShape = [...y].map((label) => need(sizes.get(label), 'a size'));
-  const together = (labels: readonly string[]): readonly string[] => {
-    const inY = stridesOf(yShape);
-    const wide = labels.filter((label) => need(sizes.get(label), 'a size') > 1);
-    const strideOf = (label: string): number => at(inY, y.indexOf(label));
-    const apart = wide.findLastIndex((label, i) => {
-      const next = wide[i + 1];
-      return next !== undefined && strideOf(label) !== strideOf(next) * need(sizes.get(next), 'a size');
-    });
-    return wide.slice(apart + 1);
-  };
-  // Of the labels of m or n, those that lie together innermost in the result are one walk; the others are walked as batches,
-  // in which the operand that does not have them stands still.
-  const m = together([...y].filter((l) => a.includes(l) && !b.includes(l)));
-  const n = together([...y].filter((l) => !a.includes(l) && b.includes(l)));
-  const classes = {
-    batch: [...y].filter((l) => !m.includes(l) && !n.includes(l)),
-    m,
-    n,
-    k: [...a].filter((l) => b.includes(l) && !y.includes(l)),
-  };
-  const strideIn = (labels: string, shape: Shape): ((label: string) => number) => {
-    const strides = stridesOf(shape);
-    return (label) => {
-      const i = labels.indexOf(label);
-      return i < 0 ? 0 : at(strides, i);
-    };
-  };
-  let added: [View, string, Shape] = c === undefined ? [emit.zero(), '', []] : [at(emit.inputs, 2), c, plusShape];
-  const walksOf = (
-    labels: readonly string[],
-    left: string,
-    leftShape: Shape,
-    right: string,
-    rightShape: Shape,
-  ): Walk[] => {
-    const [inA, inB, inY] = [strideIn(left, leftShape), strideIn(right, rightShape), strideIn(y, yShape)];
-    const inPlus = strideIn(added[1], added[2]);
-    const walks: Walk[] = [];
-    for (const label of labels) {
-      const own: Walk = [need(sizes.get(label), 'a size'), inA(label), inB(label), inY(label), inPlus(label)];
-      const last = walks.at(-1);
-      if (own[0] === 1) continue;
-      const merges = last !== undefined && [1, 2, 3, 4].every((i) => at(last, i) === at(own, i) * own[0]);
-      if (merges) walks[walks.length - 1] = [last[0] * own[0], own[1], own[2], own[3], own[4]];
-      else walks.push(own);
-    }
-    return walks;
-  };
-
-  // Bring an operand into the order batch, m or n, k where its axes do not merge as they lie.
-  const arranged = (view: View, labels: string, shape: Shape, own: readonly string[]): [View, string, Shape] => {
-    const order = [...classes.batch, ...own, ...classes.k].filter((label) => labels.includes(label));
-    const strides = strideIn(labels, shape);
-    const size = order.map((label) => need(sizes.get(label), 'a size'));
-    const copy = emit.scratch(sizeOf(size));
-    emitCopy(emit, { view, strides: order.map(strides) }, { view: copy, strides: stridesOf(size) }, size);
-    return [copy, order.join(''), size];
-  };
-  let left: [View, string, Shape] = [at(emit.inputs, 0), a, aShape];
-  let right: [View, string, Shape] = [at(emit.inputs, 1), b, bShape];
-  const walks = (labels: readonly string[]): Walk[] => walksOf(labels, left[1], left[2], right[1], right[2]);
-  if (walks(classes.m).length > 1 || walks(classes.k).length > 1) left = arranged(...left, classes.m);
-  if (walks(classes.n).length > 1 || walks(classes.k).length > 1) right = arranged(...right, classes.n);
-  // What is added is spread over the result where it repeats along only some of the axes that are one walk.
-  const wide = (): boolean =>
-    walks(classes.m).length > 1 || walks(classes.n).length > 1 || walks(classes.batch).length > 3;
-  if (c !== undefined && wide()) {
-    const spread = emit.scratch(sizeOf(yShape));
-    const strides = [...y].map(strideIn(c, plusShape));
-    emitCopy(emit, { view: added[0], strides }, { view: spread, strides: stridesOf(yShape) }, yShape);
-    added = [spread, y, yShape];
-  }
-  if (wide())
-    throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
-
-  const only = (labels: readonly string[]): Walk => walks(labels)[0] ?? STILL;
-  emitMatmul(emit, {
-    views: [left[0], right[0], added[0]],
-    m: only(classes.m),
-    n: only(classes.n),
-    k: only(classes.k),
-    batch: walks(classes.batch),
-    scale,
-    plus: c !== undefined,
-  });
-}
-
-/** A product as the kernels take it. */
-interface Product {
-  readonly views: readonly [a: View, b: View, plus: View];
-  readonly m: Walk;
-  readonly n: Walk;
-  readonly k: Walk;
-  readonly batch: readonly Walk[];
-  readonly scale: number;
-  readonly plus: boolean;
-}
-
-function emitMatmul(emit: Emitter, { views: [a, b, added], m, n, k, batch, scale, plus }: Product): void {
-  const batches = sizeOf(batch.map(([size]) => size));
-  const uniforms = {
-    m: m[0],
-    n: n[0],
-    k: k[0],
-    batches,
-    scale,
-    aStrides: [m[1], k[1]],
-    bStrides: [k[2], n[2]],
-    yStrides: [m[3], n[3]],
-    plusStrides: [m[4], n[4]],
-    batchRank: batch.length,
-    batch: batch.flatMap((walk) => walk.slice(0, 4)),
-    plusBatch: [0, 1, 2, 3].map((i) => (batch[i] ?? STILL)[4]),
-  };
-  const buffers = { a, b, plus: added, y: at(emit.outputs, 0) };
-  const operations = 2 * batches * m[0] * n[0] * k[0];
-  const lanes = emit.subgroupSize;
-  if (lanes >= 8 && lanes <= 64 && m[0] >= 8 && n[0] > 2 * lanes - 4) {
-    emit.call(matmulSubgroups, {
-      buffers,
-      uniforms,
-      constants: { WORKGROUP: lanes, PLUS: plus },
-      workgroups: [Math.ceil(n[0] / (4 * lanes)), Math.ceil(m[0] / SUBGROUP_ROWS), Math.min(batches, MAX_WORKGROUPS)],
-      operations,
-    });
-    return;
-  }
-  // Small results: smaller tiles, and a workgroup's lanes spread over the batch instead of past the edges.
-  const tile = m[0] >= 16 ? 8 : m[0] >= 4 ? 4 : 1;
-  const tileN = n[0] >= 32 ? 8 : 4;
-  const [across, down] = [Math.ceil(n[0] / tileN), Math.ceil(m[0] / tile)];
-  const lanesX = Math.min(8, powerOfTwo(across));
-  const lanesY = Math.min(64 / lanesX, powerOfTwo(down));
-  const layers = Math.ceil(batches / (64 / (lanesX * lanesY)));
-  emit.call(matmulKernel, {
-    buffers,
-    uniforms: { ...uniforms, lanes: [lanesX, lanesY] },
-    constants: { TILE_M: tile, TILE_N: tileN, PLUS: plus },
-    workgroups: [Math.ceil(across / lanesX), Math.ceil(down / lanesY), Math.min(layers, MAX_WORKGROUPS)],
-    operations,
-  });
-}
-
-/** The smallest power of 2 that is at least x. */
-function powerOfTwo(x: number): number {
-  return 2 ** Math.ceil(Math.log2(x));
 }

@@ -115,6 +115,19 @@ export function dropout(x: Tensor, options: { readonly rate: number; readonly ra
   return mul(x, applyOne(dropoutMaskOp, [random.counter], { rate, seed: random.seed, stream, shape: x.shape }));
 }
 
+/**
+ * The factors by which dropout multiplies: in training 0 with probability `rate`, else 1 / (1 - rate); in evaluation 1.
+ * Where the first axis is time, they are those that `dropout` of a step draws inside of a scan.
+ * @throws OptionError for a rate outside of 0 to below 1
+ */
+export function dropoutMask(
+  shape: Shape,
+  { rate, random }: { readonly rate: number; readonly random: RandomState },
+): Tensor {
+  checkRate(rate);
+  return applyOne(dropoutMaskOp, [random.counter], { rate, seed: random.seed, stream: random.nextStream(), shape });
+}
+
 /** The counter that a node draws with, where it draws: a program that trains advances it once a run. */
 export function counterOf(node: Node): Variable | undefined {
   const [counter] = node.op === dropoutMaskOp ? node.inputs : [];
@@ -125,7 +138,7 @@ const advanceOp: UpdateOp = {
   name: 'advance',
   plan: (emit) => {
     emit.call(incrementKernel, {
-      buffers: { counter: at(emit.outputs, 0) },
+      buffers: { frozen: emit.frozen ?? emit.zero(), counter: at(emit.outputs, 0) },
       uniforms: { by: 1 },
       workgroups: [1, 1, 1],
     });

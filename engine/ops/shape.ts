@@ -1,7 +1,7 @@
 // Ops that rearrange elements: reshape moves nothing, the others are one strided copy (or one per part).
 // Each backward is another rearrangement; that of a broadcast is a sum.
 
-import { stridedCopy } from '../../kernels/catalogue.ts';
+import { stridedCopy, stridedCopyVectors } from '../../kernels/catalogue.ts';
 import { at, formatShape, OptionError, ShapeError } from '../errors.ts';
 import { applyOne, type Emitter, gridOf, type Op, rowsOverTime, type View } from '../op.ts';
 import { normaliseAxis, type Shape, sameShape, sizeOf, stridesOf, type Tensor } from '../tensor.ts';
@@ -29,18 +29,25 @@ export function emitCopy(
   });
   if (dims.length > 8)
     throw new ShapeError(`copy: ${formatShape(sizes)} has more than 8 dimensions that cannot be merged`);
-  const count = sizeOf(sizes);
-  emit.call(stridedCopy, {
-    buffers: { input: from.view, output: to.view },
+  const buffers = { input: from.view, output: to.view };
+  const call = (unit: number, walks: readonly (readonly [number, number, number])[]) => ({
+    buffers,
     uniforms: {
-      count,
-      rank: dims.length,
-      inOffset: from.offset ?? 0,
-      outOffset: to.offset ?? 0,
-      dims: dims.flatMap(([size, a, b]) => [size, a, b, 0]),
+      count: sizeOf(sizes) / unit,
+      rank: walks.length,
+      inOffset: (from.offset ?? 0) / unit,
+      outOffset: (to.offset ?? 0) / unit,
+      dims: walks.flatMap(([size, a, b]) => [size, a, b, 0]),
     },
-    workgroups: gridOf(count, WORKGROUP),
+    workgroups: gridOf(sizeOf(sizes) / unit, WORKGROUP),
   });
+  // Where all of it is whole vec4s, a vec4 is the element.
+  const [inner, ...outer] = dims.toReversed();
+  const whole = [from.offset ?? 0, to.offset ?? 0, ...outer.flatMap(([, a, b]) => [a, b]), inner?.[0] ?? 1];
+  if (inner?.[1] === 1 && inner[2] === 1 && whole.every((each) => each % 4 === 0)) {
+    const quads = outer.toReversed().map(([size, a, b]) => [size, a / 4, b / 4] as const);
+    emit.call(stridedCopyVectors, call(4, [...quads, [inner[0] / 4, 1, 1]]));
+  } else emit.call(stridedCopy, call(1, dims));
 }
 
 const reshapeOp: Op<{ readonly shape: Shape }> = {
@@ -106,6 +113,10 @@ interface SliceAttrs {
 const sliceOp: Op<SliceAttrs> = {
   name: 'slice',
   infer: ([x], { axis, length }) => [{ shape: withSize(shapeOf(x), axis, length), dtype: dtypeOf(x) }],
+  viewAt: ({ inputs, attrs }) => {
+    const { shape } = at(inputs, 0);
+    return sizeOf(shape.slice(0, attrs.axis)) === 1 ? attrs.start * at(stridesOf(shape), attrs.axis) : undefined;
+  },
   plan: (emit, { inputs, outputs, attrs }) => {
     const strides = stridesOf(at(inputs, 0).shape);
     const { shape } = at(outputs, 0);
@@ -135,7 +146,35 @@ function padAxis(x: Tensor, axis: number, start: number, size: number): Tensor {
   return applyOne(padOp, [x], { axis, start, size });
 }
 
-const padOp: Op<{ readonly axis: number; readonly start: number; readonly size: number }> = {
+interface PadAttrs {
+  readonly axis: number;
+  readonly start: number;
+  readonly size: number;
+}
+
+/**
+ * The sum of two parts of one tensor with zeros around them, where they are neighbours along an axis: one after the other,
+ * as they are the gradients of neighbouring slices. Undefined for any other two.
+ */
+export function addPadded(a: Tensor, b: Tensor): Tensor | undefined {
+  if (a.node.op !== padOp || b.node.op !== padOp) return undefined;
+  const [left, right] = [a.node.attrs as PadAttrs, b.node.attrs as PadAttrs];
+  if (left.axis !== right.axis || left.size !== right.size) return undefined;
+  if (left.start > right.start) return addPadded(b, a);
+  const { axis, start, size } = left;
+  const parts = [a, b].map((each) => at(each.node.inputs, 0));
+  if (start + at(at(parts, 0).shape, axis) !== right.start) return undefined;
+  // Of many neighbours one after the other, all are parts of the last: no chain of longer and longer ones.
+  const flat = parts.flatMap((part) =>
+    part.node.op === concatOp && (part.node.attrs as { readonly axis: number }).axis === axis
+      ? part.node.inputs
+      : [part],
+  );
+  const whole = concat(flat, axis);
+  return at(whole.shape, axis) === size ? whole : padAxis(whole, axis, start, size);
+}
+
+const padOp: Op<PadAttrs> = {
   name: 'pad',
   infer: ([x], { axis, size }) => [{ shape: withSize(shapeOf(x), axis, size), dtype: dtypeOf(x) }],
   plan: (emit, { inputs, outputs, attrs }) => {
