@@ -18,6 +18,8 @@ export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safet
 export { type ScanOptions, type Step, scan } from './scan.ts';
 export * from './schedules.ts';
 export { type Dtype, type Shape, type Spec, Tensor } from './tensor.ts';
+export { type ProductShape, tune } from './tune.ts';
+export type { Tuning } from './tuning.ts';
 export { assign, type Update } from './update.ts';
 export { type Data, Variable, variable } from './variable.ts';
 export { type LoadOptions, loadVariables, saveVariables } from './weights.ts';

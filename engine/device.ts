@@ -8,6 +8,7 @@
 
 import type { Kernel } from '../kernels/kernel.ts';
 import { at, DeviceError, LimitError, need } from './errors.ts';
+import { type Tuning, untuned } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
 /** WebGPU's usage flags, which some runtimes do not have as globals. */
@@ -64,6 +65,8 @@ export class Device {
   readonly adapter: AdapterDescription;
   /** The size of subgroups where they may be used and all have one size, else 0. */
   readonly subgroupSize: number;
+  /** Which kernels its products take. */
+  readonly tuning: Tuning;
   readonly #owned: boolean;
   readonly #pipelines = new Map<string, Promise<CompiledKernel>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -79,10 +82,17 @@ export class Device {
   #fault: DeviceError | undefined;
   #disposed = false;
 
-  constructor(gpu: GPUDevice, adapter: AdapterDescription, subgroupSize: number, owned: boolean) {
+  constructor(
+    gpu: GPUDevice,
+    adapter: AdapterDescription,
+    subgroupSize: number,
+    owned: boolean,
+    tuning: Tuning = untuned(adapter),
+  ) {
     this.gpu = gpu;
     this.adapter = adapter;
     this.subgroupSize = subgroupSize;
+    this.tuning = tuning;
     this.#owned = owned;
     gpu.addEventListener('uncapturederror', this.#onError);
     void gpu.lost.then(({ message }) => {

@@ -7,6 +7,7 @@
 
 import type { BufferNames, ConstantValues, Kernel, UniformValues } from '../kernels/kernel.ts';
 import { Node, type Shape, type Spec, sizeOf, Tensor } from './tensor.ts';
+import type { Tuning } from './tuning.ts';
 
 /** A place in device memory that a kernel call reads or writes: made by the planner, only passed on by rows. */
 export interface View {
@@ -38,6 +39,8 @@ export interface Emitter {
   readonly training: boolean;
   /** The size of the adapter's subgroups where it has them and all have one size, else 0. */
   readonly subgroupSize: number;
+  /** What was measured on the device, and its kind; undefined where nothing is known of it. */
+  readonly tuning: Tuning | undefined;
   /** A buffer of that many 4-byte elements that lives through this op only. */
   scratch(elements: number): View;
   /** A single element that is 0, of either dtype. */

@@ -4,6 +4,7 @@
 
 import { type AdapterDescription, Device } from './device.ts';
 import { checkOptions, DeviceError, LimitError, nearest, OptionError } from './errors.ts';
+import { checkTuning, type Tuning } from './tuning.ts';
 
 /** How to open a device. */
 export interface DeviceOptions {
@@ -15,6 +16,8 @@ export interface DeviceOptions {
   readonly power?: 'high-performance' | 'low-power';
   /** False: kernels leave subgroups alone even where the adapter has them; results are the same to the bit. */
   readonly subgroups?: boolean;
+  /** What `tune` measured on this adapter: which kernels products take. Results are the same to the bit. */
+  readonly tuning?: Tuning;
   /** Limits above WebGPU's defaults, as `{ maxBufferSize: ... }`; refused where the adapter has less. */
   readonly limits?: Readonly<Record<string, number>>;
 }
@@ -27,10 +30,12 @@ export interface DeviceOptions {
  *   OptionError for an unknown option or power
  */
 export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
-  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'subgroups', 'limits']);
+  checkOptions('openDevice', options, ['device', 'gpu', 'power', 'subgroups', 'limits', 'tuning']);
+  if (options.tuning !== undefined) checkTuning(options.tuning);
   if (options.device !== undefined) {
     const { device } = options;
-    return new Device(device, describe(device.adapterInfo), subgroupSizeOf(device, device.adapterInfo, options), false);
+    const size = subgroupSizeOf(device, device.adapterInfo, options);
+    return new Device(device, describe(device.adapterInfo), size, false, options.tuning);
   }
   const { power = 'high-performance' } = options;
   if (power !== 'high-performance' && power !== 'low-power') {
@@ -62,7 +67,13 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
         { cause },
       );
     });
-  return new Device(device, describe(adapter.info), subgroupSizeOf(device, adapter.info, options), true);
+  return new Device(
+    device,
+    describe(adapter.info),
+    subgroupSizeOf(device, adapter.info, options),
+    true,
+    options.tuning,
+  );
 }
 
 /** The names of all limits: properties of the prototype in every runtime. */

@@ -4,6 +4,7 @@
 import type { Kernel } from '../kernels/kernel.ts';
 import type { View } from './op.ts';
 import type { Tensor } from './tensor.ts';
+import type { Tuning } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
 /** What a plan depends on beside the graph: the run and the device. */
@@ -12,6 +13,8 @@ export interface PlanOptions {
   readonly training: boolean;
   /** The size of the adapter's subgroups where it has them and all have one size, else 0. */
   readonly subgroupSize: number;
+  /** Which kernels its products take; by its subgroups alone where it is left out. */
+  readonly tuning?: Tuning;
 }
 
 /** A run of bytes with a life: from its first to its last use in the list. */

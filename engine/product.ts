@@ -3,10 +3,12 @@
 // Always: every element of the result is one chain of multiply-adds over k in ascending order, whichever kernel computes it,
 // so that the choice of a kernel never changes a bit of a result. Not here: axes with names (ops/einsum.ts).
 
-import { matmul, matmulSubgroups, productTerms } from '../kernels/catalogue.ts';
+import { productTerms } from '../kernels/catalogue.ts';
 import { ShapeError } from './errors.ts';
-import { type Emitter, MAX_WORKGROUPS, type View } from './op.ts';
+import { MAX_WORKGROUPS, type View } from './op.ts';
+import type { Form, FullWalk, ProductEmitter } from './product-kernels.ts';
 import { sizeOf } from './tensor.ts';
+import { chosenFor } from './tuning.ts';
 
 /** One walk over elements: its size, and its stride in each operand, in elements; 0 where it is left out. */
 export interface Walk {
@@ -57,72 +59,68 @@ export interface Product {
 }
 
 /** Appends the kernel calls of a product. @throws ShapeError for more than 3 batch walks, or rows and terms at once */
-export function emitProduct(emit: Emitter, product: Product): void {
-  const { m, n, k, batch, offsets = {}, scale = 1, rows, terms } = product;
+export function emitProduct(emit: ProductEmitter, product: Product): void {
+  const form = formOf(product, termsOf(emit, product));
+  chosenFor(form, emit.subgroupSize, emit.tuning).emit(emit, form);
+}
+
+/** A product with nothing left out, its result contiguous along n where it is along m or n. @throws ShapeError */
+export function formOf(product: Product, lists: View | undefined): Form {
+  const { a, b, y, plus, m, n, k, batch, offsets, scale = 1, rows, terms } = product;
   if (batch.length > 3)
     throw new ShapeError(`product: ${batch.length} batch walks; at most 3, merge or copy the others`);
   if (rows !== undefined && terms !== undefined)
     throw new ShapeError('product: takes a mask of rows or of terms, not both; give one');
-  const batches = sizeOf(batch.map(({ size }) => size));
-  const common = {
-    m: m.size,
-    n: n.size,
-    k: k.size,
-    batches,
+  const form: Form = {
+    a,
+    b,
+    y,
+    plus,
+    m: { ...STILL, ...m },
+    n: { ...STILL, ...n },
+    k: { ...STILL, ...k },
+    batch: batch.map((walk) => ({ ...STILL, ...walk })),
+    batches: batchesOf(product),
+    offsets: { ...STILL, ...offsets },
     scale,
-    batchRank: batch.length,
-    aStrides: [m.a ?? 0, k.a ?? 0],
-    bStrides: [k.b ?? 0, n.b ?? 0],
-    yStrides: [m.y ?? 0, n.y ?? 0],
-    plusStrides: [m.plus ?? 0, n.plus ?? 0],
-    offsets: [offsets.a ?? 0, offsets.b ?? 0, offsets.y ?? 0, offsets.plus ?? 0],
-    batch: batch.flatMap((walk) => [walk.size, walk.a ?? 0, walk.b ?? 0, walk.y ?? 0]),
-    plusBatch: [0, 1, 2, 3].map((i) => batch[i]?.plus ?? 0),
+    rows: rows === undefined ? undefined : { stride: 1, offset: 0, ...rows },
+    terms: lists ?? terms?.mask,
   };
-  const plus = product.plus !== undefined;
-  const dense = { a: product.a, b: product.b, plus: product.plus ?? emit.zero(), y: product.y };
-  const operations = 2 * batches * m.size * n.size * k.size;
-  const lanes = emit.subgroupSize;
-  const masked = rows !== undefined || terms !== undefined;
-  if (!masked && lanes >= 8 && lanes <= 64 && m.size >= 8 && n.size > 2 * lanes - 4) {
-    const tile = matmulSubgroups.constants.TILE_M.value;
-    emit.call(matmulSubgroups, {
-      buffers: dense,
-      uniforms: common,
-      constants: { WORKGROUP: lanes, PLUS: plus },
-      workgroups: [Math.ceil(n.size / (4 * lanes)), Math.ceil(m.size / tile), Math.min(batches, MAX_WORKGROUPS)],
-      operations,
-    });
-    return;
-  }
-  // Small results: smaller tiles, and a workgroup's lanes spread over the batch instead of past the edges.
-  const tile = m.size >= 16 ? 8 : m.size >= 4 ? 4 : 1;
-  const tileN = n.size >= 32 ? 8 : 4;
-  const [across, down] = [Math.ceil(n.size / tileN), Math.ceil(m.size / tile)];
-  const lanesX = Math.min(8, powerOfTwo(across));
-  const lanesY = Math.min(64 / lanesX, powerOfTwo(down));
-  const layers = Math.ceil(batches / (64 / (lanesX * lanesY)));
-  emit.call(matmul, {
-    buffers: { ...dense, mask: rows?.mask ?? emit.zero(), terms: termsOf(emit, product, batches) ?? emit.zero() },
-    uniforms: {
-      ...common,
-      lanes: [lanesX, lanesY],
-      maskBatch: [0, 1, 2].map((i) => rows?.strides[i] ?? 0).concat(rows?.stride ?? 1),
-      maskOffset: rows?.offset ?? 0,
-    },
-    constants: { TILE_M: tile, TILE_N: tileN, PLUS: plus, ROWS: rows !== undefined, TERMS: terms !== undefined },
-    workgroups: [Math.ceil(across / lanesX), Math.ceil(down / lanesY), Math.min(layers, MAX_WORKGROUPS)],
-    operations,
-  });
+  return form.n.y !== 1 && form.m.y === 1 && rows === undefined ? exchanged(form) : form;
+}
+
+/** The strides of a walk that are left out. */
+const STILL = { a: 0, b: 0, y: 0, plus: 0 } as const;
+
+function batchesOf({ batch }: Product): number {
+  return sizeOf(batch.map(({ size }) => size));
+}
+
+/** The same product with its operands exchanged: the result's contiguous axis becomes n. */
+function exchanged(form: Form): Form {
+  const turned = ({ size, a, b, y, plus }: FullWalk): FullWalk => ({ size, a: b, b: a, y, plus });
+  const { a, b, y, plus } = form.offsets;
+  return {
+    ...form,
+    a: form.b,
+    b: form.a,
+    m: turned(form.n),
+    n: turned(form.m),
+    k: turned(form.k),
+    batch: form.batch.map(turned),
+    offsets: { a: b, b: a, y, plus },
+  };
 }
 
 /** The lists of the terms that a mask leaves, made by a kernel call of their own. */
-function termsOf(emit: Emitter, { k, batch, terms }: Product, batches: number): View | undefined {
+function termsOf(emit: ProductEmitter, product: Product): View | undefined {
+  const { k, batch, terms } = product;
   if (terms === undefined) return undefined;
   const { mask, strides, walks } = terms;
   if (walks.length > 3 || sizeOf(walks.map(({ size }) => size)) !== k.size) {
     throw new ShapeError(`product: the mask of terms must walk over ${k.size} elements, by at most 3 walks`);
   }
+  const batches = batchesOf(product);
   const lists = emit.scratch(batches * (k.size + 1));
   emit.call(productTerms, {
     buffers: { mask, terms: lists },
@@ -137,9 +135,4 @@ function termsOf(emit: Emitter, { k, batch, terms }: Product, batches: number): 
     workgroups: [Math.min(batches, MAX_WORKGROUPS), 1, 1],
   });
   return lists;
-}
-
-/** The smallest power of 2 that is at least x. */
-function powerOfTwo(x: number): number {
-  return 2 ** Math.ceil(Math.log2(x));
 }

@@ -53,7 +53,7 @@ export async function compile(
     throw new OptionError('compile: nothing is wanted; name an output or give updates');
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
-  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize });
+  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning: device.tuning });
   checkInputs(plan);
   checkLimits(device.gpu.limits, plan);
   const kernels = await compileKernels(device, plan, options.onProgress);

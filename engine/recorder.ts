@@ -90,6 +90,7 @@ export class Recorder {
       outputs,
       training: this.#options.training,
       subgroupSize: this.#options.subgroupSize,
+      tuning: this.#options.tuning,
       scratch: (elements) => this.allocate(`${label} scratch`, 4 * elements),
       zero: () => this.#constantPlace('0', 4, 0),
       joined: (views) => joinPlaces(views as readonly Place[]),

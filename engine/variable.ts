@@ -6,7 +6,7 @@
 // Variables that are updated together may be parts of one larger Variable, their home (`joinVariables`): a kernel then binds
 // one buffer for all of them. Nobody sees a difference: each is read, written and disposed of by itself.
 
-import { DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
+import { at, DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
 import type { Op } from './op.ts';
 import { type Dtype, Node, type Shape, type Spec, sizeOf, Tensor } from './tensor.ts';
 
@@ -154,7 +154,7 @@ export class Variable extends Tensor {
     const home = new Variable(name, [end], new Float32Array(end));
     home.#parts = variables;
     variables.forEach((each, i) => {
-      const offset = offsets[i] as number;
+      const offset = at(offsets, i);
       const host = home.#host.subarray(offset, offset + each.size);
       host.set(each.#host);
       each.#host = host;

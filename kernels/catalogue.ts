@@ -1823,6 +1823,221 @@ fn main(
 ` as string,
 } as const;
 
+export const matmulShared = {
+  name: 'matmulShared',
+  bindings: {
+    a: { binding: 1, access: 'read', element: 'f32' },
+    b: { binding: 2, access: 'read', element: 'f32' },
+    plus: { binding: 3, access: 'read', element: 'f32' },
+    mask: { binding: 4, access: 'read', element: 'f32' },
+    terms: { binding: 5, access: 'read', element: 'u32' },
+    y: { binding: 6, access: 'read_write', element: 'f32' },
+  },
+  uniforms: {
+    size: 160,
+    fields: {
+      m: { offset: 0, type: 'u32' },
+      n: { offset: 4, type: 'u32' },
+      k: { offset: 8, type: 'u32' },
+      batches: { offset: 12, type: 'u32' },
+      scale: { offset: 16, type: 'f32' },
+      batchRank: { offset: 20, type: 'u32' },
+      maskOffset: { offset: 24, type: 'u32' },
+      aStrides: { offset: 32, type: 'vec2<u32>' },
+      bStrides: { offset: 40, type: 'vec2<u32>' },
+      yStrides: { offset: 48, type: 'vec2<u32>' },
+      plusStrides: { offset: 56, type: 'vec2<u32>' },
+      offsets: { offset: 64, type: 'vec4<u32>' },
+      batch: { offset: 80, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 128, type: 'vec4<u32>' },
+      maskBatch: { offset: 144, type: 'vec4<u32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 256 },
+    SPAN: { type: 'u32', value: 16 },
+    SIDE: { type: 'u32', value: 64 },
+    DEPTH: { type: 'u32', value: 16 },
+    PLUS: { type: 'bool', value: false },
+    ROWS: { type: 'bool', value: false },
+    TERMS: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, through workgroup memory: for GPUs, where
+// lanes of a workgroup share what they load. Works for any strides.
+// A workgroup of SPAN by SPAN invocations computes SIDE rows by SIDE columns, each invocation every SPAN-th of them.
+// DEPTH terms of a and b at a time lie in workgroup memory, a with rows side by side, b with columns. Beyond the last row or
+// column it is computed again and not stored.
+// ROWS and TERMS: as in matmul.wgsl.
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batches: u32,
+  scale: f32,
+  batchRank: u32, // 0 to 3
+  maskOffset: u32, // the first element in the mask
+  aStrides: vec2<u32>, // of m and k, elements
+  bStrides: vec2<u32>, // of k and n
+  yStrides: vec2<u32>, // of m and n
+  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
+  offsets: vec4<u32>, // the first element in a, b, y and plus
+  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
+  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
+@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
+@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+
+const WORKGROUP: u32 = 256;
+const SPAN: u32 = 16; // its square is WORKGROUP
+const SIDE: u32 = 64; // rows and columns of a tile: 1 to 8 times SPAN, at most 64
+const DEPTH: u32 = 16;
+const PLUS: bool = false; // whether anything is added
+const ROWS: bool = false; // whether there is a mask of rows
+const TERMS: bool = false; // whether there is a list of terms
+
+const EACH: u32 = SIDE / SPAN;
+const HELD: u32 = SIDE * DEPTH;
+const CELLS: u32 = EACH * EACH;
+
+var<workgroup> left: array<f32, HELD>;
+var<workgroup> right: array<f32, HELD>;
+var<workgroup> rows: array<u32, SIDE>;
+
+// The position of the set bit of that rank.
+fn nth(bits: vec2<u32>, rank: u32) -> u32 {
+  let low = countOneBits(bits.x);
+  let upper = rank >= low;
+  var rest = select(rank, rank - low, upper);
+  var word = select(bits.x, bits.y, upper);
+  var at = select(0u, 32u, upper);
+  for (var width = 16u; width > 0u; width = width >> 1u) {
+    let below = countOneBits(word & ((1u << width) - 1u));
+    if (rest >= below) {
+      rest -= below;
+      word = word >> width;
+      at += width;
+    }
+  }
+  return at;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let across = local % SPAN;
+  let down = local / SPAN;
+  let row = group.y * SIDE;
+  let column = group.x * SIDE;
+  for (var g = group.z; g < u.batches; g += groups.z) {
+    var rest = g;
+    var offset = u.offsets;
+    var masked = u.maskOffset;
+    for (var d = u.batchRank; d > 0u; d--) {
+      let dim = u.batch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
+      masked += (rest % dim.x) * u.maskBatch[d - 1u];
+      rest = rest / dim.x;
+    }
+    // What the last batch read is no longer needed.
+    workgroupBarrier();
+    var valid = u.m - row;
+    if (ROWS) {
+      // The active rows of the block of 64 as bits, which its tiles share out in order.
+      let origin = row & ~63u;
+      let end = min(64u, u.m - origin);
+      var bits = vec2<u32>(0u);
+      for (var i = 0u; i < end; i++) {
+        let taken = u32(mask[masked + (origin + i) * u.maskBatch.w] != 0.0) << (i & 31u);
+        bits |= select(vec2<u32>(0u, taken), vec2<u32>(taken, 0u), i < 32u);
+      }
+      let count = countOneBits(bits.x) + countOneBits(bits.y);
+      valid = count - min(count, row - origin);
+      if (local < SIDE) {
+        rows[local] = origin + nth(bits, min(row - origin + local, max(count, 1u) - 1u));
+      }
+    } else if (local < SIDE) {
+      rows[local] = min(row + local, u.m - 1u);
+    }
+    let list = g * (u.k + 1u);
+    var count = select(u.k, 0u, valid == 0u);
+    if (TERMS) {
+      count = terms[list];
+    }
+    var sums: array<f32, CELLS>;
+    for (var i = 0u; i < CELLS; i++) {
+      sums[i] = 0.0;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < count; k += DEPTH) {
+      for (var e = local; e < HELD; e += WORKGROUP) {
+        // Lanes side by side read what lies side by side.
+        let alongK = u.aStrides.y == 1u;
+        let i = select(e % SIDE, e / DEPTH, alongK);
+        let t = select(e / SIDE, e % DEPTH, alongK);
+        var term = min(k + t, count - 1u);
+        if (TERMS) {
+          term = terms[list + 1u + term];
+        }
+        left[t * SIDE + i] = a[offset.x + rows[i] * u.aStrides.x + term * u.aStrides.y];
+      }
+      for (var e = local; e < HELD; e += WORKGROUP) {
+        let alongK = u.bStrides.x == 1u;
+        let j = select(e % SIDE, e / DEPTH, alongK);
+        let t = select(e / SIDE, e % DEPTH, alongK);
+        var term = min(k + t, count - 1u);
+        if (TERMS) {
+          term = terms[list + 1u + term];
+        }
+        right[t * SIDE + j] = b[offset.y + term * u.bStrides.x + min(column + j, u.n - 1u) * u.bStrides.y];
+      }
+      workgroupBarrier();
+      let deep = min(DEPTH, count - k);
+      for (var t = 0u; t < deep; t++) {
+        var r: array<f32, EACH>;
+        for (var j = 0u; j < EACH; j++) {
+          r[j] = right[t * SIDE + across + j * SPAN];
+        }
+        for (var i = 0u; i < EACH; i++) {
+          let l = left[t * SIDE + down + i * SPAN];
+          for (var j = 0u; j < EACH; j++) {
+            sums[i * EACH + j] = fma(l, r[j], sums[i * EACH + j]);
+          }
+        }
+      }
+      workgroupBarrier();
+    }
+    for (var i = 0u; i < EACH; i++) {
+      let at = down + i * SPAN;
+      for (var j = 0u; j < EACH; j++) {
+        let to = column + across + j * SPAN;
+        if (at < valid && to < u.n) {
+          let place = offset.z + rows[at] * u.yStrides.x + to * u.yStrides.y;
+          if (PLUS) {
+            let more = plus[offset.w + rows[at] * u.plusStrides.x + to * u.plusStrides.y];
+            y[place] = fma(u.scale, sums[i * EACH + j], more);
+          } else {
+            y[place] = u.scale * sums[i * EACH + j];
+          }
+        }
+      }
+    }
+  }
+}
+` as string,
+} as const;
+
 export const matmulSubgroups = {
   name: 'matmulSubgroups',
   bindings: {
@@ -1859,7 +2074,7 @@ export const matmulSubgroups = {
 // y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
 // A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
 // side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
-// Loads beyond an edge read the last row, column or k again; only stores are guarded. The sum runs over k in order.
+// Loads beyond an edge read the last row, column or k again; and store it again. The sum runs over k in order.
 
 enable subgroups;
 
@@ -1970,22 +2185,566 @@ fn main(
         }
       }
     }
-    for (var i = 0u; i < TILE_M; i++) {
-      if (row + i < u.m) {
-        let start = offset.z + (row + i) * u.yStrides.x;
-        for (var j = 0u; j < 4u; j++) {
-          if (column + j < u.n) {
-            let sum = sums[i][j];
-            let at = start + (column + j) * u.yStrides.y;
-            if (PLUS) {
-              let more = plus[offset.w + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
-              y[at] = fma(u.scale, sum, more);
-            } else {
-              y[at] = u.scale * sum;
-            }
-          }
+    // Beyond the last row and column they are computed and stored again.
+    if (column < u.n) {
+      let across = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u));
+      if (PLUS) {
+        let columnsOfPlus = vec4<u32>(offset.w) + across * u.plusStrides.y;
+        for (var i = 0u; i < TILE_M; i++) {
+          let at = vec4<u32>(min(row + i, u.m - 1u) * u.plusStrides.x) + columnsOfPlus;
+          sums[i] = fma(vec4<f32>(u.scale), sums[i], vec4<f32>(plus[at.x], plus[at.y], plus[at.z], plus[at.w]));
+        }
+      } else {
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] *= u.scale;
         }
       }
+      let columnsOfY = vec4<u32>(offset.z) + across * u.yStrides.y;
+      for (var i = 0u; i < TILE_M; i++) {
+        let at = vec4<u32>(min(row + i, u.m - 1u) * u.yStrides.x) + columnsOfY;
+        y[at.x] = sums[i].x;
+        y[at.y] = sums[i].y;
+        y[at.z] = sums[i].z;
+        y[at.w] = sums[i].w;
+      }
+    }
+  }
+}
+` as string,
+} as const;
+
+export const matmulVec4Subgroups = {
+  name: 'matmulVec4Subgroups',
+  bindings: {
+    a: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    b: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    plus: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 4, access: 'read', element: 'f32' },
+    terms: { binding: 5, access: 'read', element: 'u32' },
+    y: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+  },
+  uniforms: {
+    size: 144,
+    fields: {
+      m: { offset: 0, type: 'u32' },
+      n: { offset: 4, type: 'u32' },
+      k: { offset: 8, type: 'u32' },
+      batches: { offset: 12, type: 'u32' },
+      scale: { offset: 16, type: 'f32' },
+      batchRank: { offset: 20, type: 'u32' },
+      maskOffset: { offset: 24, type: 'u32' },
+      aStride: { offset: 28, type: 'u32' },
+      bStride: { offset: 32, type: 'u32' },
+      yStride: { offset: 36, type: 'u32' },
+      plusStride: { offset: 40, type: 'u32' },
+      offsets: { offset: 48, type: 'vec4<u32>' },
+      batch: { offset: 64, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 112, type: 'vec4<u32>' },
+      maskBatch: { offset: 128, type: 'vec4<u32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 8 },
+    TILE_M: { type: 'u32', value: 16 },
+    A_ALONG_M: { type: 'bool', value: false },
+    B_ALONG_K: { type: 'bool', value: false },
+    PLUS: { type: 'bool', value: false },
+    ROWS: { type: 'bool', value: false },
+    TERMS: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with subgroups: for
+// adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples of 4 elements.
+// a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4, and so is each size
+// that an operand is contiguous along.
+// A workgroup is one subgroup. It computes 16 rows by 4 columns a lane. Lanes load a side by side and pass it on: a lane
+// then loads 24 numbers for 256 multiplications. The loops below are cut so that nothing in them is clamped or guarded.
+// ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batches: u32,
+  scale: f32,
+  batchRank: u32, // 0 to 3
+  maskOffset: u32, // the first element in the mask
+  aStride: u32, // of m, or of k where a is contiguous along m; elements
+  bStride: u32, // of k, or of n where b is contiguous along k
+  yStride: u32, // of m
+  plusStride: u32, // of m, 0 where it repeats
+  offsets: vec4<u32>, // the first element in a, b, y and plus
+  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
+  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [batches, m, k] through strides
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [batches, k, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
+@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
+
+const WORKGROUP: u32 = 8; // the size of a subgroup
+const TILE_M: u32 = 16; // a multiple of 4
+const A_ALONG_M: bool = false;
+const B_ALONG_K: bool = false;
+const PLUS: bool = false; // whether anything is added
+const ROWS: bool = false; // whether there is a mask of rows
+const TERMS: bool = false; // whether there is a list of terms
+
+// Rows that one load of a brings in where it is contiguous along k, and such loads; loads where it is contiguous along m.
+const SPAN: u32 = min(WORKGROUP, TILE_M);
+const LOADS: u32 = (TILE_M + SPAN - 1u) / SPAN;
+const PAIRS: u32 = (TILE_M + 7u) / 8u;
+
+alias Sums = array<vec4<f32>, TILE_M>;
+alias Four = array<vec4<f32>, 4>;
+
+// One row: four k of it by four vectors of b.
+fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
+  let one = fma(vec4<f32>(x.x), r[0], sum);
+  let two = fma(vec4<f32>(x.y), r[1], one);
+  let three = fma(vec4<f32>(x.z), r[2], two);
+  return fma(vec4<f32>(x.w), r[3], three);
+}
+
+// Four k of the lane's four columns, from four times k on.
+fn rightOf(ib: u32, step: u32, k: u32) -> Four {
+  if (!B_ALONG_K) {
+    let first = ib + 4u * k * step;
+    return Four(b[first], b[first + step], b[first + 2u * step], b[first + 3u * step]);
+  }
+  let c = Four(b[ib + k], b[ib + step + k], b[ib + 2u * step + k], b[ib + 3u * step + k]);
+  return Four(
+    vec4<f32>(c[0].x, c[1].x, c[2].x, c[3].x),
+    vec4<f32>(c[0].y, c[1].y, c[2].y, c[3].y),
+    vec4<f32>(c[0].z, c[1].z, c[2].z, c[3].z),
+    vec4<f32>(c[0].w, c[1].w, c[2].w, c[3].w),
+  );
+}
+
+// The position of the set bit of that rank.
+fn nth(bits: vec2<u32>, rank: u32) -> u32 {
+  let low = countOneBits(bits.x);
+  let upper = rank >= low;
+  var rest = select(rank, rank - low, upper);
+  var word = select(bits.x, bits.y, upper);
+  var at = select(0u, 32u, upper);
+  for (var width = 16u; width > 0u; width = width >> 1u) {
+    let below = countOneBits(word & ((1u << width) - 1u));
+    if (rest >= below) {
+      rest -= below;
+      word = word >> width;
+      at += width;
+    }
+  }
+  return at;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let column = (group.x * WORKGROUP + lane) * 4u;
+  let safe = min(column, u.n - 4u);
+  let row = group.y * TILE_M;
+  let aStep = u.aStride / 4u;
+  let bStep = u.bStride / 4u;
+  for (var g = group.z; g < u.batches; g += groups.z) {
+    var rest = g;
+    var offset = u.offsets;
+    var masked = u.maskOffset;
+    for (var d = u.batchRank; d > 0u; d--) {
+      let dim = u.batch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
+      masked += (rest % dim.x) * u.maskBatch[d - 1u];
+      rest = rest / dim.x;
+    }
+    // The rows of the tile, SPAN of them side by side. Of a block of 64 rows, its tiles share out the active ones in order.
+    var rows: array<u32, LOADS>;
+    for (var i = 0u; i < LOADS; i++) {
+      let at = row + i * SPAN + lane % SPAN;
+      rows[i] = select(min(at, u.m - 1u), min(at & ~3u, u.m - 4u) + at % 4u, A_ALONG_M);
+    }
+    if (ROWS) {
+      let tiles = (64u + TILE_M - 1u) / TILE_M;
+      let origin = group.y / tiles * 64u;
+      let each = 64u / WORKGROUP;
+      var own = vec2<u32>(0u);
+      for (var i = 0u; i < each; i++) {
+        let bit = lane * each + i;
+        let inside = origin + bit < u.m;
+        let taken = select(0u, 1u, inside && mask[masked + min(origin + bit, u.m - 1u) * u.maskBatch.w] != 0.0);
+        own |= select(vec2<u32>(0u, taken << (bit & 31u)), vec2<u32>(taken << (bit & 31u), 0u), bit < 32u);
+      }
+      let bits = vec2<u32>(subgroupOr(own.x), subgroupOr(own.y));
+      let count = countOneBits(bits.x) + countOneBits(bits.y);
+      let first = group.y % tiles * TILE_M;
+      if (count <= first) {
+        continue;
+      }
+      for (var i = 0u; i < LOADS; i++) {
+        rows[i] = origin + nth(bits, min(first + i * SPAN + lane % SPAN, count - 1u));
+      }
+    }
+    var sums: Sums;
+    for (var i = 0u; i < TILE_M; i++) {
+      sums[i] = vec4<f32>(0.0);
+    }
+    let list = g * (u.k + 1u);
+    var count = u.k;
+    if (TERMS) {
+      count = terms[list];
+    }
+    // Where the lane's four columns of b begin: one vector along n, or four along k.
+    var ib = (offset.y + safe) / 4u;
+    if (B_ALONG_K) {
+      ib = offset.y / 4u + safe * bStep;
+    }
+    if (A_ALONG_M) {
+      // Lanes 0 to 3 have four k of four rows, lanes 4 to 7 of the next four.
+      var ia: array<u32, PAIRS>;
+      for (var i = 0u; i < PAIRS; i++) {
+        ia[i] = (offset.x + min(row + i * 8u + lane / 4u % 2u * 4u, u.m - 4u)) / 4u;
+      }
+      let whole = count & ~3u;
+      for (var k = 0u; k < whole; k += 4u) {
+        var term = k + lane % 4u;
+        if (TERMS) {
+          term = terms[list + 1u + term];
+        }
+        var x: array<vec4<f32>, PAIRS>;
+        for (var i = 0u; i < PAIRS; i++) {
+          x[i] = a[ia[i] + term * aStep];
+        }
+        var r: Four;
+        if (TERMS) {
+          for (var t = 0u; t < 4u; t++) {
+            r[t] = b[ib + subgroupShuffle(term, t) * bStep];
+          }
+        } else {
+          r = rightOf(ib, bStep, k / 4u);
+        }
+        for (var i = 0u; i < TILE_M; i += 4u) {
+          let first = i / 4u % 2u * 4u;
+          let c0 = subgroupShuffle(x[i / 8u], first);
+          let c1 = subgroupShuffle(x[i / 8u], first + 1u);
+          let c2 = subgroupShuffle(x[i / 8u], first + 2u);
+          let c3 = subgroupShuffle(x[i / 8u], first + 3u);
+          sums[i] = chain(vec4<f32>(c0.x, c1.x, c2.x, c3.x), r, sums[i]);
+          sums[i + 1u] = chain(vec4<f32>(c0.y, c1.y, c2.y, c3.y), r, sums[i + 1u]);
+          sums[i + 2u] = chain(vec4<f32>(c0.z, c1.z, c2.z, c3.z), r, sums[i + 2u]);
+          sums[i + 3u] = chain(vec4<f32>(c0.w, c1.w, c2.w, c3.w), r, sums[i + 3u]);
+        }
+      }
+      // What is left of k.
+      for (var k = whole; k < count; k++) {
+        var term = k;
+        if (TERMS) {
+          term = terms[list + 1u + k];
+        }
+        let r = b[ib + term * bStep];
+        for (var i = 0u; i < TILE_M; i += 4u) {
+          let x = subgroupShuffle(a[ia[i / 8u] + term * aStep], i / 4u % 2u * 4u);
+          sums[i] = fma(vec4<f32>(x.x), r, sums[i]);
+          sums[i + 1u] = fma(vec4<f32>(x.y), r, sums[i + 1u]);
+          sums[i + 2u] = fma(vec4<f32>(x.z), r, sums[i + 2u]);
+          sums[i + 3u] = fma(vec4<f32>(x.w), r, sums[i + 3u]);
+        }
+      }
+    } else {
+      let start = offset.x / 4u;
+      let quads = count / 4u;
+      for (var k = 0u; k < quads; k++) {
+        var x: array<vec4<f32>, LOADS>;
+        for (var i = 0u; i < LOADS; i++) {
+          x[i] = a[start + rows[i] * aStep + k];
+        }
+        let r = rightOf(ib, bStep, k);
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] = chain(subgroupShuffle(x[i / SPAN], i % SPAN), r, sums[i]);
+        }
+      }
+    }
+    // Beyond the last row it is computed and stored again.
+    if (column < u.n) {
+      for (var i = 0u; i < TILE_M; i++) {
+        let at = subgroupShuffle(rows[i / SPAN], i % SPAN);
+        if (PLUS) {
+          sums[i] = fma(vec4<f32>(u.scale), sums[i], plus[(offset.w + at * u.plusStride + column) / 4u]);
+        } else {
+          sums[i] *= u.scale;
+        }
+        y[(offset.z + at * u.yStride + column) / 4u] = sums[i];
+      }
+    }
+  }
+}
+` as string,
+} as const;
+
+export const matmulVec4 = {
+  name: 'matmulVec4',
+  bindings: {
+    a: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    b: { binding: 2, access: 'read', element: 'vec4<f32>' },
+    plus: { binding: 3, access: 'read', element: 'vec4<f32>' },
+    mask: { binding: 4, access: 'read', element: 'f32' },
+    terms: { binding: 5, access: 'read', element: 'u32' },
+    y: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+  },
+  uniforms: {
+    size: 160,
+    fields: {
+      m: { offset: 0, type: 'u32' },
+      n: { offset: 4, type: 'u32' },
+      k: { offset: 8, type: 'u32' },
+      batches: { offset: 12, type: 'u32' },
+      scale: { offset: 16, type: 'f32' },
+      batchRank: { offset: 20, type: 'u32' },
+      maskOffset: { offset: 24, type: 'u32' },
+      lanes: { offset: 32, type: 'vec2<u32>' },
+      aStride: { offset: 40, type: 'u32' },
+      bStride: { offset: 44, type: 'u32' },
+      yStride: { offset: 48, type: 'u32' },
+      plusStride: { offset: 52, type: 'u32' },
+      offsets: { offset: 64, type: 'vec4<u32>' },
+      batch: { offset: 80, type: 'array<vec4<u32>, 3>' },
+      plusBatch: { offset: 128, type: 'vec4<u32>' },
+      maskBatch: { offset: 144, type: 'vec4<u32>' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    TILE_M: { type: 'u32', value: 8 },
+    TILE_N: { type: 'u32', value: 4 },
+    A_ALONG_M: { type: 'bool', value: false },
+    B_ALONG_K: { type: 'bool', value: false },
+    PLUS: { type: 'bool', value: false },
+    ROWS: { type: 'bool', value: false },
+    TERMS: { type: 'bool', value: false },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors, on any adapter: for
+// operands whose vectors lie on multiples of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus
+// along n; n is a multiple of 4, and so is each size that an operand is contiguous along.
+// An invocation computes TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as lanes.x tiles along n,
+// lanes.y along m and the rest over batches. Beyond the last row or column it is computed and stored again.
+// ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+
+struct Uniforms {
+  m: u32,
+  n: u32,
+  k: u32,
+  batches: u32,
+  scale: f32,
+  batchRank: u32, // 0 to 3
+  maskOffset: u32, // the first element in the mask
+  lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product WORKGROUP or less
+  aStride: u32, // of m, or of k where a is contiguous along m; elements
+  bStride: u32, // of k, or of n where b is contiguous along k
+  yStride: u32, // of m
+  plusStride: u32, // of m, 0 where it repeats
+  offsets: vec4<u32>, // the first element in a, b, y and plus
+  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
+  plusBatch: vec4<u32>, // strides in plus of the three, w unused
+  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [batches, m, k] through strides
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [batches, k, n] through strides
+@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>; // [any] that broadcasts to y, through strides
+@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
+@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
+
+const WORKGROUP: u32 = 64;
+const TILE_M: u32 = 8; // a multiple of 4, at most 16
+const TILE_N: u32 = 4; // 4 or 8
+const A_ALONG_M: bool = false;
+const B_ALONG_K: bool = false;
+const PLUS: bool = false; // whether anything is added
+const ROWS: bool = false; // whether there is a mask of rows
+const TERMS: bool = false; // whether there is a list of terms
+
+alias Sums = array<vec4<f32>, TILE_M>;
+alias Four = array<vec4<f32>, 4>;
+
+// One row: four k of it by four vectors of b.
+fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
+  let one = fma(vec4<f32>(x.x), r[0], sum);
+  let two = fma(vec4<f32>(x.y), r[1], one);
+  let three = fma(vec4<f32>(x.z), r[2], two);
+  return fma(vec4<f32>(x.w), r[3], three);
+}
+
+// Rows become columns.
+fn turned(c: Four) -> Four {
+  return Four(
+    vec4<f32>(c[0].x, c[1].x, c[2].x, c[3].x),
+    vec4<f32>(c[0].y, c[1].y, c[2].y, c[3].y),
+    vec4<f32>(c[0].z, c[1].z, c[2].z, c[3].z),
+    vec4<f32>(c[0].w, c[1].w, c[2].w, c[3].w),
+  );
+}
+
+// Four k of four columns of b that begin at ib, of the terms t.
+fn rightOf(ib: u32, step: u32, t: vec4<u32>) -> Four {
+  if (!B_ALONG_K) {
+    return Four(b[ib + t.x * step], b[ib + t.y * step], b[ib + t.z * step], b[ib + t.w * step]);
+  }
+  let k = t.x / 4u;
+  return turned(Four(b[ib + k], b[ib + step + k], b[ib + 2u * step + k], b[ib + 3u * step + k]));
+}
+
+// Where four columns of b begin, in vectors.
+fn columnsAt(offset: u32, column: u32) -> u32 {
+  let safe = min(column, u.n - 4u);
+  return select((offset + safe) / 4u, offset / 4u + safe * (u.bStride / 4u), B_ALONG_K);
+}
+
+fn store(sums: ptr<function, Sums>, rows: array<u32, TILE_M>, column: u32, offset: vec4<u32>) {
+  for (var i = 0u; i < TILE_M; i++) {
+    if (PLUS) {
+      let more = plus[(offset.w + rows[i] * u.plusStride + column) / 4u];
+      (*sums)[i] = fma(vec4<f32>(u.scale), (*sums)[i], more);
+    } else {
+      (*sums)[i] *= u.scale;
+    }
+    y[(offset.z + rows[i] * u.yStride + column) / 4u] = (*sums)[i];
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let column = (group.x * u.lanes.x + local % u.lanes.x) * TILE_N;
+  let tile = group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y;
+  let row = tile * TILE_M;
+  let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
+  if (row >= u.m || column >= u.n) {
+    return;
+  }
+  let aStep = u.aStride / 4u;
+  let bStep = u.bStride / 4u;
+  for (var g = group.z * layers + local / (u.lanes.x * u.lanes.y); g < u.batches; g += groups.z * layers) {
+    var rest = g;
+    var offset = u.offsets;
+    var masked = u.maskOffset;
+    for (var d = u.batchRank; d > 0u; d--) {
+      let dim = u.batch[d - 1u];
+      offset += (rest % dim.x) * vec4<u32>(dim.yzw, u.plusBatch[d - 1u]);
+      masked += (rest % dim.x) * u.maskBatch[d - 1u];
+      rest = rest / dim.x;
+    }
+    var rows: array<u32, TILE_M>;
+    for (var i = 0u; i < TILE_M; i++) {
+      rows[i] = select(min(row + i, u.m - 1u), min((row + i) & ~3u, u.m - 4u) + i % 4u, A_ALONG_M);
+    }
+    if (ROWS) {
+      // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
+      let origin = row & ~63u;
+      var bits = vec2<u32>(0u);
+      let end = min(64u, u.m - origin);
+      for (var i = 0u; i < end; i++) {
+        let taken = u32(mask[masked + (origin + i) * u.maskBatch.w] != 0.0) << (i & 31u);
+        bits |= select(vec2<u32>(0u, taken), vec2<u32>(taken, 0u), i < 32u);
+      }
+      for (var i = origin; i < row; i++) {
+        let x = bits.x;
+        bits.x = x & (x - u32(x != 0u));
+        bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
+      }
+      let valid = countOneBits(bits.x) + countOneBits(bits.y);
+      if (valid == 0u) {
+        continue;
+      }
+      var found = 0u;
+      for (var i = 0u; i < TILE_M; i++) {
+        let x = bits.x;
+        let first = select(32u + countTrailingZeros(bits.y), countTrailingZeros(x), x != 0u);
+        found = select(found, origin + first, i < valid);
+        rows[i] = found;
+        bits.x = x & (x - u32(x != 0u));
+        bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
+      }
+    }
+    let list = g * (u.k + 1u);
+    var count = u.k;
+    if (TERMS) {
+      count = terms[list];
+    }
+    let near = columnsAt(offset.y, column);
+    let far = columnsAt(offset.y, column + 4u);
+    var left: Sums;
+    var right: Sums;
+    for (var i = 0u; i < TILE_M; i++) {
+      left[i] = vec4<f32>(0.0);
+      right[i] = vec4<f32>(0.0);
+    }
+    let start = offset.x / 4u;
+    let whole = count & ~3u;
+    for (var k = 0u; k < whole; k += 4u) {
+      var t = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
+      if (TERMS) {
+        let at = list + 1u + k;
+        t = vec4<u32>(terms[at], terms[at + 1u], terms[at + 2u], terms[at + 3u]);
+      }
+      var x: array<vec4<f32>, TILE_M>;
+      if (A_ALONG_M) {
+        for (var i = 0u; i < TILE_M; i += 4u) {
+          let at = start + rows[i] / 4u;
+          let four = turned(Four(a[at + t.x * aStep], a[at + t.y * aStep], a[at + t.z * aStep], a[at + t.w * aStep]));
+          x[i] = four[0];
+          x[i + 1u] = four[1];
+          x[i + 2u] = four[2];
+          x[i + 3u] = four[3];
+        }
+      } else {
+        for (var i = 0u; i < TILE_M; i++) {
+          x[i] = a[start + rows[i] * aStep + k / 4u];
+        }
+      }
+      let p = rightOf(near, bStep, t);
+      for (var i = 0u; i < TILE_M; i++) {
+        left[i] = chain(x[i], p, left[i]);
+      }
+      if (TILE_N == 8u) {
+        let q = rightOf(far, bStep, t);
+        for (var i = 0u; i < TILE_M; i++) {
+          right[i] = chain(x[i], q, right[i]);
+        }
+      }
+    }
+    // What is left of k, where no operand is contiguous along it.
+    for (var k = whole; k < count; k++) {
+      var t = k;
+      if (TERMS) {
+        t = terms[list + 1u + k];
+      }
+      let p = b[near + t * bStep];
+      let q = b[far + t * bStep];
+      for (var i = 0u; i < TILE_M; i++) {
+        let x = a[start + rows[i] / 4u + t * aStep][i % 4u];
+        left[i] = fma(vec4<f32>(x), p, left[i]);
+        right[i] = fma(vec4<f32>(x), q, right[i]);
+      }
+    }
+    store(&left, rows, column, offset);
+    if (TILE_N == 8u && column + 4u < u.n) {
+      store(&right, rows, column + 4u, offset);
     }
   }
 }
@@ -2036,7 +2795,7 @@ export const matmul = {
 // batched and per-module products, and weight gradients, differ in their strides only. Works for any strides, on any adapter.
 // An invocation computes a register tile of TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
-// only stores are guarded. The sum is one chain of multiply-adds over k in order.
+// and store it again. The sum is one chain of multiply-adds over k in order.
 // ROWS: of each block of 64 rows only those whose mask is not 0 are read and written, packed into tiles by their rank.
 // TERMS: k runs over a list (product-terms.wgsl) instead of over all of k.
 
@@ -2074,6 +2833,30 @@ const PLUS: bool = false; // whether anything is added
 const ROWS: bool = false; // whether there is a mask of rows
 const TERMS: bool = false; // whether there is a list of terms
 
+alias Sums = array<vec4<f32>, TILE_M>;
+
+// Four columns of all rows; beyond the last row and column they are stored again.
+fn store(sums: ptr<function, Sums>, rows: array<u32, TILE_M>, columns: vec4<u32>, offset: vec4<u32>) {
+  if (PLUS) {
+    for (var i = 0u; i < TILE_M; i++) {
+      let at = vec4<u32>(offset.w + rows[i] * u.plusStrides.x) + columns * u.plusStrides.y;
+      let more = vec4<f32>(plus[at.x], plus[at.y], plus[at.z], plus[at.w]);
+      (*sums)[i] = fma(vec4<f32>(u.scale), (*sums)[i], more);
+    }
+  } else {
+    for (var i = 0u; i < TILE_M; i++) {
+      (*sums)[i] *= u.scale;
+    }
+  }
+  for (var i = 0u; i < TILE_M; i++) {
+    let at = vec4<u32>(offset.z + rows[i] * u.yStrides.x) + columns * u.yStrides.y;
+    y[at.x] = (*sums)[i].x;
+    y[at.y] = (*sums)[i].y;
+    y[at.z] = (*sums)[i].z;
+    y[at.w] = (*sums)[i].w;
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -2100,7 +2883,6 @@ fn main(
       rest = rest / dim.x;
     }
     var rows: array<u32, TILE_M>;
-    var valid = u.m - row;
     if (ROWS) {
       // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
       let origin = row & ~63u;
@@ -2115,7 +2897,7 @@ fn main(
         bits.x = x & (x - u32(x != 0u));
         bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
       }
-      valid = countOneBits(bits.x) + countOneBits(bits.y);
+      let valid = countOneBits(bits.x) + countOneBits(bits.y);
       if (valid == 0u) {
         continue;
       }
@@ -2134,8 +2916,8 @@ fn main(
       }
     }
     var ia: array<u32, TILE_M>;
-    var left: array<vec4<f32>, TILE_M>;
-    var right: array<vec4<f32>, TILE_M>;
+    var left: Sums;
+    var right: Sums;
     for (var i = 0u; i < TILE_M; i++) {
       ia[i] = offset.x + rows[i] * u.aStrides.x;
       left[i] = vec4<f32>(0.0);
@@ -2165,22 +2947,10 @@ fn main(
         }
       }
     }
-    for (var i = 0u; i < TILE_M; i++) {
-      if (i < valid) {
-        let start = offset.z + rows[i] * u.yStrides.x;
-        for (var j = 0u; j < TILE_N; j++) {
-          if (column + j < u.n) {
-            let sum = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
-            let at = start + (column + j) * u.yStrides.y;
-            if (PLUS) {
-              let more = plus[offset.w + rows[i] * u.plusStrides.x + (column + j) * u.plusStrides.y];
-              y[at] = fma(u.scale, sum, more);
-            } else {
-              y[at] = u.scale * sum;
-            }
-          }
-        }
-      }
+    let upper = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u);
+    store(&left, rows, min(upper, last), offset);
+    if (TILE_N == 8u) {
+      store(&right, rows, min(upper + vec4<u32>(4u), last), offset);
     }
   }
 }
@@ -3476,6 +4246,7 @@ export const rimTalkBackward = {
   constants: {
     LANES: { type: 'u32', value: 64 },
     SCORES: { type: 'u32', value: 4096 },
+    CHUNK: { type: 'u32', value: 4 },
     CACHED: { type: 'bool', value: false },
     DROPPED: { type: 'bool', value: false },
   },
@@ -3512,10 +4283,15 @@ struct Uniforms {
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
+const CHUNK: u32 = 4; // vec4s of a key or value at a time
 const CACHED: bool = false;
 const DROPPED: bool = false;
 
 var<workgroup> slopes: array<f32, SCORES>; // of the probabilities, then of the products of queries and keys
+
+fn isOn(bits: vec2<u32>, m: u32) -> bool {
+  return ((select(bits.y, bits.x, m < 32u) >> (m & 31u)) & 1u) == 1u;
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -3544,52 +4320,90 @@ fn main(
   let ofPair = pair * square; // of the probabilities
   let behind = pairs * square;
 
-  var isActive = false;
+  var bits = vec2<u32>(0u, 0u); // of the active modules
   if (present) {
-    isActive = mask[own * u.rows + row] != 0.0;
+    for (var m = 0u; m < u.modules; m++) {
+      if (mask[m * u.rows + row] != 0.0) {
+        if (m < 32u) {
+          bits.x |= 1u << m;
+        } else {
+          bits.y |= 1u << (m - 32u);
+        }
+      }
+    }
   }
+  let isActive = isOn(bits, own);
   if (present && isActive) {
     let base = start + own * u.modules;
     let given = ofPair + own * u.modules;
+    for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+      var d: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        d[j] = dcontext[taken + own * span + min(w + j, u.valueQuads - 1u)];
+        if (w + j >= u.valueQuads) {
+          d[j] = vec4<f32>(0.0);
+        }
+      }
+      for (var m = 0u; m < u.modules; m++) {
+        var total = vec4<f32>(0.0);
+        if (CACHED && !isOn(bits, m)) {
+          for (var j = 0u; j < CHUNK; j++) {
+            total = fma(d[j], memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)], total);
+          }
+        } else {
+          for (var j = 0u; j < CHUNK; j++) {
+            total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
+          }
+        }
+        var part = (total.x + total.y) + (total.z + total.w);
+        if (w > 0u) {
+          part += slopes[base + m];
+        }
+        slopes[base + m] = part;
+      }
+    }
     var inner = 0.0;
     for (var m = 0u; m < u.modules; m++) {
-      var total = vec4<f32>(0.0);
-      if (CACHED && mask[m * u.rows + row] == 0.0) {
-        for (var w = 0u; w < u.valueQuads; w++) {
-          total = fma(dcontext[taken + own * span + w], memory[valuesBefore + m * u.memory + w], total);
-        }
-      } else {
-        for (var w = 0u; w < u.valueQuads; w++) {
-          total = fma(dcontext[taken + own * span + w], qkv[values + m * width + w], total);
-        }
-      }
-      var d = (total.x + total.y) + (total.z + total.w);
+      let probability = p[given + m];
+      var d = slopes[base + m];
       if (DROPPED) {
         d = d * p[behind + given + m];
+        slopes[base + m] = d;
       }
-      if (p[given + m] != 0.0) {
-        inner += p[given + m] * d;
-      }
-      slopes[base + m] = d;
-    }
-    for (var m = 0u; m < u.modules; m++) {
-      let probability = p[given + m];
-      if (probability == 0.0) {
-        slopes[base + m] = 0.0;
-      } else {
-        slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
+      if (probability != 0.0) {
+        inner += probability * d;
       }
     }
-    for (var f = 0u; f < u.keyQuads; f++) {
-      var total = vec4<f32>(0.0);
+    for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var m = 0u; m < u.modules; m++) {
-        if (CACHED && mask[m * u.rows + row] == 0.0) {
-          total = fma(vec4<f32>(slopes[base + m]), memory[keysBefore + m * u.memory + f], total);
+        if (f == 0u) {
+          let probability = p[given + m];
+          if (probability == 0.0) {
+            slopes[base + m] = 0.0;
+          } else {
+            slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
+          }
+        }
+        let slope = vec4<f32>(slopes[base + m]);
+        if (CACHED && !isOn(bits, m)) {
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         } else {
-          total = fma(vec4<f32>(slopes[base + m]), qkv[keys + m * width + f], total);
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         }
       }
-      dqkv[queries + own * width + f] = total;
+      for (var j = 0u; j < CHUNK; j++) {
+        if (f + j < u.keyQuads) {
+          dqkv[queries + own * width + f + j] = total[j];
+        }
+      }
     }
   }
   workgroupBarrier();
@@ -3601,41 +4415,61 @@ fn main(
         dqkv[queries + own * width + f] = vec4<f32>(0.0);
       }
     }
-    for (var f = 0u; f < u.keyQuads; f++) {
-      var total = vec4<f32>(0.0);
+    for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var n = 0u; n < u.modules; n++) {
-        if (mask[n * u.rows + row] != 0.0) {
-          total = fma(vec4<f32>(slopes[start + n * u.modules + own]), qkv[queries + n * width + f], total);
+        if (isOn(bits, n)) {
+          let slope = vec4<f32>(slopes[start + n * u.modules + own]);
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, qkv[queries + n * width + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         }
       }
-      let place = keysBefore + own * u.memory + f;
-      if (waits) {
-        dbefore[place] = dafter[place] + total;
-      } else {
-        dqkv[keys + own * width + f] = total;
-        if (CACHED) {
-          dbefore[place] = vec4<f32>(0.0);
+      for (var j = 0u; j < CHUNK; j++) {
+        if (f + j < u.keyQuads) {
+          let place = keysBefore + own * u.memory + f + j;
+          if (waits) {
+            dbefore[place] = dafter[place] + total[j];
+          } else {
+            dqkv[keys + own * width + f + j] = total[j];
+            if (CACHED) {
+              dbefore[place] = vec4<f32>(0.0);
+            }
+          }
         }
       }
     }
-    for (var w = 0u; w < u.valueQuads; w++) {
-      var total = vec4<f32>(0.0);
+    for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var n = 0u; n < u.modules; n++) {
-        if (mask[n * u.rows + row] != 0.0) {
+        if (isOn(bits, n)) {
           var weight = p[ofPair + n * u.modules + own];
           if (DROPPED) {
             weight = weight * p[behind + ofPair + n * u.modules + own];
           }
-          total = fma(vec4<f32>(weight), dcontext[taken + n * span + w], total);
+          for (var j = 0u; j < CHUNK; j++) {
+            let d = dcontext[taken + n * span + min(w + j, u.valueQuads - 1u)];
+            total[j] = fma(vec4<f32>(weight), d, total[j]);
+          }
         }
       }
-      let place = valuesBefore + own * u.memory + w;
-      if (waits) {
-        dbefore[place] = dafter[place] + total;
-      } else {
-        dqkv[values + own * width + w] = total;
-        if (CACHED) {
-          dbefore[place] = vec4<f32>(0.0);
+      for (var j = 0u; j < CHUNK; j++) {
+        if (w + j < u.valueQuads) {
+          let place = valuesBefore + own * u.memory + w + j;
+          if (waits) {
+            dbefore[place] = dafter[place] + total[j];
+          } else {
+            dqkv[values + own * width + w + j] = total[j];
+            if (CACHED) {
+              dbefore[place] = vec4<f32>(0.0);
+            }
+          }
         }
       }
     }
@@ -3671,6 +4505,7 @@ export const rimTalk = {
   },
   constants: {
     WORKGROUP: { type: 'u32', value: 64 },
+    CHUNK: { type: 'u32', value: 4 },
     CACHED: { type: 'bool', value: false },
     TOP_K: { type: 'bool', value: false },
     DROPPED: { type: 'bool', value: false },
@@ -3705,6 +4540,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
+const CHUNK: u32 = 4; // vec4s of a key or value at a time
 const CACHED: bool = false;
 const TOP_K: bool = false;
 const DROPPED: bool = false;
@@ -3722,6 +4558,10 @@ fn keyOf(score: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
+fn isOn(bits: vec2<u32>, m: u32) -> bool {
+  return ((select(bits.y, bits.x, m < 32u) >> (m & 31u)) & 1u) == 1u;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -3736,18 +4576,23 @@ fn main(
   let head = (i / u.modules) % u.heads;
   let row = i / (u.modules * u.heads);
 
-  // Active modules in order, then inactive ones.
-  var count = 0u;
+  // Active modules in order, then inactive ones. Which are active is kept as bits.
+  var bits = vec2<u32>(0u, 0u);
   for (var m = 0u; m < u.modules; m++) {
     if (mask[m * u.rows + row] != 0.0) {
-      count++;
+      if (m < 32u) {
+        bits.x |= 1u << m;
+      } else {
+        bits.y |= 1u << (m - 32u);
+      }
     }
   }
+  let count = countOneBits(bits.x) + countOneBits(bits.y);
   let isActive = rank < count;
   var seen = select(count, 0u, isActive);
   var reader = 0u;
   for (var m = 0u; m < u.modules; m++) {
-    if ((mask[m * u.rows + row] != 0.0) == isActive) {
+    if (isOn(bits, m) == isActive) {
       if (seen == rank) {
         reader = m;
       }
@@ -3776,23 +4621,36 @@ fn main(
   let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
   let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
 
-  var greatest = 0u;
-  for (var m = 0u; m < u.modules; m++) {
-    var total = vec4<f32>(0.0);
-    if (CACHED && mask[m * u.rows + row] == 0.0) {
-      let key = keysBefore + m * u.memory;
-      for (var f = 0u; f < u.keyQuads; f++) {
-        total = fma(qkv[query + f], memory[key + f], total);
-      }
-    } else {
-      let key = keys + m * width;
-      for (var f = 0u; f < u.keyQuads; f++) {
-        total = fma(qkv[query + f], qkv[key + f], total);
+  // Of every source the part of its score that the first CHUNK vec4s make, then the next ones.
+  for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+    var q: array<vec4<f32>, CHUNK>;
+    for (var j = 0u; j < CHUNK; j++) {
+      q[j] = qkv[query + min(f + j, u.keyQuads - 1u)];
+      if (f + j >= u.keyQuads) {
+        q[j] = vec4<f32>(0.0);
       }
     }
-    let score = u.scale * ((total.x + total.y) + (total.z + total.w));
-    probabilities[own + m] = score;
-    greatest = max(greatest, keyOf(score));
+    for (var m = 0u; m < u.modules; m++) {
+      var total = vec4<f32>(0.0);
+      if (CACHED && !isOn(bits, m)) {
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(q[j], memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total);
+        }
+      } else {
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(q[j], qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total);
+        }
+      }
+      var score = u.scale * ((total.x + total.y) + (total.z + total.w));
+      if (f > 0u) {
+        score += probabilities[own + m];
+      }
+      probabilities[own + m] = score;
+    }
+  }
+  var greatest = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    greatest = max(greatest, keyOf(probabilities[own + m]));
   }
 
   var least = 0u; // the key and the source of the last one kept
@@ -3825,29 +4683,41 @@ fn main(
     probabilities[own + m] = e;
     sum += e;
   }
-  for (var m = 0u; m < u.modules; m++) {
-    if (broken) {
-      probabilities[own + m] = bitcast<f32>(u.nan);
-    } else {
-      probabilities[own + m] = probabilities[own + m] / sum;
-    }
-  }
-
   let result = ((first + reader) * u.heads + head) * u.valueQuads;
-  for (var w = 0u; w < u.valueQuads; w++) {
-    var total = vec4<f32>(0.0);
+  for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+    var total: array<vec4<f32>, CHUNK>;
+    for (var j = 0u; j < CHUNK; j++) {
+      total[j] = vec4<f32>(0.0);
+    }
     for (var m = 0u; m < u.modules; m++) {
       var p = probabilities[own + m];
+      if (w == 0u) {
+        p = p / sum;
+        if (broken) {
+          p = bitcast<f32>(u.nan);
+        }
+        probabilities[own + m] = p;
+      }
       if (DROPPED) {
         p = p * factors[own + m];
       }
-      if (CACHED && mask[m * u.rows + row] == 0.0) {
-        total = fma(vec4<f32>(p), memory[valuesBefore + m * u.memory + w], total);
+      if (CACHED && !isOn(bits, m)) {
+        for (var j = 0u; j < CHUNK; j++) {
+          let value = memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)];
+          total[j] = fma(vec4<f32>(p), value, total[j]);
+        }
       } else {
-        total = fma(vec4<f32>(p), qkv[values + m * width + w], total);
+        for (var j = 0u; j < CHUNK; j++) {
+          let value = qkv[values + m * width + min(w + j, u.valueQuads - 1u)];
+          total[j] = fma(vec4<f32>(p), value, total[j]);
+        }
       }
     }
-    context[result + w] = total;
+    for (var j = 0u; j < CHUNK; j++) {
+      if (w + j < u.valueQuads) {
+        context[result + w + j] = total[j];
+      }
+    }
   }
 }
 ` as string,
@@ -5508,7 +6378,10 @@ export type AnyKernel = Checked<
   | typeof layerNorm
   | typeof lstmGatesBackward
   | typeof lstmGates
+  | typeof matmulShared
   | typeof matmulSubgroups
+  | typeof matmulVec4Subgroups
+  | typeof matmulVec4
   | typeof matmul
   | typeof normParts
   | typeof normTotal

@@ -2,7 +2,7 @@
 // y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
 // A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
 // side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
-// Loads beyond an edge read the last row, column or k again; only stores are guarded. The sum runs over k in order.
+// Loads beyond an edge read the last row, column or k again; and store it again. The sum runs over k in order.
 
 enable subgroups;
 
@@ -113,21 +113,27 @@ fn main(
         }
       }
     }
-    for (var i = 0u; i < TILE_M; i++) {
-      if (row + i < u.m) {
-        let start = offset.z + (row + i) * u.yStrides.x;
-        for (var j = 0u; j < 4u; j++) {
-          if (column + j < u.n) {
-            let sum = sums[i][j];
-            let at = start + (column + j) * u.yStrides.y;
-            if (PLUS) {
-              let more = plus[offset.w + (row + i) * u.plusStrides.x + (column + j) * u.plusStrides.y];
-              y[at] = fma(u.scale, sum, more);
-            } else {
-              y[at] = u.scale * sum;
-            }
-          }
+    // Beyond the last row and column they are computed and stored again.
+    if (column < u.n) {
+      let across = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u));
+      if (PLUS) {
+        let columnsOfPlus = vec4<u32>(offset.w) + across * u.plusStrides.y;
+        for (var i = 0u; i < TILE_M; i++) {
+          let at = vec4<u32>(min(row + i, u.m - 1u) * u.plusStrides.x) + columnsOfPlus;
+          sums[i] = fma(vec4<f32>(u.scale), sums[i], vec4<f32>(plus[at.x], plus[at.y], plus[at.z], plus[at.w]));
         }
+      } else {
+        for (var i = 0u; i < TILE_M; i++) {
+          sums[i] *= u.scale;
+        }
+      }
+      let columnsOfY = vec4<u32>(offset.z) + across * u.yStrides.y;
+      for (var i = 0u; i < TILE_M; i++) {
+        let at = vec4<u32>(min(row + i, u.m - 1u) * u.yStrides.x) + columnsOfY;
+        y[at.x] = sums[i].x;
+        y[at.y] = sums[i].y;
+        y[at.z] = sums[i].z;
+        y[at.w] = sums[i].w;
       }
     }
   }

@@ -2,7 +2,7 @@
 // batched and per-module products, and weight gradients, differ in their strides only. Works for any strides, on any adapter.
 // An invocation computes a register tile of TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as
 // lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
-// only stores are guarded. The sum is one chain of multiply-adds over k in order.
+// and store it again. The sum is one chain of multiply-adds over k in order.
 // ROWS: of each block of 64 rows only those whose mask is not 0 are read and written, packed into tiles by their rank.
 // TERMS: k runs over a list (product-terms.wgsl) instead of over all of k.
 
@@ -40,6 +40,30 @@ const PLUS: bool = false; // whether anything is added
 const ROWS: bool = false; // whether there is a mask of rows
 const TERMS: bool = false; // whether there is a list of terms
 
+alias Sums = array<vec4<f32>, TILE_M>;
+
+// Four columns of all rows; beyond the last row and column they are stored again.
+fn store(sums: ptr<function, Sums>, rows: array<u32, TILE_M>, columns: vec4<u32>, offset: vec4<u32>) {
+  if (PLUS) {
+    for (var i = 0u; i < TILE_M; i++) {
+      let at = vec4<u32>(offset.w + rows[i] * u.plusStrides.x) + columns * u.plusStrides.y;
+      let more = vec4<f32>(plus[at.x], plus[at.y], plus[at.z], plus[at.w]);
+      (*sums)[i] = fma(vec4<f32>(u.scale), (*sums)[i], more);
+    }
+  } else {
+    for (var i = 0u; i < TILE_M; i++) {
+      (*sums)[i] *= u.scale;
+    }
+  }
+  for (var i = 0u; i < TILE_M; i++) {
+    let at = vec4<u32>(offset.z + rows[i] * u.yStrides.x) + columns * u.yStrides.y;
+    y[at.x] = (*sums)[i].x;
+    y[at.y] = (*sums)[i].y;
+    y[at.z] = (*sums)[i].z;
+    y[at.w] = (*sums)[i].w;
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -66,7 +90,6 @@ fn main(
       rest = rest / dim.x;
     }
     var rows: array<u32, TILE_M>;
-    var valid = u.m - row;
     if (ROWS) {
       // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
       let origin = row & ~63u;
@@ -81,7 +104,7 @@ fn main(
         bits.x = x & (x - u32(x != 0u));
         bits.y = select(bits.y & (bits.y - u32(bits.y != 0u)), bits.y, x != 0u);
       }
-      valid = countOneBits(bits.x) + countOneBits(bits.y);
+      let valid = countOneBits(bits.x) + countOneBits(bits.y);
       if (valid == 0u) {
         continue;
       }
@@ -100,8 +123,8 @@ fn main(
       }
     }
     var ia: array<u32, TILE_M>;
-    var left: array<vec4<f32>, TILE_M>;
-    var right: array<vec4<f32>, TILE_M>;
+    var left: Sums;
+    var right: Sums;
     for (var i = 0u; i < TILE_M; i++) {
       ia[i] = offset.x + rows[i] * u.aStrides.x;
       left[i] = vec4<f32>(0.0);
@@ -131,22 +154,10 @@ fn main(
         }
       }
     }
-    for (var i = 0u; i < TILE_M; i++) {
-      if (i < valid) {
-        let start = offset.z + rows[i] * u.yStrides.x;
-        for (var j = 0u; j < TILE_N; j++) {
-          if (column + j < u.n) {
-            let sum = select(left[i][j % 4u], right[i][j % 4u], j >= 4u);
-            let at = start + (column + j) * u.yStrides.y;
-            if (PLUS) {
-              let more = plus[offset.w + rows[i] * u.plusStrides.x + (column + j) * u.plusStrides.y];
-              y[at] = fma(u.scale, sum, more);
-            } else {
-              y[at] = u.scale * sum;
-            }
-          }
-        }
-      }
+    let upper = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u);
+    store(&left, rows, min(upper, last), offset);
+    if (TILE_N == 8u) {
+      store(&right, rows, min(upper + vec4<u32>(4u), last), offset);
     }
   }
 }

@@ -30,10 +30,15 @@ struct Uniforms {
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
+const CHUNK: u32 = 4; // vec4s of a key or value at a time
 const CACHED: bool = false;
 const DROPPED: bool = false;
 
 var<workgroup> slopes: array<f32, SCORES>; // of the probabilities, then of the products of queries and keys
+
+fn isOn(bits: vec2<u32>, m: u32) -> bool {
+  return ((select(bits.y, bits.x, m < 32u) >> (m & 31u)) & 1u) == 1u;
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -62,52 +67,90 @@ fn main(
   let ofPair = pair * square; // of the probabilities
   let behind = pairs * square;
 
-  var isActive = false;
+  var bits = vec2<u32>(0u, 0u); // of the active modules
   if (present) {
-    isActive = mask[own * u.rows + row] != 0.0;
+    for (var m = 0u; m < u.modules; m++) {
+      if (mask[m * u.rows + row] != 0.0) {
+        if (m < 32u) {
+          bits.x |= 1u << m;
+        } else {
+          bits.y |= 1u << (m - 32u);
+        }
+      }
+    }
   }
+  let isActive = isOn(bits, own);
   if (present && isActive) {
     let base = start + own * u.modules;
     let given = ofPair + own * u.modules;
+    for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+      var d: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        d[j] = dcontext[taken + own * span + min(w + j, u.valueQuads - 1u)];
+        if (w + j >= u.valueQuads) {
+          d[j] = vec4<f32>(0.0);
+        }
+      }
+      for (var m = 0u; m < u.modules; m++) {
+        var total = vec4<f32>(0.0);
+        if (CACHED && !isOn(bits, m)) {
+          for (var j = 0u; j < CHUNK; j++) {
+            total = fma(d[j], memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)], total);
+          }
+        } else {
+          for (var j = 0u; j < CHUNK; j++) {
+            total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
+          }
+        }
+        var part = (total.x + total.y) + (total.z + total.w);
+        if (w > 0u) {
+          part += slopes[base + m];
+        }
+        slopes[base + m] = part;
+      }
+    }
     var inner = 0.0;
     for (var m = 0u; m < u.modules; m++) {
-      var total = vec4<f32>(0.0);
-      if (CACHED && mask[m * u.rows + row] == 0.0) {
-        for (var w = 0u; w < u.valueQuads; w++) {
-          total = fma(dcontext[taken + own * span + w], memory[valuesBefore + m * u.memory + w], total);
-        }
-      } else {
-        for (var w = 0u; w < u.valueQuads; w++) {
-          total = fma(dcontext[taken + own * span + w], qkv[values + m * width + w], total);
-        }
-      }
-      var d = (total.x + total.y) + (total.z + total.w);
+      let probability = p[given + m];
+      var d = slopes[base + m];
       if (DROPPED) {
         d = d * p[behind + given + m];
+        slopes[base + m] = d;
       }
-      if (p[given + m] != 0.0) {
-        inner += p[given + m] * d;
-      }
-      slopes[base + m] = d;
-    }
-    for (var m = 0u; m < u.modules; m++) {
-      let probability = p[given + m];
-      if (probability == 0.0) {
-        slopes[base + m] = 0.0;
-      } else {
-        slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
+      if (probability != 0.0) {
+        inner += probability * d;
       }
     }
-    for (var f = 0u; f < u.keyQuads; f++) {
-      var total = vec4<f32>(0.0);
+    for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var m = 0u; m < u.modules; m++) {
-        if (CACHED && mask[m * u.rows + row] == 0.0) {
-          total = fma(vec4<f32>(slopes[base + m]), memory[keysBefore + m * u.memory + f], total);
+        if (f == 0u) {
+          let probability = p[given + m];
+          if (probability == 0.0) {
+            slopes[base + m] = 0.0;
+          } else {
+            slopes[base + m] = u.scale * (probability * (slopes[base + m] - inner));
+          }
+        }
+        let slope = vec4<f32>(slopes[base + m]);
+        if (CACHED && !isOn(bits, m)) {
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         } else {
-          total = fma(vec4<f32>(slopes[base + m]), qkv[keys + m * width + f], total);
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         }
       }
-      dqkv[queries + own * width + f] = total;
+      for (var j = 0u; j < CHUNK; j++) {
+        if (f + j < u.keyQuads) {
+          dqkv[queries + own * width + f + j] = total[j];
+        }
+      }
     }
   }
   workgroupBarrier();
@@ -119,41 +162,61 @@ fn main(
         dqkv[queries + own * width + f] = vec4<f32>(0.0);
       }
     }
-    for (var f = 0u; f < u.keyQuads; f++) {
-      var total = vec4<f32>(0.0);
+    for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var n = 0u; n < u.modules; n++) {
-        if (mask[n * u.rows + row] != 0.0) {
-          total = fma(vec4<f32>(slopes[start + n * u.modules + own]), qkv[queries + n * width + f], total);
+        if (isOn(bits, n)) {
+          let slope = vec4<f32>(slopes[start + n * u.modules + own]);
+          for (var j = 0u; j < CHUNK; j++) {
+            total[j] = fma(slope, qkv[queries + n * width + min(f + j, u.keyQuads - 1u)], total[j]);
+          }
         }
       }
-      let place = keysBefore + own * u.memory + f;
-      if (waits) {
-        dbefore[place] = dafter[place] + total;
-      } else {
-        dqkv[keys + own * width + f] = total;
-        if (CACHED) {
-          dbefore[place] = vec4<f32>(0.0);
+      for (var j = 0u; j < CHUNK; j++) {
+        if (f + j < u.keyQuads) {
+          let place = keysBefore + own * u.memory + f + j;
+          if (waits) {
+            dbefore[place] = dafter[place] + total[j];
+          } else {
+            dqkv[keys + own * width + f + j] = total[j];
+            if (CACHED) {
+              dbefore[place] = vec4<f32>(0.0);
+            }
+          }
         }
       }
     }
-    for (var w = 0u; w < u.valueQuads; w++) {
-      var total = vec4<f32>(0.0);
+    for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+      var total: array<vec4<f32>, CHUNK>;
+      for (var j = 0u; j < CHUNK; j++) {
+        total[j] = vec4<f32>(0.0);
+      }
       for (var n = 0u; n < u.modules; n++) {
-        if (mask[n * u.rows + row] != 0.0) {
+        if (isOn(bits, n)) {
           var weight = p[ofPair + n * u.modules + own];
           if (DROPPED) {
             weight = weight * p[behind + ofPair + n * u.modules + own];
           }
-          total = fma(vec4<f32>(weight), dcontext[taken + n * span + w], total);
+          for (var j = 0u; j < CHUNK; j++) {
+            let d = dcontext[taken + n * span + min(w + j, u.valueQuads - 1u)];
+            total[j] = fma(vec4<f32>(weight), d, total[j]);
+          }
         }
       }
-      let place = valuesBefore + own * u.memory + w;
-      if (waits) {
-        dbefore[place] = dafter[place] + total;
-      } else {
-        dqkv[values + own * width + w] = total;
-        if (CACHED) {
-          dbefore[place] = vec4<f32>(0.0);
+      for (var j = 0u; j < CHUNK; j++) {
+        if (w + j < u.valueQuads) {
+          let place = valuesBefore + own * u.memory + w + j;
+          if (waits) {
+            dbefore[place] = dafter[place] + total[j];
+          } else {
+            dqkv[values + own * width + w + j] = total[j];
+            if (CACHED) {
+              dbefore[place] = vec4<f32>(0.0);
+            }
+          }
         }
       }
     }

@@ -27,6 +27,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
+const CHUNK: u32 = 4; // vec4s of a key or value at a time
 const CACHED: bool = false;
 const TOP_K: bool = false;
 const DROPPED: bool = false;
@@ -44,6 +45,10 @@ fn keyOf(score: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
+fn isOn(bits: vec2<u32>, m: u32) -> bool {
+  return ((select(bits.y, bits.x, m < 32u) >> (m & 31u)) & 1u) == 1u;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -58,18 +63,23 @@ fn main(
   let head = (i / u.modules) % u.heads;
   let row = i / (u.modules * u.heads);
 
-  // Active modules in order, then inactive ones.
-  var count = 0u;
+  // Active modules in order, then inactive ones. Which are active is kept as bits.
+  var bits = vec2<u32>(0u, 0u);
   for (var m = 0u; m < u.modules; m++) {
     if (mask[m * u.rows + row] != 0.0) {
-      count++;
+      if (m < 32u) {
+        bits.x |= 1u << m;
+      } else {
+        bits.y |= 1u << (m - 32u);
+      }
     }
   }
+  let count = countOneBits(bits.x) + countOneBits(bits.y);
   let isActive = rank < count;
   var seen = select(count, 0u, isActive);
   var reader = 0u;
   for (var m = 0u; m < u.modules; m++) {
-    if ((mask[m * u.rows + row] != 0.0) == isActive) {
+    if (isOn(bits, m) == isActive) {
       if (seen == rank) {
         reader = m;
       }
@@ -98,23 +108,36 @@ fn main(
   let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
   let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
 
-  var greatest = 0u;
-  for (var m = 0u; m < u.modules; m++) {
-    var total = vec4<f32>(0.0);
-    if (CACHED && mask[m * u.rows + row] == 0.0) {
-      let key = keysBefore + m * u.memory;
-      for (var f = 0u; f < u.keyQuads; f++) {
-        total = fma(qkv[query + f], memory[key + f], total);
-      }
-    } else {
-      let key = keys + m * width;
-      for (var f = 0u; f < u.keyQuads; f++) {
-        total = fma(qkv[query + f], qkv[key + f], total);
+  // Of every source the part of its score that the first CHUNK vec4s make, then the next ones.
+  for (var f = 0u; f < u.keyQuads; f += CHUNK) {
+    var q: array<vec4<f32>, CHUNK>;
+    for (var j = 0u; j < CHUNK; j++) {
+      q[j] = qkv[query + min(f + j, u.keyQuads - 1u)];
+      if (f + j >= u.keyQuads) {
+        q[j] = vec4<f32>(0.0);
       }
     }
-    let score = u.scale * ((total.x + total.y) + (total.z + total.w));
-    probabilities[own + m] = score;
-    greatest = max(greatest, keyOf(score));
+    for (var m = 0u; m < u.modules; m++) {
+      var total = vec4<f32>(0.0);
+      if (CACHED && !isOn(bits, m)) {
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(q[j], memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total);
+        }
+      } else {
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(q[j], qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total);
+        }
+      }
+      var score = u.scale * ((total.x + total.y) + (total.z + total.w));
+      if (f > 0u) {
+        score += probabilities[own + m];
+      }
+      probabilities[own + m] = score;
+    }
+  }
+  var greatest = 0u;
+  for (var m = 0u; m < u.modules; m++) {
+    greatest = max(greatest, keyOf(probabilities[own + m]));
   }
 
   var least = 0u; // the key and the source of the last one kept
@@ -147,28 +170,40 @@ fn main(
     probabilities[own + m] = e;
     sum += e;
   }
-  for (var m = 0u; m < u.modules; m++) {
-    if (broken) {
-      probabilities[own + m] = bitcast<f32>(u.nan);
-    } else {
-      probabilities[own + m] = probabilities[own + m] / sum;
-    }
-  }
-
   let result = ((first + reader) * u.heads + head) * u.valueQuads;
-  for (var w = 0u; w < u.valueQuads; w++) {
-    var total = vec4<f32>(0.0);
+  for (var w = 0u; w < u.valueQuads; w += CHUNK) {
+    var total: array<vec4<f32>, CHUNK>;
+    for (var j = 0u; j < CHUNK; j++) {
+      total[j] = vec4<f32>(0.0);
+    }
     for (var m = 0u; m < u.modules; m++) {
       var p = probabilities[own + m];
+      if (w == 0u) {
+        p = p / sum;
+        if (broken) {
+          p = bitcast<f32>(u.nan);
+        }
+        probabilities[own + m] = p;
+      }
       if (DROPPED) {
         p = p * factors[own + m];
       }
-      if (CACHED && mask[m * u.rows + row] == 0.0) {
-        total = fma(vec4<f32>(p), memory[valuesBefore + m * u.memory + w], total);
+      if (CACHED && !isOn(bits, m)) {
+        for (var j = 0u; j < CHUNK; j++) {
+          let value = memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)];
+          total[j] = fma(vec4<f32>(p), value, total[j]);
+        }
       } else {
-        total = fma(vec4<f32>(p), qkv[values + m * width + w], total);
+        for (var j = 0u; j < CHUNK; j++) {
+          let value = qkv[values + m * width + min(w + j, u.valueQuads - 1u)];
+          total[j] = fma(vec4<f32>(p), value, total[j]);
+        }
       }
     }
-    context[result + w] = total;
+    for (var j = 0u; j < CHUNK; j++) {
+      if (w + j < u.valueQuads) {
+        context[result + w + j] = total[j];
+      }
+    }
   }
 }

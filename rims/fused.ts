@@ -46,13 +46,30 @@ export function plainReason(cell: RIMCell): string | undefined {
 }
 
 /**
- * One cell over time.
- * @param x [T,B,D], or [T,B,1,D]
- * @param start h, and c of an LSTM, [B,N,H]
- * @returns the last state, and sequences [T,...]
+ * A cell on the fast path: its weights are put in order here, once for all sequences that it runs over.
+ * @param B batch rows
+ * @returns one cell over time: x [T,B,D] or [T,B,1,D], and the state before, h and c of an LSTM [B,N,H], to the last state
+ *   and sequences [T,...]
  */
-export function fusedSequence(
+export function fusedCell(
   cell: RIMCell,
+  B: number,
+): (x: Tensor, start: CellState, reverse: boolean) => { state: CellState; trace: RIMTrace } {
+  const step = stepOptions(cell, B);
+  const prepared: Prepared = { step, input: inputWeights(cell, step), loop: loopWeights(cell.weights, step) };
+  return (x, start, reverse) => fusedSequence(cell, prepared, x, start, reverse);
+}
+
+/** What does not depend on the sequence. */
+interface Prepared {
+  readonly step: StepOptions;
+  readonly input: InputWeights;
+  readonly loop: LoopWeights;
+}
+
+function fusedSequence(
+  cell: RIMCell,
+  { step, input, loop: weights }: Prepared,
   x: Tensor,
   start: CellState,
   reverse: boolean,
@@ -61,12 +78,10 @@ export function fusedSequence(
   cell.check(x.shape.slice(1), start);
   const { modules: N, hiddenSize: H, inputSize } = options;
   const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
-  const step = stepOptions(cell, B);
   const layout = layoutOf(step);
   const lstm = options.cell === 'lstm';
-  const weights = loopWeights(cell.weights, step);
-  const before = beforeLoop(cell, reshape(x, [T, B, inputSize]), step);
-  const { sequences, constants } = { sequences: before.sequences, constants: { ...weights, ...before.constants } };
+  const sequences = inputSequences(cell, reshape(x, [T, B, inputSize]), step, input);
+  const constants = { ...weights, ...input.constants };
   const drops = talkDropout(cell, T, step);
 
   const h = padded(start.h, 2, step.hidden);
@@ -130,18 +145,19 @@ function stepOptions({ options }: RIMCell, rows: number): StepOptions {
   };
 }
 
-interface BeforeLoop {
-  /** [T,...] */
-  readonly sequences: Partial<Record<keyof StepInputs, Tensor>>;
-  readonly constants: Partial<Record<keyof StepInputs, Tensor>> & { readonly side: Tensor };
+/** The weights that multiply the input, of all modules. */
+interface InputWeights {
+  /** Values to gates [N,V,G*H], values [D,V] and keys [D,E]; scaled and padded. */
+  readonly inputGates: Tensor;
+  readonly value: Tensor;
+  readonly key: Tensor;
+  /** Of a step: weights and bias that no step changes. */
+  readonly constants: Pick<StepInputs, 'wInput' | 'nullGates' | 'nBias' | 'side'>;
 }
 
-/** The keys and the input half of the gates of all steps, and what of them no step changes. */
-function beforeLoop(cell: RIMCell, x: Tensor, step: StepOptions): BeforeLoop {
-  const { options, weights } = cell;
+function inputWeights({ options, weights, random }: RIMCell, step: StepOptions): InputWeights {
   const { modules: N, hidden: H, keySize: E } = step;
   const { inputSize: D, valueSize: V } = options;
-  const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
   const G = gateCount(options.cell);
   // One matrix for all rows, or that of the input row: the null row's never matters, its input is zero.
   const rowOf = (w: Tensor): Tensor => (options.rowWeights ? reshape(slice(w, 0, 1, 1), w.shape.slice(1)) : w);
@@ -151,50 +167,69 @@ function beforeLoop(cell: RIMCell, x: Tensor, step: StepOptions): BeforeLoop {
   const value = rowOf(need(weights.value, 'value'));
   const inputGates = gatesPadded(need(weights.inputGates, 'inputGates'), G, H);
 
-  const { random, options: { inputDropout: rate } } = cell;
-  const drops = random !== undefined && rate > 0;
-  let sequences: BeforeLoop['sequences'];
-  let made: BeforeLoop['constants'] | Record<string, never> = {};
-  const onValues = drops && options.dropoutOn === 'values';
-  if (!onValues && D * G * H * N <= 1.5 * (D * V + V * G * H * N)) {
-    // x·(Wv·Wn) is about as much work as (x·Wv)·Wn, or less, and its gradient is that of active modules only.
-    const folded = einsum('dv,nvg->ndg', value, inputGates);
-    const wInput = concat([folded, broadcastTo(reshape(key, [1, D, E]), [N, D, E])], 2);
-    sequences = { uk: blockGradient(einsum('tbd,ndc->tbnc', x, wInput)), x };
-    made = { wInput } as unknown as BeforeLoop['constants'];
-  } else {
-    const values = matmul(x, value);
-    const gates = onValues
-      ? einsum('tbnv,nvg->tbng', mul(reshape(values, [T, B, 1, V]), dropoutMask([T, B, N, V], { rate, random })), inputGates)
-      : einsum('tbv,nvg->tbng', values, inputGates);
-    const keys = broadcastTo(reshape(matmul(x, key), [T, B, 1, E]), [T, B, N, E]);
-    const both = concat([gates, keys], 3);
-    sequences = { uk: blockGradient(both), input: both };
-  }
-  if (drops && !onValues) {
-    const factors = dropoutMask([T, B, N, 2], { rate, random });
-    const uk = need(sequences.uk, 'uk');
-    sequences = {
-      ...sequences,
-      uk: concat([uk, slice(factors, 3, 1, 1), slice(factors, 3, 0, 1), fill(0, [T, B, N, 2])], 3),
-    };
-  }
+  // x·(Wv·Wn) is about as much work as (x·Wv)·Wn, or less, and its gradient is that of active modules only. Dropout on the
+  // values stands between the two.
+  const onValues = random !== undefined && options.inputDropout > 0 && options.dropoutOn === 'values';
+  const folds = !onValues && D * G * H * N <= 1.5 * (D * V + V * G * H * N);
+  const folded = (): Tensor => einsum('dv,nvg->ndg', value, inputGates);
+  const keys = (): Tensor => broadcastTo(reshape(key, [1, D, E]), [N, D, E]);
 
-  const nullGates =
-    weights.valueBias === undefined ? {} : { nullGates: einsum('v,nvg->ng', weights.valueBias, inputGates) };
-  const ofN = weights.inputGatesBias;
-  const nBias =
-    options.cell === 'gru' && ofN !== undefined
-      ? { nBias: slice(gatesPadded(ofN, G, H), 1, 2 * H, H) }
-      : {};
+  const { valueBias, inputGatesBias, keyBias } = weights;
+  const nullGates = valueBias && einsum('v,nvg->ng', valueBias, inputGates);
+  const gru = options.cell === 'gru';
+  const nBias = gru && inputGatesBias ? slice(gatesPadded(inputGatesBias, G, H), 1, 2 * H, H) : undefined;
   const flat = (tensor: Tensor | undefined, size: number): Tensor =>
     tensor === undefined ? fill(0, [size]) : blockGradient(reshape(tensor, [size]));
   const side = [
-    flat(nullGates.nullGates, N * G * H),
-    ...(options.cell === 'gru' ? [flat(nBias.nBias, N * H)] : []),
-    flat(step.rawScore && weights.keyBias ? padded(affine(weights.keyBias, scale, 0), 0, E) : undefined, E),
+    flat(nullGates, N * G * H),
+    ...(gru ? [flat(nBias, N * H)] : []),
+    flat(step.rawScore && keyBias ? padded(affine(keyBias, scale, 0), 0, E) : undefined, E),
   ];
-  return { sequences, constants: { ...made, ...nullGates, ...nBias, side: concat(side, 0) } };
+  return {
+    inputGates,
+    value,
+    key,
+    constants: {
+      ...(folds && { wInput: concat([folded(), keys()], 2) }),
+      ...(nullGates && { nullGates }),
+      ...(nBias && { nBias }),
+      side: concat(side, 0),
+    },
+  };
+}
+
+/** The keys and the input half of the gates of all steps. */
+function inputSequences(
+  { options, random }: RIMCell,
+  x: Tensor,
+  { modules: N, keySize: E }: StepOptions,
+  { inputGates, value, key, constants: { wInput } }: InputWeights,
+): Partial<Record<keyof StepInputs, Tensor>> {
+  const { inputDropout: rate, valueSize: V, dropoutOn } = options;
+  const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
+  const drops = random !== undefined && rate > 0 ? dropoutOn : undefined;
+  if (wInput !== undefined) {
+    const uk = blockGradient(einsum('tbd,ndc->tbnc', x, wInput));
+    return { uk: drops === undefined ? uk : withFactors(uk), x };
+  }
+  const values = matmul(x, value);
+  const gates =
+    random !== undefined && drops === 'values'
+      ? einsum(
+          'tbnv,nvg->tbng',
+          mul(reshape(values, [T, B, 1, V]), dropoutMask([T, B, N, V], { rate, random })),
+          inputGates,
+        )
+      : einsum('tbv,nvg->tbng', values, inputGates);
+  const keys = broadcastTo(reshape(matmul(x, key), [T, B, 1, E]), [T, B, N, E]);
+  const both = concat([gates, keys], 3);
+  const uk = blockGradient(both);
+  return { uk: drops === 'probabilities' ? withFactors(uk) : uk, input: both };
+
+  function withFactors(rows: Tensor): Tensor {
+    const factors = dropoutMask([T, B, N, 2], { rate, random: need(random, 'a random state') });
+    return concat([rows, slice(factors, 3, 1, 1), slice(factors, 3, 0, 1), fill(0, [T, B, N, 2])], 3);
+  }
 }
 
 /** The factors of dropout in the communication, of all steps. */
@@ -254,8 +289,8 @@ function loopWeights(w: Weights, step: StepOptions): LoopWeights {
   };
 }
 
-/** The least multiple of 4 that is not below a size. */
-function quads(size: number): number {
+/** The least multiple of 4 that is not below a size: sizes of the fast path. */
+export function quads(size: number): number {
   return 4 * Math.ceil(size / 4);
 }
 

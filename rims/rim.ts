@@ -20,7 +20,7 @@ import {
 } from '../engine/core.ts';
 import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
-import { fusedSequence, plainReason } from './fused.ts';
+import { fusedCell, plainReason, quads } from './fused.ts';
 import {
   CELL_OPTIONS,
   type CellOptions,
@@ -203,13 +203,15 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
           dropValues: call.dropValues?.[index],
           dropProbabilities: call.dropProbabilities?.[index],
         };
+        checkSteps(imposed, steps);
         const plain = path === 'plain' ? 'asked for' : (plainReason(cell) ?? imposedReason(imposed));
         paths.push(plain === undefined ? 'fused' : `plain: ${plain}`);
         const backwards = direction === 1;
+        const fused = plain === undefined ? fusedCell(cell, batch) : undefined;
         const fed = layerInput;
         const run = (piece: Piece, before: CellState): { state: CellState; trace: RIMTrace } => {
           const input = at(fed, piece.index);
-          if (plain === undefined) return fusedSequence(cell, input, before, backwards);
+          if (fused !== undefined) return fused(input, before, backwards);
           return runCell(cell, input, before, backwards, pieceOfEach(imposed, piece));
         };
         const { results, state: after } = overPieces(pieces, start, run, { reverse: backwards, recompute });
@@ -270,6 +272,15 @@ function imposedReason(imposed: Sequences): string | undefined {
   return name === undefined ? undefined : `${name} is imposed`;
 }
 
+/** @throws ShapeError where what a caller imposes has other steps than the input: a piece of it would fit */
+function checkSteps(imposed: Sequences, steps: number): void {
+  for (const [name, tensor] of Object.entries(imposed) as [string, Tensor | undefined][]) {
+    if (tensor === undefined || tensor.shape[0] === steps) continue;
+    const shape = formatShape(tensor.shape);
+    throw new ShapeError(`RIM: ${name} ${shape} has ${tensor.shape[0]} steps where ${steps} were expected`);
+  }
+}
+
 /** One piece of what a caller imposes. */
 function pieceOfEach({ mask, dropValues, dropProbabilities }: Sequences, piece: Piece): Sequences {
   const own = (t: Tensor | undefined): Tensor | undefined => t && pieceOf(t, piece);
@@ -293,17 +304,14 @@ function chunkOf(options: CellOptions, T: number, B: number): number {
   const { modules: N, hiddenSize: H, inputSize: D, inputRows: R, inputHeads: I, keySize: E, valueSize: V } = options;
   const { commHeads: C, commKeySize: F, commValueSize: W } = options;
   const gates = gateCount(options.cell) * H;
-  // Of one batch row at one step: what the modules carry side by side (states and their products, all in fours), read, and
+  // Of one batch row at one step: what the modules carry side by side (states and their products, all in quads), read, and
   // say; what all read.
-  const carried = (gateCount(options.cell) + 2) * fours(H) + I * fours(E) + C * (fours(F) + fours(W));
+  const carried = (gateCount(options.cell) + 2) * quads(H) + I * quads(E) + C * (quads(F) + quads(W));
   const widths = [N * carried, N * I * V, N * C * (2 * F + W), C * N * N, R * D, (R + 1) * I * (E + V)];
   const operations = 2 * N * (gates + I * E) * Math.max(I * V, H, D);
   const most = Math.min(CHUNK_BYTES / (4 * B * Math.max(...widths)), CHUNK_OPERATIONS / (B * operations));
   return Math.ceil(T / Math.ceil(T / Math.max(1, Math.floor(most))));
 }
-
-/** The least multiple of 4 that is not below a size. */
-const fours = (size: number): number => 4 * Math.ceil(size / 4);
 
 /** One cell over time, in plain ops. */
 function runCell(

@@ -14,7 +14,7 @@ import type { Node, Shape, Spec, Tensor } from '../engine/tensor.ts';
 import { rimGruBackward, rimLstmBackward, rimTalkBackward, rimUpdateBackward } from '../kernels/catalogue.ts';
 import { activeOuter } from './active-outer.ts';
 import { layoutOf, type StepLayout } from './step-layout.ts';
-import { emitModules, inputNamed, inputWidth, lanesFor, outputWeights, type StepAttrs, type StepInputs } from './step-op.ts';
+import { chunkOf, emitModules, inputNamed, inputWidth, lanesFor, outputWeights, type StepAttrs, type StepInputs } from './step-op.ts';
 
 /** The names of what the backward op reads: of the step's inputs and outputs, and gradients. */
 type BackwardName =
@@ -88,15 +88,15 @@ export function stepBackward(
   const total = (tensor: Tensor, from: number, size: number): Tensor =>
     reshape(activeOuter({ tensor: fill(1, [B, 1]) }, { tensor, columns: { from, size } }, active), [N, size]);
   // The products of the state and their gradient: with a cache those of h', else of h.
-  const ofState = layout.cached ? need(dmemory, 'the gradient of a memory') : dstate;
+  const ofState = layout.cached ? dmemory : dstate;
   const x = { tensor: layout.cached ? next : input('h') };
   const first = (size: number): { from: number; size: number } => ({ from: 0, size });
   const ofUk = (): Tensor => (at(duk.shape, 2) === scored ? duk : slice(duk, 2, 0, scored));
-  const gradients: Readonly<Partial<Record<keyof StepInputs, () => Tensor>>> = {
+  const gradients: Readonly<Partial<Record<keyof StepInputs, () => Tensor | undefined>>> = {
     h: () => dbefore,
     memory: () => dstate,
-    wState: () => activeOuter(x, { tensor: ofState, columns: first(layout.products) }, active),
-    constant: () => total(ofState, 0, layout.products),
+    wState: () => ofState && activeOuter(x, { tensor: ofState, columns: first(layout.products) }, active),
+    constant: () => ofState && total(ofState, 0, layout.products),
     wTalk: () =>
       activeOuter({ tensor: saved, columns: first(H) }, { tensor: dqkv }, layout.cached ? mask : undefined),
     wOutput: () =>
@@ -257,6 +257,7 @@ function emitTalk(emit: Emitter, step: StepAttrs, layout: StepLayout, buffers: T
       scale: talkScale,
     },
     constants: {
+      CHUNK: chunkOf(step),
       SCORES: perGroup * modules * modules,
       CACHED: layout.cached,
       DROPPED: step.names.includes('talkFactors'),

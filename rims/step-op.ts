@@ -247,6 +247,11 @@ export function inputWidth(uk: View, { rows, modules }: StepOptions): number {
   return uk.bytes / (4 * rows * modules);
 }
 
+/** Vec4s that an invocation of the talk reads of a key or value at a time. */
+export function chunkOf({ talkKey, talkValue }: StepOptions): number {
+  return Math.min(2, powerOfTwo(Math.max(talkKey, talkValue) / 4));
+}
+
 function emitTalk(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
   const { rows, modules, heads, talkKey, talkValue, talkScale, topK } = attrs;
   const [, , , mask, qkv, context, probabilities] = emit.outputs as [View, View, View, View, View, View, View];
@@ -274,7 +279,7 @@ function emitTalk(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
       nan: 0x7fc00000,
       scale: talkScale,
     },
-    constants: { CACHED: layout.cached, TOP_K: topK < modules, DROPPED: factors !== undefined },
+    constants: { CHUNK: chunkOf(attrs), CACHED: layout.cached, TOP_K: topK < modules, DROPPED: factors !== undefined },
     workgroups: gridOf(count, rimTalk.constants.WORKGROUP.value),
     operations: 2 * rows * heads * attrs.active * modules * (talkKey + talkValue),
   });

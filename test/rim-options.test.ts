@@ -158,6 +158,7 @@ test('a state, a mask or factors of another shape', () => {
   refused(OptionError, () => rim(x, { state: [{ h }] }), 'needs the state c');
   refused(ShapeError, () => rim(x, { mask: [tensor(7, 2, 1)] }), 'mask must be [2,3]', '[2,1]');
   refused(ShapeError, () => rim(x, { mask: [tensor(6, 2, 3)] }), '6 steps where 7');
+  refused(ShapeError, () => rim(x, { mask: [tensor(8, 2, 3)] }), '8 steps where 7');
   refused(ShapeError, () => rim(x, { dropValues: [tensor(7, 2, 3, 1)] }), 'dropValues must be [2,3,16]');
   refused(ShapeError, () => rim(x, { dropProbabilities: [tensor(7, 2, 3, 2)] }), 'dropProbabilities must be [2,3,1,2]');
   refused(OptionError, () => rim(x, { mask: [] }), 'mask has 0 entries for 1 cells');

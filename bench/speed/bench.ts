@@ -4,7 +4,7 @@
 // never the end of the others. Not here: printing and writing (command.ts).
 
 import { need } from '../../engine/errors.ts';
-import { openDevice } from '../../engine/node.ts';
+import { type Device, openDevice } from '../../engine/node.ts';
 import { measureCeilings } from './ceilings.ts';
 import { type Entrant, holdContest } from './contest.ts';
 import { asContestant } from './contestants.ts';
@@ -12,8 +12,7 @@ import { environmentOf } from './environment.ts';
 import { kernelsOf } from './kernels.ts';
 import type { BenchOptions } from './options.ts';
 import { type FoundPeer, makeProblem, type Problem, peersFound, startPeer } from './peers/index.ts';
-import { measureProducts, type ProductsResult } from './products-table.ts';
-import type { AxisResult, BenchResult, KernelsResult, SizeResult } from './result.ts';
+import type { AxisResult, BenchResult, KernelsResult, ProductsResult, SizeResult } from './result.ts';
 import type { Plan } from './rounds.ts';
 import { type Axis, measureAxis, scalingAxes } from './scaling.ts';
 import { judgeTargets } from './targets.ts';
@@ -30,6 +29,8 @@ export interface BenchParts {
   readonly sizes?: Readonly<Record<string, Sizes>>;
   readonly axes?: readonly Axis[];
   readonly entrants?: (problem: Problem) => readonly Entrant[];
+  /** Measures matrix products against their candidates. */
+  readonly products?: (device: Device, quick: boolean, onDetail: (text: string) => void) => Promise<ProductsResult>;
 }
 
 /** How long contestants are measured, at most: a slow one takes part in three rounds whatever they take. */
@@ -100,9 +101,10 @@ export async function runBench(options: BenchOptions, parts: BenchParts): Promis
     }
   }
   let products: ProductsResult | null = null;
-  if (options.kernels) {
+  const { products: measureProducts } = parts;
+  if (options.kernels && measureProducts !== undefined) {
     onStage('matrix products');
-    products = await attempt('products', () => measureProducts(device, options.quick, onDetail));
+    products = await attempt('matrix products', () => measureProducts(device, options.quick, onDetail));
   }
   const scaling: AxisResult[] = [];
   if (options.scaling) {

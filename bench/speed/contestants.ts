@@ -39,6 +39,8 @@ export interface Contestant {
 /** One of ours, which can be looked into. */
 export interface OwnContestant extends Contestant {
   readonly path: Path;
+  /** T */
+  readonly timeSteps: number;
   readonly device: Device;
   readonly program: Program;
   readonly feeds: StepFeeds;
@@ -100,7 +102,7 @@ export async function startOwn(task: Task, path: Path, sizes: Sizes, feeds: Step
       return times;
     };
     const name = `rimgrad ${path}`;
-    const about = { name, task, path, backend: 'webgpu', version: 'this tree' };
+    const about = { name, task, path, backend: 'webgpu', version: 'this tree', timeSteps: sizes.T };
     const close = async (): Promise<void> => device.dispose();
     return { ...about, device, program, feeds, encoding, losses, firstStepMilliseconds, moves, run, close };
   } catch (error) {

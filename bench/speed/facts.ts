@@ -5,23 +5,26 @@
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../engine/core.ts';
+import { type Dispatch, isLoop, type Plan } from '../../engine/plan.ts';
 import type { OwnContestant, Path, Task } from './contestants.ts';
 import type { OwnFacts, ProgramFacts } from './result.ts';
 import { spread } from './statistics.ts';
 import type { Sizes } from './work.ts';
 
-/** Counts a program's calls. */
-export function programFacts({ plan, calls }: Program): ProgramFacts {
-  const perTimeStep = { forward: 0, backward: 0 };
-  let looped = 0;
-  let longest = 0;
-  for (const item of plan.items) if ('body' in item) longest = Math.max(longest, item.steps);
+/** What is counted of a program. */
+export interface Counted {
+  readonly plan: Pick<Plan, 'items'>;
+  readonly calls: readonly { readonly dispatch: Dispatch }[];
+}
+
+/** Counts a program's calls. @param timeSteps T */
+export function programFacts({ plan, calls }: Counted, timeSteps: number): ProgramFacts {
+  const looped = { forward: 0, backward: 0, again: 0 };
   for (const item of plan.items) {
-    if (!('body' in item)) continue;
-    const count = item.steps * item.body.length;
-    looped += count;
-    perTimeStep[item.reverse ? 'backward' : 'forward'] += count;
+    if (!isLoop(item)) continue;
+    // A loop from first to last after the backward has begun computes again what was not kept.
+    const kind = item.reverse ? 'backward' : looped.backward > 0 ? 'again' : 'forward';
+    looped[kind] += item.steps * item.body.length;
   }
   let bytes = 0;
   let operations = 0;
@@ -31,9 +34,10 @@ export function programFacts({ plan, calls }: Program): ProgramFacts {
   }
   return {
     dispatches: calls.length,
-    forwardDispatchesPerTimeStep: longest === 0 ? 0 : perTimeStep.forward / longest,
-    backwardDispatchesPerTimeStep: longest === 0 ? 0 : perTimeStep.backward / longest,
-    constantDispatches: calls.length - looped,
+    forwardDispatchesPerTimeStep: looped.forward / timeSteps,
+    backwardDispatchesPerTimeStep: looped.backward / timeSteps,
+    recomputedDispatchesPerTimeStep: looped.again / timeSteps,
+    constantDispatches: calls.length - looped.forward - looped.backward - looped.again,
     bytes,
     operations,
     pipelines: new Set(calls.map(({ dispatch }) => dispatch.source)).size,
@@ -46,7 +50,7 @@ export async function ownFacts(own: OwnContestant, cold: OwnFacts['cold']): Prom
   const { timestamps, milliseconds } = await own.program.profile(own.feeds);
   return {
     path: own.path,
-    ...programFacts(own.program),
+    ...programFacts(own.program, own.timeSteps),
     encoding: spread(own.encoding),
     gpuMilliseconds: timestamps ? milliseconds : null,
     cold,

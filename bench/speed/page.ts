@@ -7,9 +7,8 @@
 import { escapeText as escaped } from '../report.ts';
 import { reportStyle } from '../report-style.ts';
 import { barChart, growthChart } from './charts.ts';
-import type { ProductsResult } from './products-table.ts';
-import type { AxisResult, BenchResult, ContestantResult, KernelsResult, SizeResult } from './result.ts';
-import { amount, kernelName, label, milliseconds } from './table.ts';
+import type { AxisResult, BenchResult, ContestantResult, KernelsResult, ProductsResult, SizeResult } from './result.ts';
+import { amount, kernelName, label, loopCalls, milliseconds } from './table.ts';
 import type { Target } from './targets.ts';
 
 const extraStyle = `
@@ -140,7 +139,7 @@ function programs(sizes: readonly SizeResult[]): string {
         `${milliseconds(encoding.median)} (${((100 * encoding.median) / step.median).toFixed(1)} %)`,
         gpu === null ? '–' : milliseconds(gpu),
         `${own.dispatches}`,
-        `${own.forwardDispatchesPerTimeStep.toFixed(0)} + ${own.backwardDispatchesPerTimeStep.toFixed(0)}`,
+        loopCalls(own),
         amount(own.bytes),
         amount(own.operations),
         `${own.pipelines}`,

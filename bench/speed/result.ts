@@ -6,7 +6,6 @@
 import type { AdapterDescription } from '../../engine/core.ts';
 import type { Ceilings } from './ceilings.ts';
 import type { Path, Task } from './contestants.ts';
-import type { ProductsResult } from './products-table.ts';
 import type { Spread } from './statistics.ts';
 import type { Target } from './targets.ts';
 import type { Sizes } from './work.ts';
@@ -23,6 +22,8 @@ export interface ProgramFacts {
   /** In the loops over time, for each time step. */
   readonly forwardDispatchesPerTimeStep: number;
   readonly backwardDispatchesPerTimeStep: number;
+  /** Of what is computed a second time for the backward, to save memory. */
+  readonly recomputedDispatchesPerTimeStep: number;
   /** Outside of the loops. */
   readonly constantDispatches: number;
   /** Bytes bound and operations by all calls of a step. */
@@ -119,6 +120,27 @@ export interface KernelsResult {
   readonly timestamps: boolean;
   readonly ceilings: Ceilings;
   readonly rows: readonly KernelRow[];
+}
+
+/** One way to multiply matrices, and how fast it was. */
+export interface ProductCandidate {
+  readonly name: string;
+  readonly operationsPerSecond: number;
+}
+
+/** A shape of product: what rimgrad chooses for it, beside all candidates. */
+export interface ProductShape {
+  readonly name: string;
+  readonly chosen: ProductCandidate;
+  readonly best: ProductCandidate;
+  /** The rate of the chosen one, of the best one's. */
+  readonly share: number;
+  readonly candidates: readonly ProductCandidate[];
+}
+
+/** The matrix products against their candidates. */
+export interface ProductsResult {
+  readonly shapes: readonly ProductShape[];
 }
 
 /** Where a run took place. */

@@ -4,8 +4,15 @@
 // Not here: the page (page.ts), and what the figures are (result.ts).
 
 import { at } from '../../engine/errors.ts';
-import type { ProductsResult } from './products-table.ts';
-import type { AxisResult, BenchResult, ContestantResult, KernelsResult, SizeResult } from './result.ts';
+import type {
+  AxisResult,
+  BenchResult,
+  ContestantResult,
+  KernelsResult,
+  ProductsResult,
+  ProgramFacts,
+  SizeResult,
+} from './result.ts';
 import type { Spread } from './statistics.ts';
 import type { Target } from './targets.ts';
 
@@ -57,6 +64,13 @@ export function amount(value: number): string {
   return `${scaled >= 100 || (power === 0 && Number.isInteger(scaled)) ? scaled.toFixed(0) : scaled.toPrecision(3)}${at(prefixes, power)}`;
 }
 
+/** The calls of each time step: forward + backward, + those that compute again what was not kept. */
+export function loopCalls(facts: ProgramFacts): string {
+  const { forwardDispatchesPerTimeStep: forward, backwardDispatchesPerTimeStep: backward } = facts;
+  const again = facts.recomputedDispatchesPerTimeStep;
+  return [forward, backward, ...(again === 0 ? [] : [again])].map(round).join(' + ');
+}
+
 /** The name of a contestant with its task, where that is not the common one. */
 export function label({ name, task }: Pick<ContestantResult, 'name' | 'task'>): string {
   return task === 'paper' ? `${name}, paper + Adam` : name;
@@ -94,7 +108,7 @@ function own({ name, contestants }: SizeResult): string {
         `${((100 * encoding.median) / step.median).toFixed(1)} %`,
         gpu === null ? '-' : milliseconds(gpu),
         `${facts.dispatches}`,
-        `${round(facts.forwardDispatchesPerTimeStep)} + ${round(facts.backwardDispatchesPerTimeStep)}`,
+        loopCalls(facts),
         `${facts.constantDispatches}`,
         `${amount(facts.bytes)}B`,
         amount(facts.operations),
@@ -107,7 +121,7 @@ function own({ name, contestants }: SizeResult): string {
   if (rows.length === 0) return '';
   const header = ['', 'encode ms', 'of step', 'GPU ms', 'calls', 'a time step', 'besides', 'bound', 'operations'];
   const more = ['pipelines', 'cold: compile / first step', 'memory'];
-  return `rimgrad at size ${name}; calls a time step forward + backward; GPU ms as the sum of calls in passes of their own\n${columns([[...header, ...more], ...rows])}`;
+  return `rimgrad at size ${name}; calls a time step forward + backward (+ computed again); GPU ms as the sum of calls in passes of their own\n${columns([[...header, ...more], ...rows])}`;
 }
 
 function ceilings({ ceilings: { arithmetic, copy, dispatch } }: KernelsResult): string {

@@ -1,9 +1,9 @@
-// Cases of engine/ops/einsum.ts: plain, transposed, batched and grouped products, both tile shapes and their edges, and
-// operands that must be arranged before they are multiplied.
+// Cases of engine/ops/einsum.ts: plain, transposed, batched and grouped products, both tile shapes and their edges,
+// operands that must be arranged before they are multiplied, and sums over some rows only.
 
 import { need } from '../../engine/errors.ts';
 import { einsum, groupedMatmul, matmul } from '../../engine/ops/einsum.ts';
-import { tanh } from '../../engine/ops/elementwise.ts';
+import { add, blockGradient, tanh } from '../../engine/ops/elementwise.ts';
 import { scan } from '../../engine/scan.ts';
 import type { Case } from '../draw.ts';
 
@@ -80,6 +80,23 @@ export const einsumCases: readonly Case[] = [
       return [outputs.y, state.h];
     },
   },
+  // Over active rows only: it has no gradient, so that another product brings one.
+  ...(
+    [
+      ['bni,bno->nio', [9, 3, 4], [9, 3, 8], 'nb', [3, 9]],
+      ['tbni,tbno->nio', [3, 5, 2, 7], [3, 5, 2, 5], 'tnb', [3, 2, 5]],
+      ['kn,km->mn', [6, 8], [6, 4], 'k', [6]],
+    ] as const
+  ).map(
+    ([equation, a, b, labels, rows]): Case => ({
+      name: `einsum: ${equation} over the rows of a mask`,
+      graph: (draw) => {
+        const [x, w] = [draw.normal(a), draw.normal(b)];
+        const some = einsum(equation, x, w, { scale: 0.5, rows: [labels, draw.mask(rows, 0.6)] });
+        return [tanh(add(einsum(equation, x, w), blockGradient(some)))];
+      },
+    }),
+  ),
   { name: 'matmul: rows by weights', graph: (draw) => [tanh(matmul(draw.normal([2, 3, 4]), draw.normal([4, 5])))] },
   { name: 'matmul: batched', graph: (draw) => [tanh(matmul(draw.normal([2, 2, 3, 4]), draw.normal([2, 2, 4, 2])))] },
   { name: 'groupedMatmul', graph: (draw) => [tanh(groupedMatmul(draw.normal([2, 2, 3, 4]), draw.normal([3, 4, 5])))] },

@@ -45,7 +45,7 @@ export function drawStep(draw: Draw, sizes: DrawnStep): StepInputs {
   const products = layout.cached ? draw.normal([B, N, layout.products], { std }) : fill(0, [B, N, layout.products]);
   const cells = cell === 'lstm' ? [draw.normal([B, N, H])] : [];
   const hasMemory = layout.cached || cell === 'lstm';
-  const weights = { std: 0.5 };
+  const fan = (size: number): { readonly std: number } => ({ std: 1 / Math.sqrt(size) });
 
   const x = D > 0 ? { x: draw.normal([B, D], { std }), wInput: draw.normal([N, D, layout.scored]) } : undefined;
   const input = x === undefined ? { input: draw.normal([B, N, layout.scored], { std }) } : {};
@@ -65,10 +65,10 @@ export function drawStep(draw: Draw, sizes: DrawnStep): StepInputs {
     ...(hasMemory && { memory: concat([products, ...cells], 2) }),
     uk,
     side: concat([flat(nullGates.nullGates, N * gates), ...ofN, key], 0),
-    wState: draw.normal([N, H, layout.products], weights),
-    ...(sizes.constant === true && { constant: draw.normal([N, layout.products], weights) }),
-    wTalk: draw.normal([N, H, layout.talk], weights),
-    wOutput: draw.normal([...own, layout.context, layout.projected], weights),
+    wState: draw.normal([N, H, layout.products], fan(H)),
+    ...(sizes.constant === true && { constant: draw.normal([N, layout.products], fan(4)) }),
+    wTalk: draw.normal([N, H, layout.talk], fan(H)),
+    wOutput: draw.normal([...own, layout.context, layout.projected], fan(layout.context)),
     ...(sizes.biased === true && { bias: draw.normal([...own, layout.projected]) }),
     ...(dropped.includes('talk') && { talkFactors: factors(draw, [B, C, N, N]) }),
     ...(dropped.includes('output') && { outputFactors: factors(draw, [B, N, H]) }),
@@ -186,8 +186,13 @@ export const rimStepCases: readonly Case[] = [
       tied(cell, { ...base, modules: 4, topK: 2 }),
     ];
   }),
+  stepCase('keys longer than values', { ...small, cell: 'gru', talkKey: 20, talkValue: 12, topK: 2 }),
+  stepCase('values longer than keys', { ...small, ...candidates, cell: 'gru', active: 3, talkValue: 8, heads: 1 }),
   stepCase('tiles of four rows', { ...small, cell: 'lstm', rows: 5, hidden: 8, gated: true, keySize: 8 }),
-  stepCase('tiles of eight rows', { ...small, cell: 'gru', rows: 17, hidden: 36, biased: true }),
+  stepCase('tiles of eight rows', {
+    ...small,
+    ...{ cell: 'gru', rows: 17, modules: 2, active: 1, topK: 2, hidden: 8, heads: 1, biased: true },
+  }),
   outer('a mask, columns', (draw) => {
     const [x, d] = [draw.normal([3, 2, 6]), draw.normal([3, 2, 5])];
     const columns = { tensor: d, columns: { from: 1, size: 3 } };

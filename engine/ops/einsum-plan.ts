@@ -23,6 +23,9 @@ export interface EinsumAttrs {
   readonly rows?: string;
 }
 
+/** The least size of a walk that is not joined with another by a copy. */
+const LEAST = 32;
+
 /** A tensor where it lies: its labels and its shape. */
 interface Operand {
   readonly view: View;
@@ -50,18 +53,26 @@ export function planEinsum(emit: Emitter, attrs: EinsumAttrs, shapes: readonly S
   const sizeOfLabel = (label: string): number => need(sizes.get(label), 'a size');
   const yShape = [...y].map(sizeOfLabel);
   const result = { labels: y, shape: yShape };
-  const together = (labels: readonly string[]): readonly string[] => {
+  const together = (labels: readonly string[], from: Operand | undefined): readonly string[] => {
     const wide = labels.filter((label) => sizeOfLabel(label) > 1);
     const apart = wide.findLastIndex((label, i) => {
       const next = wide[i + 1];
-      return next !== undefined && strideOf(result, label) !== strideOf(result, next) * sizeOfLabel(next);
+      const steps = (of: Pick<Operand, 'labels' | 'shape'>): boolean =>
+        next !== undefined && strideOf(of, label) !== strideOf(of, next) * sizeOfLabel(next);
+      return (
+        steps(result) || (from !== undefined && steps(from) && sizeOf(wide.slice(i + 1).map(sizeOfLabel)) >= LEAST)
+      );
     });
     return wide.slice(apart + 1);
   };
   // Of the labels of m or n, those that lie together innermost in the result are one walk; the others are walked as batches,
-  // in which the operand that does not have them stands still.
-  const m = together([...y].filter((l) => a.includes(l) && !b.includes(l)));
-  const n = together([...y].filter((l) => !a.includes(l) && b.includes(l)));
+  // in which the operand that does not have them stands still. So are those that lie apart in their own operand, if enough is left.
+  const inM = [...y].filter((l) => a.includes(l) && !b.includes(l));
+  const inN = [...y].filter((l) => !a.includes(l) && b.includes(l));
+  const apart = [together(inM, left), together(inN, right)].flat();
+  const few = [...y].filter((l) => !apart.includes(l) && sizeOfLabel(l) > 1).length <= 3;
+  const m = together(inM, few ? left : undefined);
+  const n = together(inN, few ? right : undefined);
   const batch = [...y].filter((l) => !m.includes(l) && !n.includes(l));
   const k = [...a].filter((l) => b.includes(l) && !y.includes(l));
   /** The labels as walks; neighbours that step alike in everything are one. The mask has its own walks over k. */

@@ -37,14 +37,18 @@ export interface Trainer {
 /** How many first losses a peer reports. */
 const FIRST_STEPS = 3;
 
-/** Where a JavaScript peer computes. */
-export type Mode = 'webgpu' | 'wasm';
-
-/** Serves the protocol with what `make` returns, until it is told to exit. @throws OptionError for an unknown mode */
-export async function serve(make: (mode: Mode, problem: ProblemData) => Promise<Trainer>): Promise<void> {
+/**
+ * Serves the protocol with what `make` returns, until it is told to exit.
+ * @param modes the ways of computing that `make` knows
+ * @throws OptionError for a mode that it does not know
+ */
+export async function serve(
+  modes: readonly string[],
+  make: (mode: string, problem: ProblemData) => Promise<Trainer>,
+): Promise<void> {
   const [mode, file] = process.argv.slice(2);
-  if ((mode !== 'webgpu' && mode !== 'wasm') || file === undefined) {
-    throw new OptionError('a peer needs a mode, webgpu or wasm, and the file of a problem');
+  if (mode === undefined || !modes.includes(mode) || file === undefined) {
+    throw new OptionError(`a peer needs a mode, ${modes.join(' or ')}, and the file of a problem`);
   }
   console.log = console.error;
   console.info = console.error;

@@ -6,7 +6,7 @@
 // Not here: the comparison, the interleaving and the tables (the harness), and the peers' own code (child.ts and beside it).
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,7 @@ interface PeerKind {
 export type PeerName =
   | 'jax-js-webgpu'
   | 'jax-js-wasm'
+  | 'jax-js-wasm-threads'
   | 'tfjs-webgpu'
   | 'tfjs-wasm'
   | 'torch-eager'
@@ -45,6 +46,7 @@ const torch = { backend: 'torch', script: 'torch_step.py', packages: [] } as con
 const KINDS: Readonly<Record<PeerName, PeerKind>> = {
   'jax-js-webgpu': { backend: 'webgpu', script: 'jax.js', mode: 'webgpu', packages: [jax, 'webgpu'] },
   'jax-js-wasm': { backend: 'wasm', script: 'jax.js', mode: 'wasm', packages: [jax] },
+  'jax-js-wasm-threads': { backend: 'wasm', script: 'jax.js', mode: 'wasm-threads', packages: [jax] },
   'tfjs-webgpu': {
     backend: 'webgpu',
     script: 'tfjs.js',
@@ -93,14 +95,18 @@ export async function peersFound(): Promise<FoundPeer[]> {
   return PEER_NAMES.map((name) => {
     const { backend, packages, mode } = KINDS[name];
     const missing = packages.find((each) => !installed(each));
-    let reason = missing && `the npm package ${missing} is not installed`;
-    if (backend === 'torch')
-      reason = typeof python === 'string' ? python : python.cuda || mode !== 'graphs' ? undefined : NO_CUDA;
+    const fault = missing === undefined ? undefined : `the npm package ${missing} is not installed`;
+    const reason = backend === 'torch' ? torchFault(python, mode) : fault;
     return { name, backend, available: reason === undefined, ...(reason === undefined ? {} : { reason }) };
   });
 }
 
-const NO_CUDA = 'CUDA graphs need a CUDA device, and torch sees none';
+function torchFault(found: Torch | string, mode: string): string | undefined {
+  if (typeof found === 'string') return found;
+  if (mode === 'compile' && !found.compiles) return 'torch.compile needs PyTorch 2 or newer';
+  if (mode === 'graphs' && !found.cuda) return 'CUDA graphs need a CUDA device, and torch sees none';
+  return undefined;
+}
 
 /**
  * Starts a peer and waits for its first steps.
@@ -163,7 +169,12 @@ class Line {
   }
 
   async next(): Promise<Answer> {
+    const timer = setTimeout(() => {
+      this.#words += `\nError: no answer in ${ANSWER_MS / 60_000} minutes`;
+      this.#child.kill('SIGKILL');
+    }, ANSWER_MS);
     const { done, value } = await this.#lines.next();
+    clearTimeout(timer);
     if (done !== true) return JSON.parse(value) as Answer;
     const how = await this.#ended;
     const words = this.#words.split('\n').filter((text) => text.trim() !== '');
@@ -181,6 +192,8 @@ class Line {
 
 const LAST_WORDS = 2000;
 const EXIT_MS = 5000;
+// The longest answer is a first step: on a busy software adapter jax-js compiles shaders for minutes.
+const ANSWER_MS = 20 * 60_000;
 
 function installed(name: string): boolean {
   try {
@@ -194,16 +207,26 @@ function installed(name: string): boolean {
 interface Torch {
   readonly python: string;
   readonly cuda: boolean;
+  /** PyTorch 2 or newer. */
+  readonly compiles: boolean;
 }
 
-/** The first Python with torch on the path, or why there is none. */
+let torchHere: Torch | string | undefined;
+
+/** The first Python with torch on the path, or why there is none; looked for once. */
 function findTorch(): Torch | string {
+  torchHere ??= lookForTorch();
+  return torchHere;
+}
+
+function lookForTorch(): Torch | string {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  const pythons = folders.flatMap((folder) => ['python3', 'python'].map((name) => join(folder, name)));
-  for (const python of new Set(pythons.filter((file) => existsSync(file)).map((file) => realpathSync(file)))) {
-    const probe = 'import torch; print(int(torch.cuda.is_available()))';
+  // Every path is tried as it stands: links to one Python can belong to environments with different packages.
+  const pythons = new Set(folders.flatMap((folder) => ['python3', 'python'].map((name) => join(folder, name))));
+  const probe = 'import torch; print(int(torch.cuda.is_available()), int(hasattr(torch, "compile")))';
+  for (const python of [...pythons].filter((file) => existsSync(file))) {
     const { status, stdout } = spawnSync(python, ['-c', probe], { encoding: 'utf8' });
-    if (status === 0) return { python, cuda: stdout.trim() === '1' };
+    if (status === 0) return { python, cuda: stdout.startsWith('1'), compiles: stdout.trim().endsWith('1') };
   }
   return 'no Python on the path has torch';
 }
