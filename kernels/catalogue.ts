@@ -2378,12 +2378,11 @@ fn main(
       let tiles = (64u + TILE_M - 1u) / TILE_M;
       let origin = group.y / tiles * 64u;
       let each = 64u / WORKGROUP;
+      let end = min(min(64u, u.m - origin), lane * each + each);
       var own = vec2<u32>(0u);
-      for (var i = 0u; i < each; i++) {
-        let bit = lane * each + i;
-        let inside = origin + bit < u.m;
-        let taken = select(0u, 1u, inside && mask[masked + min(origin + bit, u.m - 1u) * u.maskBatch.w] != 0.0);
-        own |= select(vec2<u32>(0u, taken << (bit & 31u)), vec2<u32>(taken << (bit & 31u), 0u), bit < 32u);
+      for (var bit = lane * each; bit < end; bit++) {
+        let taken = u32(mask[masked + (origin + bit) * u.maskBatch.w] != 0.0) << (bit & 31u);
+        own |= select(vec2<u32>(0u, taken), vec2<u32>(taken, 0u), bit < 32u);
       }
       let bits = vec2<u32>(subgroupOr(own.x), subgroupOr(own.y));
       let count = countOneBits(bits.x) + countOneBits(bits.y);
@@ -2475,14 +2474,17 @@ fn main(
       }
     }
     // Beyond the last row it is computed and stored again.
+    for (var i = 0u; i < TILE_M; i++) {
+      if (PLUS) {
+        let at = subgroupShuffle(rows[i / SPAN], i % SPAN);
+        sums[i] = fma(vec4<f32>(u.scale), sums[i], plus[(offset.w + at * u.plusStride + safe) / 4u]);
+      } else {
+        sums[i] *= u.scale;
+      }
+    }
     if (column < u.n) {
       for (var i = 0u; i < TILE_M; i++) {
         let at = subgroupShuffle(rows[i / SPAN], i % SPAN);
-        if (PLUS) {
-          sums[i] = fma(vec4<f32>(u.scale), sums[i], plus[(offset.w + at * u.plusStride + column) / 4u]);
-        } else {
-          sums[i] *= u.scale;
-        }
         y[(offset.z + at * u.yStride + column) / 4u] = sums[i];
       }
     }
