@@ -4223,13 +4223,12 @@ export const rimTalkBackward = {
   name: 'rimTalkBackward',
   bindings: {
     qkv: { binding: 1, access: 'read', element: 'vec4<f32>' },
-    memory: { binding: 2, access: 'read', element: 'vec4<f32>' },
-    mask: { binding: 3, access: 'read', element: 'f32' },
-    p: { binding: 4, access: 'read', element: 'f32' },
-    dcontext: { binding: 5, access: 'read', element: 'vec4<f32>' },
-    dafter: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
-    dbefore: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
-    dqkv: { binding: 8, access: 'read_write', element: 'vec4<f32>' },
+    mask: { binding: 2, access: 'read', element: 'f32' },
+    p: { binding: 3, access: 'read', element: 'f32' },
+    dcontext: { binding: 4, access: 'read', element: 'vec4<f32>' },
+    dafter: { binding: 5, access: 'read_write', element: 'vec4<f32>' },
+    dbefore: { binding: 6, access: 'read_write', element: 'vec4<f32>' },
+    dqkv: { binding: 7, access: 'read_write', element: 'vec4<f32>' },
   },
   uniforms: {
     size: 48,
@@ -4275,13 +4274,12 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
-@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(4) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
-@group(0) @binding(5) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(6) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
-@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
-@group(0) @binding(8) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(3) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(4) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
+@group(0) @binding(6) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
+@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
@@ -4348,14 +4346,8 @@ fn main(
       }
       for (var m = 0u; m < u.modules; m++) {
         var total = vec4<f32>(0.0);
-        if (CACHED && !isOn(bits, m)) {
-          for (var j = 0u; j < CHUNK; j++) {
-            total = fma(d[j], memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)], total);
-          }
-        } else {
-          for (var j = 0u; j < CHUNK; j++) {
-            total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
-          }
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
         }
         var part = (total.x + total.y) + (total.z + total.w);
         if (w > 0u) {
@@ -4391,14 +4383,8 @@ fn main(
           }
         }
         let slope = vec4<f32>(slopes[base + m]);
-        if (CACHED && !isOn(bits, m)) {
-          for (var j = 0u; j < CHUNK; j++) {
-            total[j] = fma(slope, memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total[j]);
-          }
-        } else {
-          for (var j = 0u; j < CHUNK; j++) {
-            total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
-          }
+        for (var j = 0u; j < CHUNK; j++) {
+          total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
         }
       }
       for (var j = 0u; j < CHUNK; j++) {
@@ -4483,7 +4469,7 @@ fn main(
 export const rimTalk = {
   name: 'rimTalk',
   bindings: {
-    qkv: { binding: 1, access: 'read', element: 'vec4<f32>' },
+    qkv: { binding: 1, access: 'read_write', element: 'vec4<f32>' },
     memory: { binding: 2, access: 'read', element: 'vec4<f32>' },
     mask: { binding: 3, access: 'read', element: 'f32' },
     factors: { binding: 4, access: 'read', element: 'f32' },
@@ -4516,8 +4502,8 @@ export const rimTalk = {
   source: `// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
 // TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
 // An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
-// work alike; those past the last active one write the zeros of an inactive module. Its row of the probabilities holds
-// its scores before. With CACHED an inactive source is read from its memory row. Rows are whole vec4s, of each head too.
+// work alike; those past the last active one write the zeros of an inactive module, and with CACHED its keys and values of the
+// memory, where it is read from, into qkv for the backward. A reader's row of the probabilities holds its scores before. Rows are whole vec4s, of each head too.
 // Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
 
 struct Uniforms {
@@ -4534,7 +4520,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive modules only [B,N,C*F + C*F + C*W]
 @group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
 @group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
 @group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
@@ -4608,13 +4594,6 @@ fn main(
       probabilities[behind + own + m] = factors[own + m];
     }
   }
-  if (!isActive) {
-    for (var m = 0u; m < u.modules; m++) {
-      probabilities[own + m] = 0.0;
-    }
-    return;
-  }
-
   let first = row * u.modules;
   let width = u.heads * (2u * u.keyQuads + u.valueQuads);
   let query = (first + reader) * width + head * u.keyQuads;
@@ -4622,6 +4601,20 @@ fn main(
   let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
   let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
   let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
+  if (!isActive) {
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[own + m] = 0.0;
+    }
+    if (CACHED) {
+      for (var f = 0u; f < u.keyQuads; f++) {
+        qkv[keys + reader * width + f] = memory[keysBefore + reader * u.memory + f];
+      }
+      for (var w = 0u; w < u.valueQuads; w++) {
+        qkv[values + reader * width + w] = memory[valuesBefore + reader * u.memory + w];
+      }
+    }
+    return;
+  }
 
   // Of every source the part of its score that the first CHUNK vec4s make, then the next ones.
   for (var f = 0u; f < u.keyQuads; f += CHUNK) {

@@ -20,13 +20,12 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
-@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(4) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
-@group(0) @binding(5) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(6) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
-@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
-@group(0) @binding(8) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(2) var<storage, read> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(3) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(4) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
+@group(0) @binding(6) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
+@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
 
 const LANES: u32 = 64;
 const SCORES: u32 = 4096; // at least perGroup * N * N
@@ -93,14 +92,8 @@ fn main(
       }
       for (var m = 0u; m < u.modules; m++) {
         var total = vec4<f32>(0.0);
-        if (CACHED && !isOn(bits, m)) {
-          for (var j = 0u; j < CHUNK; j++) {
-            total = fma(d[j], memory[valuesBefore + m * u.memory + min(w + j, u.valueQuads - 1u)], total);
-          }
-        } else {
-          for (var j = 0u; j < CHUNK; j++) {
-            total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
-          }
+        for (var j = 0u; j < CHUNK; j++) {
+          total = fma(d[j], qkv[values + m * width + min(w + j, u.valueQuads - 1u)], total);
         }
         var part = (total.x + total.y) + (total.z + total.w);
         if (w > 0u) {
@@ -136,14 +129,8 @@ fn main(
           }
         }
         let slope = vec4<f32>(slopes[base + m]);
-        if (CACHED && !isOn(bits, m)) {
-          for (var j = 0u; j < CHUNK; j++) {
-            total[j] = fma(slope, memory[keysBefore + m * u.memory + min(f + j, u.keyQuads - 1u)], total[j]);
-          }
-        } else {
-          for (var j = 0u; j < CHUNK; j++) {
-            total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
-          }
+        for (var j = 0u; j < CHUNK; j++) {
+          total[j] = fma(slope, qkv[keys + m * width + min(f + j, u.keyQuads - 1u)], total[j]);
         }
       }
       for (var j = 0u; j < CHUNK; j++) {

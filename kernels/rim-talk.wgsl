@@ -1,8 +1,8 @@
 // Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
 // TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
 // An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
-// work alike; those past the last active one write the zeros of an inactive module. Its row of the probabilities holds
-// its scores before. With CACHED an inactive source is read from its memory row. Rows are whole vec4s, of each head too.
+// work alike; those past the last active one write the zeros of an inactive module, and with CACHED its keys and values of the
+// memory, where it is read from, into qkv for the backward. A reader's row of the probabilities holds its scores before. Rows are whole vec4s, of each head too.
 // Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
 
 struct Uniforms {
@@ -19,7 +19,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive modules only [B,N,C*F + C*F + C*W]
 @group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
 @group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
 @group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
@@ -93,13 +93,6 @@ fn main(
       probabilities[behind + own + m] = factors[own + m];
     }
   }
-  if (!isActive) {
-    for (var m = 0u; m < u.modules; m++) {
-      probabilities[own + m] = 0.0;
-    }
-    return;
-  }
-
   let first = row * u.modules;
   let width = u.heads * (2u * u.keyQuads + u.valueQuads);
   let query = (first + reader) * width + head * u.keyQuads;
@@ -107,6 +100,20 @@ fn main(
   let values = first * width + 2u * u.heads * u.keyQuads + head * u.valueQuads;
   let keysBefore = first * u.memory + u.cache + head * u.keyQuads;
   let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
+  if (!isActive) {
+    for (var m = 0u; m < u.modules; m++) {
+      probabilities[own + m] = 0.0;
+    }
+    if (CACHED) {
+      for (var f = 0u; f < u.keyQuads; f++) {
+        qkv[keys + reader * width + f] = memory[keysBefore + reader * u.memory + f];
+      }
+      for (var w = 0u; w < u.valueQuads; w++) {
+        qkv[values + reader * width + w] = memory[valuesBefore + reader * u.memory + w];
+      }
+    }
+    return;
+  }
 
   // Of every source the part of its score that the first CHUNK vec4s make, then the next ones.
   for (var f = 0u; f < u.keyQuads; f += CHUNK) {

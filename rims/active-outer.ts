@@ -111,7 +111,12 @@ function sizesOf(
   const [rows = 0, modules = 0, dWidth = 0] = d?.shape.slice(timed) ?? [];
   const xWidth = x?.shape.at(-1) ?? 0;
   const fits = x?.shape.length === timed + (shared ? 2 : 3) && d?.shape.length === timed + 3;
-  if (!fits || (shared && together) || xColumns.from + xColumns.size > xWidth || dColumns.from + dColumns.size > dWidth) {
+  if (
+    !fits ||
+    (shared && together) ||
+    xColumns.from + xColumns.size > xWidth ||
+    dColumns.from + dColumns.size > dWidth
+  ) {
     throw new ShapeError('activeOuter: takes x [B,N,X] or [B,X] and d [B,N,D], and columns that they have');
   }
   return { rows, modules, xWidth, dWidth };

@@ -119,7 +119,8 @@ function fusedSequence(
       ...(lstm && { cellState: hidden(output('memory'), layout.products) }),
       mask: permute(output('mask'), [0, 2, 1]),
       inputAttention: concat([affine(p, -1, 1), p], 4),
-      communicationAttention: drops.talkFactors === undefined ? read : reshape(slice(read, 1, 0, 1), [T, B, step.heads, N, N]),
+      communicationAttention:
+        drops.talkFactors === undefined ? read : reshape(slice(read, 1, 0, 1), [T, B, step.heads, N, N]),
     },
   };
 }
@@ -276,8 +277,7 @@ function loopWeights(w: Weights, step: StepOptions): LoopWeights {
     const ofState = gatesPadded(need(stateGatesBias, 'stateGatesBias'), G, H);
     const ofInput = gatesPadded(need(inputGatesBias, 'inputGatesBias'), G, H);
     // The input's bias of a GRU's n is not multiplied by r, as the state's is: it is not among the products of the state.
-    const both =
-      cell === 'gru' ? concat([slice(ofInput, 1, 0, 2 * H), fill(0, [N, H])], 1) : ofInput;
+    const both = cell === 'gru' ? concat([slice(ofInput, 1, 0, 2 * H), fill(0, [N, H])], 1) : ofInput;
     return concat([add(ofState, both), fill(0, [N, products - G * H])], 1);
   };
   return {
@@ -298,7 +298,16 @@ export function quads(size: number): number {
 function padded(tensor: Tensor, axis: number, size: number): Tensor {
   const own = at(tensor.shape, axis);
   if (own === size) return tensor;
-  return concat([tensor, fill(0, tensor.shape.map((each, i) => (i === axis ? size - own : each)))], axis);
+  return concat(
+    [
+      tensor,
+      fill(
+        0,
+        tensor.shape.map((each, i) => (i === axis ? size - own : each)),
+      ),
+    ],
+    axis,
+  );
 }
 
 /** The last axis of gates side by side, each padded to H. */

@@ -9,12 +9,21 @@ import { at, need, OptionError } from '../engine/errors.ts';
 import { apply, type Emitter, gridOf, type Op, type View } from '../engine/op.ts';
 import { einsum } from '../engine/ops/einsum.ts';
 import { fill } from '../engine/ops/leaf.ts';
-import { reshape, slice } from '../engine/ops/shape.ts';
+import { concat, reshape, slice } from '../engine/ops/shape.ts';
 import type { Node, Shape, Spec, Tensor } from '../engine/tensor.ts';
 import { rimGruBackward, rimLstmBackward, rimTalkBackward, rimUpdateBackward } from '../kernels/catalogue.ts';
 import { activeOuter } from './active-outer.ts';
 import { layoutOf, type StepLayout } from './step-layout.ts';
-import { chunkOf, emitModules, inputNamed, inputWidth, lanesFor, outputWeights, type StepAttrs, type StepInputs } from './step-op.ts';
+import {
+  chunkOf,
+  emitModules,
+  inputNamed,
+  inputWidth,
+  lanesFor,
+  outputWeights,
+  type StepAttrs,
+  type StepInputs,
+} from './step-op.ts';
 
 /** The names of what the backward op reads: of the step's inputs and outputs, and gradients. */
 type BackwardName =
@@ -24,7 +33,6 @@ type BackwardName =
   | 'mask'
   | 'qkv'
   | 'probabilities'
-  | 'memory'
   | 'pre'
   | 'outputFactors'
   | 'wState'
@@ -55,7 +63,14 @@ export function stepBackward(
   const { rows: B, modules: N, hidden: H } = attrs;
   const input = (name: keyof StepInputs): Tensor => need(inputNamed(inputs, attrs, name), name);
   const [next, , saved, mask, qkv, context, probabilities, pre] = outputs as [
-    Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
   ];
   const has = (name: keyof StepInputs): boolean => attrs.names.includes(name);
   const operands: Readonly<Partial<Record<BackwardName, Tensor | undefined>>> = {
@@ -65,7 +80,6 @@ export function stepBackward(
     mask,
     qkv,
     probabilities,
-    ...(layout.cached && { memory: input('memory') }),
     ...(attrs.gated && { pre }),
     ...(has('outputFactors') && { outputFactors: input('outputFactors') }),
     wState: input('wState'),
@@ -84,6 +98,7 @@ export function stepBackward(
 
   const active = layout.sparse ? mask : undefined;
   const { scored, gates } = layout;
+  const dropped = at(input('uk').shape, 2) > scored;
   const shared = input('wOutput').shape.length === 2;
   const total = (tensor: Tensor, from: number, size: number): Tensor =>
     reshape(activeOuter({ tensor: fill(1, [B, 1]) }, { tensor, columns: { from, size } }, active), [N, size]);
@@ -97,16 +112,18 @@ export function stepBackward(
     memory: () => dstate,
     wState: () => ofState && activeOuter(x, { tensor: ofState, columns: first(layout.products) }, active),
     constant: () => ofState && total(ofState, 0, layout.products),
-    wTalk: () =>
-      activeOuter({ tensor: saved, columns: first(H) }, { tensor: dqkv }, layout.cached ? mask : undefined),
-    wOutput: () =>
-      reshape(activeOuter({ tensor: context }, { tensor: dpre }, active, shared), input('wOutput').shape),
+    wTalk: () => activeOuter({ tensor: saved, columns: first(H) }, { tensor: dqkv }, layout.cached ? mask : undefined),
+    wOutput: () => reshape(activeOuter({ tensor: context }, { tensor: dpre }, active, shared), input('wOutput').shape),
     bias: () =>
       reshape(activeOuter({ tensor: fill(1, [B, N, 1]) }, { tensor: dpre }, active, shared), input('bias').shape),
     x: () => einsum('bnc,ndc->bd', ofUk(), input('wInput')),
     wInput: () => activeOuter({ tensor: input('x') }, { tensor: duk, columns: first(scored) }, active),
     input: ofUk,
-    nullGates: () => total(duk, scored, gates * H),
+    nullGates: () => {
+      if (dropped) return total(duk, scored, gates * H);
+      if (attrs.cell === 'lstm') return total(dstate, 0, gates * H);
+      return concat([total(dstate, 0, 2 * H), total(duk, scored, H)], 1);
+    },
     nBias: () => total(duk, at(duk.shape, 2) - H, H),
   };
   return attrs.names.map((name) => gradients[name]?.());
@@ -124,14 +141,14 @@ function arrivals(dh: Tensor): { dh: Tensor; arriving?: Tensor } {
 export const stepBackwardOp: Op<BackwardAttrs> = {
   name: 'rimStepBackward',
   beside: true,
-  infer: (_, { step }) => {
+  infer: (inputs, { step, names }) => {
     const layout = layoutOf(step);
     const { rows: B, modules: N, hidden } = step;
     const f32 = (...shape: Shape): Spec => ({ shape, dtype: 'f32' });
     return [
       f32(B, N, hidden),
       f32(B, N, layout.memory),
-      f32(B, N, inputColumns(step, layout)),
+      f32(B, N, inputColumns(step, layout, at(need(inputs[names.indexOf('uk')], 'uk').shape, 2) > layout.scored)),
       f32(B, N, layout.talk),
       f32(B, N, layout.projected),
     ];
@@ -158,7 +175,16 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
         mask,
       });
     }
-    emitBegin(emit, step, layout, { dh: view('dh'), arriving: find('arriving'), mask, pre: find('pre'), factors: find('outputFactors'), total, dcandidate, dpre: projects ? dpre : emit.scratch(4) });
+    emitBegin(emit, step, layout, {
+      dh: view('dh'),
+      arriving: find('arriving'),
+      mask,
+      pre: find('pre'),
+      factors: find('outputFactors'),
+      total,
+      dcandidate,
+      dpre: projects ? dpre : emit.scratch(4),
+    });
     const w = outputWeights([view('wOutput')], { ...step, names: ['wOutput'] }, layout);
     emitModules(emit, step, {
       a: { view: dpre, width: layout.projected, size: layout.projected },
@@ -168,7 +194,6 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
     });
     emitTalk(emit, step, layout, {
       qkv: view('qkv'),
-      memory: layout.cached ? view('memory') : view('qkv'),
       mask,
       p: view('probabilities'),
       dcontext,
@@ -203,10 +228,19 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
 /** The rows of this file, for tables of all ops. */
 export const stepBackwardOps: readonly Op[] = [stepBackwardOp] as readonly Op[];
 
+/**
+ * What a row of duk holds behind dU and key. Where dropout weighs the null row apart, the gradient of its gates; else that is
+ * the gradient of the state's gates, but for a GRU's n, whose own comes last, as that of the bias of n.
+ */
+function extrasOf({ names, cell }: StepAttrs, dropped: boolean): { nulls: boolean; nBias: boolean } {
+  const nulls = names.includes('nullGates');
+  return { nulls: nulls && dropped, nBias: names.includes('nBias') || (nulls && !dropped && cell === 'gru') };
+}
+
 /** Columns of duk: of dU and key, of the null row's gates, of a GRU's bias of n. */
-function inputColumns(step: StepAttrs, { scored, gates }: StepLayout): number {
-  const nulls = step.names.includes('nullGates') ? gates * step.hidden : 0;
-  return scored + nulls + (step.names.includes('nBias') ? step.hidden : 0);
+function inputColumns(step: StepAttrs, { scored, gates }: StepLayout, dropped: boolean): number {
+  const { nulls, nBias } = extrasOf(step, dropped);
+  return scored + (nulls ? gates * step.hidden : 0) + (nBias ? step.hidden : 0);
 }
 
 interface Begin {
@@ -238,7 +272,7 @@ function emitBegin(emit: Emitter, step: StepAttrs, layout: StepLayout, views: Be
   });
 }
 
-type TalkViews = Readonly<Record<'qkv' | 'memory' | 'mask' | 'p' | 'dcontext' | 'dafter' | 'dbefore' | 'dqkv', View>>;
+type TalkViews = Readonly<Record<'qkv' | 'mask' | 'p' | 'dcontext' | 'dafter' | 'dbefore' | 'dqkv', View>>;
 
 function emitTalk(emit: Emitter, step: StepAttrs, layout: StepLayout, buffers: TalkViews): void {
   const { rows, modules, heads, talkKey, talkValue, talkScale } = step;
@@ -270,15 +304,17 @@ function emitTalk(emit: Emitter, step: StepAttrs, layout: StepLayout, buffers: T
 type GateViews = Readonly<Record<'saved' | 'uk' | 'side' | 'dcandidate' | 'dafter', View>>;
 
 function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...views }: GateViews): void {
-  const { rows, modules, hidden, keySize, cell, names } = step;
+  const { rows, modules, hidden, keySize, cell } = step;
   const [dh, dbefore, duk] = emit.outputs as [View, View, View];
   const input = inputWidth(uk, step);
   const kernel = cell === 'gru' ? rimGruBackward : rimLstmBackward;
+  const dropped = input > layout.scored;
+  const { nulls, nBias } = extrasOf(step, dropped);
   const constants = {
     LANES: lanesFor(emit, kernel.constants.LANES.value),
     CACHED: layout.cached,
-    NULLS: names.includes('nullGates'),
-    DROPPED: input > layout.scored,
+    NULLS: nulls,
+    DROPPED: dropped,
   };
   const call = {
     buffers: { ...views, uk, dh, dbefore, duk },
@@ -290,11 +326,11 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
       input: input / 4,
       memory: layout.memory / 4,
       saved: layout.saved / 4,
-      width: inputColumns(step, layout) / 4,
+      width: inputColumns(step, layout, dropped) / 4,
     },
     workgroups: gridOf(rows * modules, 1),
     operations: rows * step.active * (keySize + 20 * layout.gates * hidden),
   } as const;
-  if (cell === 'gru') emit.call(rimGruBackward, { ...call, constants: { ...constants, BIASED: names.includes('nBias') } });
+  if (cell === 'gru') emit.call(rimGruBackward, { ...call, constants: { ...constants, BIASED: nBias } });
   else emit.call(rimLstmBackward, { ...call, constants });
 }

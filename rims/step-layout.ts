@@ -63,7 +63,10 @@ export function layoutOf(options: StepOptions): StepLayout {
   if (modules > MOST_MODULES) {
     throw new OptionError(`rimStep: ${modules} modules; at most ${MOST_MODULES} are ranked, use path: 'plain'`);
   }
-  for (const [name, value] of [['active', active], ['topK', topK]] as const) {
+  for (const [name, value] of [
+    ['active', active],
+    ['topK', topK],
+  ] as const) {
     if (!Number.isInteger(value) || value < 1 || value > modules) {
       throw new OptionError(`rimStep: ${name} is ${value}; give a whole number from 1 to ${modules}`);
     }

@@ -254,14 +254,14 @@ export function chunkOf({ talkKey, talkValue }: StepOptions): number {
 
 function emitTalk(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
   const { rows, modules, heads, talkKey, talkValue, talkScale, topK } = attrs;
-  const [, , , mask, qkv, context, probabilities] = emit.outputs as [View, View, View, View, View, View, View];
+  const [, , saved, mask, qkv, context, probabilities] = emit.outputs as [View, View, View, View, View, View, View];
   const factors = inputNamed(emit.inputs, attrs, 'talkFactors');
   const memory = inputNamed(emit.inputs, attrs, 'memory');
   const count = rows * heads * modules;
   emit.call(rimTalk, {
     buffers: {
       qkv,
-      memory: layout.cached ? need(memory, 'memory') : qkv,
+      memory: layout.cached ? need(memory, 'memory') : saved,
       mask,
       factors: factors ?? mask,
       context,

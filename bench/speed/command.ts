@@ -11,6 +11,7 @@ import { describe } from '../messages.ts';
 import { runBench, stagesOf } from './bench.ts';
 import { parseBenchOptions } from './options.ts';
 import { renderPage } from './page.ts';
+import { measureProducts } from './products.ts';
 import { stageProgress } from './progress.ts';
 import type { BenchResult } from './result.ts';
 import { formatResult } from './table.ts';
@@ -42,6 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
         signal: controller.signal,
         onStage: progress.stage,
         onDetail: progress.detail,
+        products: measureProducts,
         command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' '),
       });
       progress.end();

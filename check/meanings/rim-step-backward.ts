@@ -65,6 +65,8 @@ export const rimStepBackwardMeanings: Meanings = {
     const all = upTo(N);
     const dropsTalk = step.names.includes('talkFactors');
     const dropsInput = at(uk.shape, 2) > layout.scored;
+    const nullOfN = step.cell === 'gru' && step.names.includes('nullGates') && !dropsInput;
+    const ofN = step.names.includes('nBias') || nullOfN;
 
     for (const b of upTo(rows)) {
       const active = all.filter((n) => read(of('mask'), [n, b]) !== 0);
@@ -123,14 +125,8 @@ export const rimStepBackwardMeanings: Meanings = {
         });
       };
       for (const head of upTo(C)) {
-        const key = (m: number): number[] =>
-          kept(m)
-            ? columns(of('memory'), [b, m], places.keys + head * F, F)
-            : columns(qkv, [b, m], places.talkKeys + head * F, F);
-        const value = (m: number): number[] =>
-          kept(m)
-            ? columns(of('memory'), [b, m], places.values + head * W, W)
-            : columns(qkv, [b, m], places.talkValues + head * W, W);
+        const key = (m: number): number[] => columns(qkv, [b, m], places.talkKeys + head * F, F);
+        const value = (m: number): number[] => columns(qkv, [b, m], places.talkValues + head * W, W);
         for (const reader of active) {
           const p = columns(of('probabilities'), [...(dropsTalk ? [0] : []), b, head, reader], 0, N);
           const factors = dropsTalk
@@ -211,8 +207,8 @@ export const rimStepBackwardMeanings: Meanings = {
         duk.put([b, n], 0, [
           ...ofInput.map((x) => fx * p * x),
           ...query.map((x) => dodds * x),
-          ...(step.names.includes('nullGates') ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x) : []),
-          ...(step.names.includes('nBias') ? ofInput.slice(2 * H) : []),
+          ...(step.names.includes('nullGates') && dropsInput ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x) : []),
+          ...(ofN ? ofInput.slice(2 * H) : []),
         ]);
       }
     }

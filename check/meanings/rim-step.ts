@@ -268,14 +268,11 @@ export const rimStepMeanings: Meanings = {
 
       // Communication: what others read of an inactive module is of its h where it was last active, or of its candidate.
       const kept = (n: number): boolean => layout.cached && !active.has(n);
-      const readKey = (n: number, head: number): number[] =>
-        kept(n)
-          ? columns(need(memory, 'memory'), [b, n], places.keys + head * F, F)
-          : columns(qkv, [b, n], places.talkKeys + head * F, F);
-      const readValue = (n: number, head: number): number[] =>
-        kept(n)
-          ? columns(need(memory, 'memory'), [b, n], places.values + head * W, W)
-          : columns(qkv, [b, n], places.talkValues + head * W, W);
+      for (const n of all.filter(kept)) {
+        qkv.put([b, n], places.talkKeys, columns(need(memory, 'memory'), [b, n], places.keys, C * (F + W)));
+      }
+      const readKey = (n: number, head: number): number[] => columns(qkv, [b, n], places.talkKeys + head * F, F);
+      const readValue = (n: number, head: number): number[] => columns(qkv, [b, n], places.talkValues + head * W, W);
       for (const head of upTo(C)) {
         for (const reader of all) {
           const factors = talkFactors === undefined ? undefined : columns(talkFactors, [b, head, reader], 0, N);

@@ -245,6 +245,11 @@ const concatOp: Op<{ readonly axis: number }> = {
     });
   },
   overTime: rowsOverTime((inputs, { attrs }) => [concat(inputs, attrs.axis + 1)]),
+  sumOverTime: ({ node, summed, attrs }) =>
+    concat(
+      node.inputs.map((_, i) => summed(i)),
+      attrs.axis,
+    ),
 };
 
 /** Tensors one after the other along an axis. @throws ShapeError where other sizes differ */
