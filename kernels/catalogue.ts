@@ -3465,9 +3465,11 @@ fn main(
     for (var unit = lane; unit < u.quads; unit += LANES) {
       dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
     }
-    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+    for (var i = lane; i < select(gates + u.keyQuads, u.width, NULLS); i += LANES) {
       duk[each * u.width + i] = vec4<f32>(0.0);
-      if (CACHED) {
+    }
+    if (CACHED) {
+      for (var i = lane; i < gates + u.keyQuads; i += LANES) {
         dbefore[each * u.memory + i] = dafter[each * u.memory + i];
       }
     }
@@ -3577,6 +3579,7 @@ export const rimGru = {
     ZERO: { type: 'bool', value: false },
     RAW: { type: 'bool', value: false },
     DROPPED: { type: 'bool', value: false },
+    OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
   source: `// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its modules, the
@@ -3600,7 +3603,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
 @group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates r, z, n of the state, query, what others read [B,N,3*H+E+...]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors [B,N,3*H+E(+4)]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors, with OWN gates of the null row [B,N,3*H+E(+4 or 3*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, bias of n, key of the ranking [N*3*H+N*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
 @group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: of inactive modules, without CACHED only read [B,N,3*H+E+...]
@@ -3616,6 +3619,7 @@ const CANDIDATES: bool = false;
 const ZERO: bool = false;
 const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
 const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -3734,6 +3738,14 @@ fn main(
       let gate = each * u.memory + unit;
       let change = each * u.input + unit;
       let nullGate = m * gates + unit;
+      var nulls: array<vec4<f32>, 3>;
+      for (var g = 0u; g < 3u; g++) {
+        if (OWN) {
+          nulls[g] = rest * uk[change + gates + u.keyQuads + g * u.quads];
+        } else {
+          nulls[g] = rest * side[nullGate + g * u.quads];
+        }
+      }
       var reset = vec4<f32>(0.0);
       var renew = vec4<f32>(0.0);
       var recurrent = vec4<f32>(0.0);
@@ -3746,9 +3758,9 @@ fn main(
         renew = after[gate + u.quads];
         recurrent = after[gate + 2u * u.quads];
       }
-      reset += rest * side[nullGate] + p * uk[change];
-      renew += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
-      let ofInput = rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
+      reset += nulls[0] + p * uk[change];
+      renew += nulls[1] + p * uk[change + u.quads];
+      let ofInput = nulls[2] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
       let fresh = ofInput + sigmoidOf(reset) * recurrent;
       let place = each * u.saved + unit;
       saved[place] = sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * old;
@@ -3889,9 +3901,11 @@ fn main(
       dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
       dbefore[cell + unit] = dafter[cell + unit];
     }
-    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+    for (var i = lane; i < select(gates + u.keyQuads, u.width, NULLS); i += LANES) {
       duk[each * u.width + i] = vec4<f32>(0.0);
-      if (CACHED) {
+    }
+    if (CACHED) {
+      for (var i = lane; i < gates + u.keyQuads; i += LANES) {
         dbefore[each * u.memory + i] = dafter[each * u.memory + i];
       }
     }
@@ -4006,6 +4020,7 @@ export const rimLstm = {
     ZERO: { type: 'bool', value: false },
     RAW: { type: 'bool', value: false },
     DROPPED: { type: 'bool', value: false },
+    OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
   source: `// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its modules, the
@@ -4030,7 +4045,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
 @group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates i, f, g, o of the state, query, what others read, c [B,N,4*H+E+...+H]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors [B,N,4*H+E(+4)]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors, with OWN gates of the null row [B,N,4*H+E(+4 or 4*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
 @group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: c', with CACHED all of inactive modules; else gates and query are read here [B,N,4*H+E+...+H]
@@ -4046,6 +4061,7 @@ const CANDIDATES: bool = false;
 const ZERO: bool = false;
 const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
 const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -4165,6 +4181,14 @@ fn main(
       let gate = each * u.memory + unit;
       let change = each * u.input + unit;
       let nullGate = m * gates + unit;
+      var nulls: array<vec4<f32>, 4>;
+      for (var g = 0u; g < 4u; g++) {
+        if (OWN) {
+          nulls[g] = rest * uk[change + gates + u.keyQuads + g * u.quads];
+        } else {
+          nulls[g] = rest * side[nullGate + g * u.quads];
+        }
+      }
       var enter = vec4<f32>(0.0);
       var forget = vec4<f32>(0.0);
       var fresh = vec4<f32>(0.0);
@@ -4180,10 +4204,10 @@ fn main(
         fresh = after[gate + 2u * u.quads];
         show = after[gate + 3u * u.quads];
       }
-      enter += rest * side[nullGate] + p * uk[change];
-      forget += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
-      fresh += rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads];
-      show += rest * side[nullGate + 3u * u.quads] + p * uk[change + 3u * u.quads];
+      enter += nulls[0] + p * uk[change];
+      forget += nulls[1] + p * uk[change + u.quads];
+      fresh += nulls[2] + p * uk[change + 2u * u.quads];
+      show += nulls[3] + p * uk[change + 3u * u.quads];
       let c = sigmoidOf(forget) * old + sigmoidOf(enter) * tanhOf(fresh);
       if (isActive) {
         after[ofCell] = c;

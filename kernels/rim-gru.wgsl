@@ -19,7 +19,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
 @group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates r, z, n of the state, query, what others read [B,N,3*H+E+...]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors [B,N,3*H+E(+4)]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors, with OWN gates of the null row [B,N,3*H+E(+4 or 3*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, bias of n, key of the ranking [N*3*H+N*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
 @group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: of inactive modules, without CACHED only read [B,N,3*H+E+...]
@@ -35,6 +35,7 @@ const CANDIDATES: bool = false;
 const ZERO: bool = false;
 const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
 const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -153,6 +154,14 @@ fn main(
       let gate = each * u.memory + unit;
       let change = each * u.input + unit;
       let nullGate = m * gates + unit;
+      var nulls: array<vec4<f32>, 3>;
+      for (var g = 0u; g < 3u; g++) {
+        if (OWN) {
+          nulls[g] = rest * uk[change + gates + u.keyQuads + g * u.quads];
+        } else {
+          nulls[g] = rest * side[nullGate + g * u.quads];
+        }
+      }
       var reset = vec4<f32>(0.0);
       var renew = vec4<f32>(0.0);
       var recurrent = vec4<f32>(0.0);
@@ -165,9 +174,9 @@ fn main(
         renew = after[gate + u.quads];
         recurrent = after[gate + 2u * u.quads];
       }
-      reset += rest * side[nullGate] + p * uk[change];
-      renew += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
-      let ofInput = rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
+      reset += nulls[0] + p * uk[change];
+      renew += nulls[1] + p * uk[change + u.quads];
+      let ofInput = nulls[2] + p * uk[change + 2u * u.quads] + side[ofBias + m * u.quads + unit];
       let fresh = ofInput + sigmoidOf(reset) * recurrent;
       let place = each * u.saved + unit;
       saved[place] = sigmoidOf(-renew) * tanhOf(fresh) + sigmoidOf(renew) * old;

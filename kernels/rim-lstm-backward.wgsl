@@ -74,9 +74,11 @@ fn main(
       dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
       dbefore[cell + unit] = dafter[cell + unit];
     }
-    for (var i = lane; i < gates + u.keyQuads; i += LANES) {
+    for (var i = lane; i < select(gates + u.keyQuads, u.width, NULLS); i += LANES) {
       duk[each * u.width + i] = vec4<f32>(0.0);
-      if (CACHED) {
+    }
+    if (CACHED) {
+      for (var i = lane; i < gates + u.keyQuads; i += LANES) {
         dbefore[each * u.memory + i] = dafter[each * u.memory + i];
       }
     }

@@ -20,7 +20,7 @@ struct Uniforms {
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
 @group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates i, f, g, o of the state, query, what others read, c [B,N,4*H+E+...+H]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors [B,N,4*H+E(+4)]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors, with OWN gates of the null row [B,N,4*H+E(+4 or 4*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
 @group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: c', with CACHED all of inactive modules; else gates and query are read here [B,N,4*H+E+...+H]
@@ -36,6 +36,7 @@ const CANDIDATES: bool = false;
 const ZERO: bool = false;
 const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
 const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -155,6 +156,14 @@ fn main(
       let gate = each * u.memory + unit;
       let change = each * u.input + unit;
       let nullGate = m * gates + unit;
+      var nulls: array<vec4<f32>, 4>;
+      for (var g = 0u; g < 4u; g++) {
+        if (OWN) {
+          nulls[g] = rest * uk[change + gates + u.keyQuads + g * u.quads];
+        } else {
+          nulls[g] = rest * side[nullGate + g * u.quads];
+        }
+      }
       var enter = vec4<f32>(0.0);
       var forget = vec4<f32>(0.0);
       var fresh = vec4<f32>(0.0);
@@ -170,10 +179,10 @@ fn main(
         fresh = after[gate + 2u * u.quads];
         show = after[gate + 3u * u.quads];
       }
-      enter += rest * side[nullGate] + p * uk[change];
-      forget += rest * side[nullGate + u.quads] + p * uk[change + u.quads];
-      fresh += rest * side[nullGate + 2u * u.quads] + p * uk[change + 2u * u.quads];
-      show += rest * side[nullGate + 3u * u.quads] + p * uk[change + 3u * u.quads];
+      enter += nulls[0] + p * uk[change];
+      forget += nulls[1] + p * uk[change + u.quads];
+      fresh += nulls[2] + p * uk[change + 2u * u.quads];
+      show += nulls[3] + p * uk[change + 3u * u.quads];
       let c = sigmoidOf(forget) * old + sigmoidOf(enter) * tanhOf(fresh);
       if (isActive) {
         after[ofCell] = c;

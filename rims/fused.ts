@@ -33,15 +33,13 @@ import { gateCount, type Weights } from './weights.ts';
 
 /** Why a cell needs the plain path; undefined where the fused one serves. */
 export function plainReason(cell: RIMCell): string | undefined {
-  const { options, random } = cell;
+  const { options } = cell;
   if (options.inputRows !== 1) return `${options.inputRows} input rows`;
   if (options.inputHeads !== 1) return `${options.inputHeads} input heads`;
   if (!options.inputAttention) return 'no input attention';
   if (!options.communication) return 'no communication';
   if (options.selection === 'across-modules') return "selection 'across-modules'";
   if (options.modules > MOST_MODULES) return `${options.modules} modules, more than ${MOST_MODULES}`;
-  const onValues = random !== undefined && options.inputDropout > 0 && options.dropoutOn === 'values';
-  if (onValues && options.inputBias) return 'dropout on values that have a bias';
   return undefined;
 }
 
@@ -176,7 +174,7 @@ function inputWeights({ options, weights, random }: RIMCell, step: StepOptions):
   const keys = (): Tensor => broadcastTo(reshape(key, [1, D, E]), [N, D, E]);
 
   const { valueBias, inputGatesBias, keyBias } = weights;
-  const nullGates = valueBias && einsum('v,nvg->ng', valueBias, inputGates);
+  const nullGates = onValues ? undefined : valueBias && einsum('v,nvg->ng', valueBias, inputGates);
   const gru = options.cell === 'gru';
   const nBias = gru && inputGatesBias ? slice(gatesPadded(inputGatesBias, G, H), 1, 2 * H, H) : undefined;
   const flat = (tensor: Tensor | undefined, size: number): Tensor =>
@@ -201,7 +199,7 @@ function inputWeights({ options, weights, random }: RIMCell, step: StepOptions):
 
 /** The keys and the input half of the gates of all steps. */
 function inputSequences(
-  { options, random }: RIMCell,
+  { options, random, weights: { valueBias } }: RIMCell,
   x: Tensor,
   { modules: N, keySize: E }: StepOptions,
   { inputGates, value, key, constants: { wInput } }: InputWeights,
@@ -214,16 +212,17 @@ function inputSequences(
     return { uk: drops === undefined ? uk : withFactors(uk), x };
   }
   const values = matmul(x, value);
-  const gates =
-    random !== undefined && drops === 'values'
-      ? einsum(
-          'tbnv,nvg->tbng',
-          mul(reshape(values, [T, B, 1, V]), dropoutMask([T, B, N, V], { rate, random })),
-          inputGates,
-        )
-      : einsum('tbv,nvg->tbng', values, inputGates);
   const keys = broadcastTo(reshape(matmul(x, key), [T, B, 1, E]), [T, B, N, E]);
-  const both = concat([gates, keys], 3);
+  if (random !== undefined && drops === 'values') {
+    const factors = dropoutMask([T, B, N, V], { rate, random });
+    const gatesOf = (kept: Tensor): Tensor => einsum('tbnv,nvg->tbng', kept, inputGates);
+    const gates = gatesOf(mul(reshape(values, [T, B, 1, V]), factors));
+    // The null row's values are dropped too: with a bias every row has null gates of its own.
+    const nulls = valueBias === undefined ? [] : [gatesOf(mul(reshape(valueBias, [1, 1, 1, V]), factors))];
+    const all = concat([gates, keys, ...nulls], 3);
+    return { uk: blockGradient(all), input: all };
+  }
+  const both = concat([einsum('tbv,nvg->tbng', values, inputGates), keys], 3);
   const uk = blockGradient(both);
   return { uk: drops === 'probabilities' ? withFactors(uk) : uk, input: both };
 

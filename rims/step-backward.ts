@@ -98,7 +98,9 @@ export function stepBackward(
 
   const active = layout.sparse ? mask : undefined;
   const { scored, gates } = layout;
-  const dropped = at(input('uk').shape, 2) > scored;
+  const width = at(input('uk').shape, 2);
+  const dropped = width === scored + 4;
+  const own = width === scored + gates * H;
   const shared = input('wOutput').shape.length === 2;
   const total = (tensor: Tensor, from: number, size: number): Tensor =>
     reshape(activeOuter({ tensor: fill(1, [B, 1]) }, { tensor, columns: { from, size } }, active), [N, size]);
@@ -118,7 +120,7 @@ export function stepBackward(
       reshape(activeOuter({ tensor: fill(1, [B, N, 1]) }, { tensor: dpre }, active, shared), input('bias').shape),
     x: () => einsum('bnc,ndc->bd', ofUk(), input('wInput')),
     wInput: () => activeOuter({ tensor: input('x') }, { tensor: duk, columns: first(scored) }, active),
-    input: ofUk,
+    input: () => (own ? slice(duk, 2, 0, width) : ofUk()),
     nullGates: () => {
       if (dropped) return total(duk, scored, gates * H);
       if (attrs.cell === 'lstm') return total(dstate, 0, gates * H);
@@ -148,7 +150,7 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
     return [
       f32(B, N, hidden),
       f32(B, N, layout.memory),
-      f32(B, N, inputColumns(step, layout, at(need(inputs[names.indexOf('uk')], 'uk').shape, 2) > layout.scored)),
+      f32(B, N, inputColumns(step, layout, at(need(inputs[names.indexOf('uk')], 'uk').shape, 2))),
       f32(B, N, layout.talk),
       f32(B, N, layout.projected),
     ];
@@ -228,18 +230,30 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
 /** The rows of this file, for tables of all ops. */
 export const stepBackwardOps: readonly Op[] = [stepBackwardOp] as readonly Op[];
 
+interface Extras {
+  /** Whether dropout weighs input and null row apart. */
+  readonly dropped: boolean;
+  readonly nulls: boolean;
+  readonly nBias: boolean;
+}
+
 /**
- * What a row of duk holds behind dU and key. Where dropout weighs the null row apart, the gradient of its gates; else that is
+ * What a row of duk holds behind dU and key, where a row of uk is so wide. Where dropout weighs the null row apart, or
+ * every row has null gates of its own, the gradient of these; else that is
  * the gradient of the state's gates, but for a GRU's n, whose own comes last, as that of the bias of n.
  */
-function extrasOf({ names, cell }: StepAttrs, dropped: boolean): { nulls: boolean; nBias: boolean } {
+function extrasOf({ names, cell, hidden }: StepAttrs, { scored, gates }: StepLayout, width: number): Extras {
+  const dropped = width === scored + 4;
+  const own = width === scored + gates * hidden;
   const nulls = names.includes('nullGates');
-  return { nulls: nulls && dropped, nBias: names.includes('nBias') || (nulls && !dropped && cell === 'gru') };
+  const nBias = names.includes('nBias') || (nulls && !dropped && cell === 'gru');
+  return { dropped, nulls: own || (nulls && dropped), nBias };
 }
 
 /** Columns of duk: of dU and key, of the null row's gates, of a GRU's bias of n. */
-function inputColumns(step: StepAttrs, { scored, gates }: StepLayout, dropped: boolean): number {
-  const { nulls, nBias } = extrasOf(step, dropped);
+function inputColumns(step: StepAttrs, layout: StepLayout, width: number): number {
+  const { scored, gates } = layout;
+  const { nulls, nBias } = extrasOf(step, layout, width);
   return scored + (nulls ? gates * step.hidden : 0) + (nBias ? step.hidden : 0);
 }
 
@@ -308,8 +322,7 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
   const [dh, dbefore, duk] = emit.outputs as [View, View, View];
   const input = inputWidth(uk, step);
   const kernel = cell === 'gru' ? rimGruBackward : rimLstmBackward;
-  const dropped = input > layout.scored;
-  const { nulls, nBias } = extrasOf(step, dropped);
+  const { dropped, nulls, nBias } = extrasOf(step, layout, input);
   const constants = {
     LANES: lanesFor(emit, kernel.constants.LANES.value),
     CACHED: layout.cached,
@@ -326,7 +339,7 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
       input: input / 4,
       memory: layout.memory / 4,
       saved: layout.saved / 4,
-      width: inputColumns(step, layout, dropped) / 4,
+      width: inputColumns(step, layout, input) / 4,
     },
     workgroups: gridOf(rows * modules, 1),
     operations: rows * step.active * (keySize + 20 * layout.gates * hidden),

@@ -20,7 +20,10 @@ export interface StepInputs {
   readonly h: Tensor;
   /** [B,N,memory], where the layout has a state beside h: with a cache, or of an LSTM. */
   readonly memory?: Tensor;
-  /** [B,N,G*H+E], and 4 more where dropout multiplies the input attention: factors of input and null row. No gradient. */
+  /**
+   * [B,N,G*H+E]: gates of the input less those of the null row, and key. Behind them 4 more where dropout multiplies the input
+   * attention, factors of input and null row; or G*H more where every row has null gates of its own. No gradient.
+   */
   readonly uk: Tensor;
   /** [gates of the null row N*G*H | of a GRU the bias of n N*H | key of the ranking E]. No gradient. */
   readonly side: Tensor;
@@ -35,7 +38,7 @@ export interface StepInputs {
   /** Factors of dropout: of the communication's probabilities [B,C,N,N], of its projection [B,N,H]. */
   readonly talkFactors?: Tensor;
   readonly outputFactors?: Tensor;
-  /** What uk was made of, for its gradient: x [B,D] and weights [N,D,G*H+E], or a tensor [B,N,G*H+E]. */
+  /** What uk was made of, for its gradient: x [B,D] and weights [N,D,G*H+E], or a tensor [B,N,G*H+E], or uk with null gates. */
   readonly x?: Tensor;
   readonly wInput?: Tensor;
   readonly input?: Tensor;
@@ -233,7 +236,8 @@ function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
       CANDIDATES: layout.sparse && sources === 'candidate',
       ZERO: zeroInput,
       RAW: rawScore,
-      DROPPED: input > layout.scored,
+      DROPPED: input === layout.scored + 4,
+      OWN: input === layout.scored + layout.gates * hidden,
     },
     workgroups: gridOf(rows, 1),
     operations: rows * modules * (2 * keySize + 10 * layout.gates * hidden),
@@ -327,7 +331,9 @@ function check(inputs: readonly Tensor[], attrs: StepAttrs, layout: StepLayout):
   const gates = layout.gates * H;
   const shared = inputNamed(inputs, attrs, 'wOutput')?.shape.length === 2;
   const own = shared ? [] : [N];
-  const input = inputNamed(inputs, attrs, 'uk')?.shape.at(-1) === layout.scored + 4 ? layout.scored + 4 : layout.scored;
+  const widths = [layout.scored, layout.scored + 4, layout.scored + gates];
+  const given = inputNamed(inputs, attrs, 'uk')?.shape.at(-1) ?? 0;
+  const input = widths.includes(given) ? given : layout.scored;
   const D = inputNamed(inputs, attrs, 'x')?.shape.at(-1) ?? 0;
   const wanted: Readonly<Partial<Record<keyof StepInputs, Shape>>> = {
     h: [B, N, H],
@@ -343,7 +349,7 @@ function check(inputs: readonly Tensor[], attrs: StepAttrs, layout: StepLayout):
     outputFactors: [B, N, H],
     x: [B, D],
     wInput: [N, D, layout.scored],
-    input: [B, N, layout.scored],
+    input: [B, N, input === layout.scored + gates ? input : layout.scored],
     nullGates: [N, gates],
     nBias: [N, H],
   };

@@ -79,10 +79,8 @@ const trials: fc.Arbitrary<Trial> = fc
       initialisation: 'fan-in',
       ...(dropout === 'none' ? {} : { inputDropout: 0.3, commDropout: 0.25, dropoutOn: dropout }),
     });
-    // Dropout on values that have a bias is the plain path's.
-    const own: CellOptions = options.inputBias ? { ...options, dropoutOn: 'probabilities' } : options;
     const sequence: SequenceOptions = { bidirectional, layers, initialState: 'noise' };
-    return { options: own, steps: batch > 5 ? Math.min(steps, 2) : steps, batch, sequence, drops: dropout !== 'none' };
+    return { options, steps: batch > 5 ? Math.min(steps, 2) : steps, batch, sequence, drops: dropout !== 'none' };
   });
 
 /** The loss of one path, its gradients and what it shows, by name. Both paths draw the same dropout. */
@@ -215,7 +213,7 @@ test('the path follows from the options, and says why', () => {
   assert.is(path({ dropoutOn: 'probabilities', inputBias: true }, random), 'fused');
   assert.is(path({ sources: 'candidate', inactiveInput: 'zero', selection: 'raw-score', inputBias: true }), 'fused');
   assert.is(path({ modules: 64 }), 'fused');
-  assert.is(path({ inputBias: true }, random), 'plain: dropout on values that have a bias');
+  assert.is(path({ inputBias: true }, random), 'fused');
   assert.is(path({ inputBias: true, inputDropout: 0 }, random), 'fused');
   assert.is(path({ inputBias: true }), 'fused');
   assert.is(path({ modules: 65 }), 'plain: 65 modules, more than 64');

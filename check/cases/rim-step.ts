@@ -23,6 +23,8 @@ export interface StepParts {
   readonly dropped?: readonly ('input' | 'talk' | 'output')[];
   /** What uk is made of: D, the size of x, or 0 where it is a tensor. */
   readonly inputSize?: number;
+  /** True: every row has null gates of its own, behind the key; needs inputSize 0. */
+  readonly ownNulls?: boolean;
   /** Standard deviation of the inputs; 1 where it is left out. */
   readonly std?: number;
   /** True: h' is read twice, so that two gradients arrive. */
@@ -48,7 +50,8 @@ export function drawStep(draw: Draw, sizes: DrawnStep): StepInputs {
   const fan = (size: number): { readonly std: number } => ({ std: 1 / Math.sqrt(size) });
 
   const x = D > 0 ? { x: draw.normal([B, D], { std }), wInput: draw.normal([N, D, layout.scored]) } : undefined;
-  const input = x === undefined ? { input: draw.normal([B, N, layout.scored], { std }) } : {};
+  const width = layout.scored + (sizes.ownNulls === true ? gates : 0);
+  const input = x === undefined ? { input: draw.normal([B, N, width], { std }) } : {};
   const made = x === undefined ? input.input : einsum('bd,ndc->bnc', x.x, x.wInput);
   const change = blockGradient(made ?? fill(0, [B, N, layout.scored]));
   const twoFactors = (): Tensor => concat([factors(draw, [B, N, 2]), fill(0, [B, N, 2])], 2);
@@ -180,6 +183,10 @@ export const rimStepCases: readonly Case[] = [
       stepCase(`${cell}, all active, gated, dropout`, {
         ...base,
         ...{ active: 3, topK: 1, gated: true, biased: true, inputSize: 0, dropped: ['input', 'output'] },
+      }),
+      stepCase(`${cell}, null gates of every row`, {
+        ...base,
+        ...{ inputSize: 0, ownNulls: true, constant: true, dropped: ['output'] },
       }),
       stepCase(`${cell}, one module`, { ...base, rows: 5, modules: 1, active: 1, topK: 1, heads: 1 }),
       stepCase(`${cell}, saturated`, { ...base, std: 5 }),

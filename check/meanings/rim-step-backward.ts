@@ -64,7 +64,8 @@ export const rimStepBackwardMeanings: Meanings = {
     const [saved, qkv, uk] = [of('saved'), of('qkv'), of('uk')];
     const all = upTo(N);
     const dropsTalk = step.names.includes('talkFactors');
-    const dropsInput = at(uk.shape, 2) > layout.scored;
+    const dropsInput = at(uk.shape, 2) === layout.scored + 4;
+    const own = at(uk.shape, 2) === layout.scored + layout.gates * H;
     const nullOfN = step.cell === 'gru' && step.names.includes('nullGates') && !dropsInput;
     const ofN = step.names.includes('nBias') || nullOfN;
 
@@ -207,7 +208,7 @@ export const rimStepBackwardMeanings: Meanings = {
         duk.put([b, n], 0, [
           ...ofInput.map((x) => fx * p * x),
           ...query.map((x) => dodds * x),
-          ...(step.names.includes('nullGates') && dropsInput ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x) : []),
+          ...(own || (step.names.includes('nullGates') && dropsInput) ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x) : []),
           ...(ofN ? ofInput.slice(2 * H) : []),
         ]);
       }

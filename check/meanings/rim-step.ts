@@ -167,12 +167,15 @@ class Operands {
   factors(b: number, n: number): readonly [ofInput: number, ofNull: number] {
     const uk = this.of('uk');
     const { scored } = this.layout;
-    return at(uk.shape, 2) === scored ? [1, 1] : [read(uk, [b, n, scored]), read(uk, [b, n, scored + 1])];
+    return at(uk.shape, 2) === scored + 4 ? [read(uk, [b, n, scored]), read(uk, [b, n, scored + 1])] : [1, 1];
   }
 
-  /** The gates of the null row. */
-  nullGates(n: number): number[] {
+  /** The gates of the null row: of a row of uk its own, or those of the module. */
+  nullGates(b: number, n: number): number[] {
     const size = this.layout.gates * this.attrs.hidden;
+    const { scored } = this.layout;
+    const own = this.find('input') ?? this.of('uk');
+    if (at(own.shape, 2) === scored + size) return columns(own, [b, n], scored, size);
     const given = this.find('nullGates');
     return given === undefined ? columns(this.of('side'), [], n * size, size) : columns(given, [n], 0, size);
   }
@@ -243,7 +246,7 @@ export const rimStepMeanings: Meanings = {
         const [ofX, ofNull] = given.factors(b, n);
         const p = silent ? 0 : ofX * at(share, n);
         const rest = silent ? 0 : p + ofNull * (1 - at(share, n));
-        const nulls = given.nullGates(n);
+        const nulls = given.nullGates(b, n);
         const ofInput = nulls.map((gate, i) => rest * gate + p * at(at(changes, n), i));
         const ofState = at(state, n).slice(0, layout.gates * H);
         if (attrs.cell === 'lstm') return lstm(ofInput, ofState, at(cell, n));
