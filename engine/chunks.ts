@@ -37,7 +37,7 @@ export function pieceOf(sequence: Tensor, { start, length }: Piece): Tensor {
 }
 
 /** A recurrence over one piece: from the state before it to the one after it, and what else it computes. */
-export interface PieceResult<S> {
+interface PieceResult<S> {
   readonly state: S;
 }
 

@@ -173,36 +173,33 @@ export class Device {
     return this.gpu.createQuerySet({ type: 'timestamp', count });
   }
 
-  /** True for a Variable whose storage is on this device. */
+  /** True for a Variable whose value is on this device. */
   holds(variable: Variable): boolean {
-    return this.#variables.has(variable.home.variable);
+    return variable.livesOn(this);
   }
 
-  /** The storage of a Variable, made and filled at the first call: that of its home, where it lies from an offset on. */
-  storageOf(part: Variable): GPUBuffer {
-    const { variable } = part.home;
-    variable.settle(this, (initial) => {
-      const bytes = 4 * variable.size;
-      const buffer = this.buffer(
-        `variable ${variable.name}`,
-        bytes,
-        USAGE.storage | USAGE.copySource | USAGE.copyTarget,
-      );
-      this.#variables.set(variable, buffer);
-      const write = (offset: number, data: Data): void => {
-        this.gpu.queue.writeBuffer(buffer, 4 * offset, data as Data & { buffer: ArrayBuffer });
-      };
-      write(0, initial);
+  /** Puts the value of a Variable into storage on this device, where it is not there yet. */
+  settle(variable: Variable): void {
+    variable.settle(this, (home) => {
+      const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+      const buffer = this.buffer(`variable ${home.name}`, 4 * home.size, usage);
+      this.#variables.set(home, buffer);
       return {
         owner: this,
-        write,
+        write: (offset, data) => {
+          this.gpu.queue.writeBuffer(buffer, 4 * offset, data as Data & { buffer: ArrayBuffer });
+        },
         read: (offset, size) => this.read(buffer, 4 * offset, 4 * size),
         dispose: () => {
-          this.#variables.delete(variable);
+          this.#variables.delete(home);
           this.free(buffer);
         },
       };
     });
+  }
+
+  /** The storage of a Variable that is on this device: that of its home, where it lies from an offset on. */
+  storageOf({ home: { variable } }: Variable): GPUBuffer {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 

@@ -6,7 +6,7 @@ import { at, need, RimgradError } from './errors.ts';
 import type { Emitter, View } from './op.ts';
 
 /** A parameter, what its update reads, and what it changes. */
-export interface FusedParameter {
+interface FusedParameter {
   readonly size: number;
   readonly gradient: View;
   readonly weight: View;

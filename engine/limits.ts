@@ -2,10 +2,15 @@
 // Workgroups a dimension are checked as calls are recorded (recorder.ts).
 
 import { LimitError, need } from './errors.ts';
-import { dispatchesOf, type Plan } from './plan.ts';
+import { dispatchesOf, type Plan, type Value } from './plan.ts';
 
 /** What a user can do about a tensor that is too large. */
-const MEND = 'use a smaller batch, fewer time steps, shorter chunks of them (the option chunk of a scan or RIM)';
+const SMALLER = 'use a smaller batch, fewer time steps, shorter chunks of them (the option chunk of a scan or RIM)';
+/** The same of a Variable, which neither batch nor time change. */
+const SMALLER_WEIGHTS =
+  'make the weights smaller (fewer hidden units; of a RIM the options valueSize, hiddenSize, modules)';
+
+const mendOf = ({ variable }: Value): string => (variable === undefined ? SMALLER : SMALLER_WEIGHTS);
 
 /** What is checked, in bytes; a GPUDevice's `limits` have it. */
 export interface PlanLimits {
@@ -21,7 +26,7 @@ export function checkLimits(limits: PlanLimits, plan: Plan): void {
     const large = buffers.find(({ place }) => place.bytes > most);
     if (large !== undefined) {
       throw new LimitError(
-        `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; ${MEND}, or open the device with a larger limits.maxStorageBufferBindingSize`,
+        `${label}: binds ${large.place.bytes} bytes (${large.place.value.label}), and this device binds ${most} at most; ${mendOf(large.place.value)}, or open the device with a larger limits.maxStorageBufferBindingSize`,
       );
     }
   }
@@ -33,6 +38,6 @@ export function checkLimits(limits: PlanLimits, plan: Plan): void {
     'a value',
   );
   throw new LimitError(
-    `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; ${MEND}, or open the device with a larger limits.maxBufferSize`,
+    `${label}: needs a buffer of ${plan.slots[slot]} bytes, and this device takes ${maxBufferSize}; ${SMALLER}, or open the device with a larger limits.maxBufferSize`,
   );
 }

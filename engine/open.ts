@@ -31,11 +31,13 @@ export interface DeviceOptions {
  */
 export async function openDeviceWith(gpu: GPU | undefined, hint: string, options: DeviceOptions): Promise<Device> {
   checkOptions('openDevice', options, ['device', 'gpu', 'power', 'subgroups', 'limits', 'tuning']);
-  if (options.tuning !== undefined) checkTuning(options.tuning);
+  const { tuning } = options;
   if (options.device !== undefined) {
     const { device } = options;
     const size = subgroupSizeOf(device, device.adapterInfo, options);
-    return new Device(device, describe(device.adapterInfo), size, false, options.tuning);
+    const description = describe(device.adapterInfo);
+    if (tuning !== undefined) checkTuning(tuning, description);
+    return new Device(device, description, size, false, tuning);
   }
   const { power = 'high-performance' } = options;
   if (power !== 'high-performance' && power !== 'low-power') {
@@ -44,6 +46,8 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
   if (gpu === undefined) throw new DeviceError(`this runtime has no WebGPU; ${hint}`);
   const adapter = await gpu.requestAdapter({ powerPreference: power });
   if (adapter === null) throw new DeviceError(`WebGPU found no adapter; ${hint}`);
+  const description = describe(adapter.info);
+  if (tuning !== undefined) checkTuning(tuning, description);
   const requiredLimits: Record<string, number> = {};
   for (const [name, value] of Object.entries(options.limits ?? {})) {
     const most: unknown = adapter.limits[name as keyof GPUSupportedLimits];
@@ -67,13 +71,7 @@ export async function openDeviceWith(gpu: GPU | undefined, hint: string, options
         { cause },
       );
     });
-  return new Device(
-    device,
-    describe(adapter.info),
-    subgroupSizeOf(device, adapter.info, options),
-    true,
-    options.tuning,
-  );
+  return new Device(device, description, subgroupSizeOf(device, adapter.info, options), true, tuning);
 }
 
 /** The names of all limits: properties of the prototype in every runtime. */

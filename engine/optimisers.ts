@@ -3,9 +3,10 @@
 //
 // Always true: every gradient is read as it was before the update; all parameters together take a handful of kernel calls
 // (fused-update.ts), and one more prepares what they share; the learning rate is a tensor, so that a schedule is a feed and
-// never a recompile; clipping is a factor that the kernels apply, not a copy of the gradients. State Variables are named
-// `adam.m.<parameter>`, and the returned list carries them as `variables`, for checkpoints. Not here: what all are given and
-// check (parameter-groups.ts), clipping itself (clip.ts), learning rates over time (schedules.ts).
+// never a recompile; clipping is a factor that the kernels apply, not a copy of the gradients. Parameters that no
+// program was planned with before share storage from then on; all that one optimiser updates live on one device. State
+// Variables are named `adam.m.<parameter>`, and the returned list carries them as `variables`, for checkpoints. Not here: what
+// all are given and check (parameter-groups.ts), clipping itself (clip.ts), learning rates over time (schedules.ts).
 
 import { adam as adamKernel, rmsprop as rmspropKernel, sgd as sgdKernel, updateControl } from '../kernels/catalogue.ts';
 import { at, checkOptions, need, OptionError } from './errors.ts';

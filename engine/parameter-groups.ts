@@ -45,7 +45,10 @@ export interface OptimiserOptions {
   readonly name?: string;
 }
 
-/** Gradients by parameter: what `grad` returns, or pairs. */
+/**
+ * Gradients by parameter: what `grad` returns, or pairs. Parameters that no program was planned with yet share storage from
+ * then on, so make optimisers before compiling; parameters of one optimiser live on one device.
+ */
 export type ParameterGradients = Iterable<readonly [Tensor, Tensor]>;
 
 /** The names of `OptimiserOptions`. */

@@ -25,6 +25,7 @@ export interface Value {
   last: number;
   /** Its slot, from the moment the plan is complete; a Variable has storage of its own instead. */
   slot: number;
+  /** The home of Variables whose storage it is. */
   readonly variable: Variable | undefined;
 }
 
@@ -69,7 +70,10 @@ export interface Plan {
   readonly items: readonly Item[];
   /** Bytes of each slot. */
   readonly slots: readonly number[];
+  /** The Variables that it names. */
   readonly variables: readonly Variable[];
+  /** Those of them that it changes. */
+  readonly changes: readonly Variable[];
   readonly inputs: readonly { readonly tensor: Tensor; readonly place: Place; readonly below: number | undefined }[];
   readonly constants: readonly { readonly place: Place; readonly values: Data | number }[];
   readonly outputs: ReadonlyMap<string, { readonly tensor: Tensor; readonly place: Place }>;

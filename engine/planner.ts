@@ -80,7 +80,8 @@ class Planner {
     return {
       items: this.#record.items,
       slots: assignSlots(this.#record.values),
-      variables: [...this.#record.variables.keys()],
+      variables: [...this.#record.variables],
+      changes: [...new Set(all.flatMap(({ variables, guard }) => [...variables, ...(guard ? [guard.flag] : [])]))],
       inputs: this.#inputs,
       constants: this.#record.constants,
       outputs: results,

@@ -41,7 +41,7 @@ export type ProductEmitter = Pick<Emitter, 'subgroupSize' | 'tuning' | 'scratch'
 /** A kernel with its constants. */
 export interface Candidate {
   readonly name: string;
-  /** Whether it computes such a product on a device with subgroups of so many lanes (0: none). */
+  /** Whether it computes such a product, in one call, on a device with subgroups of so many lanes (0: none). */
   fits(form: Form, lanes: number): boolean;
   /** Appends its call. */
   emit(emit: ProductEmitter, form: Form): void;
@@ -80,7 +80,7 @@ function flagsOf({ plus, rows, terms }: Form) {
 function scalarTile(tileM: number, tileN: 4 | 8): Candidate {
   return {
     name: `scalar-${tileM}x${tileN}`,
-    fits: () => true,
+    fits: (form) => oneCall(spread(form, tileM, tileN).workgroups),
     emit: (emit, form) => {
       const { m, n, k } = form;
       const { lanes, workgroups } = spread(form, tileM, tileN);
@@ -105,9 +105,10 @@ function scalarTile(tileM: number, tileN: 4 | 8): Candidate {
 /** A subgroup's tile of scalars, a passed on between lanes. */
 const scalarSubgroup: Candidate = {
   name: 'scalar-subgroup-16x4',
-  fits: ({ rows, terms }, lanes) => rows === undefined && terms === undefined && usableLanes(lanes),
+  fits: (form, lanes) =>
+    form.rows === undefined && form.terms === undefined && usableLanes(lanes) && oneCall(tiles(form, 16, 4 * lanes)),
   emit: (emit, form) => {
-    const { m, n, k, batches, plus } = form;
+    const { m, n, k, plus } = form;
     const { maskBatch, maskOffset, ...rest } = common(form);
     const lanes = emit.subgroupSize;
     emit.call(matmulSubgroups, {
@@ -120,7 +121,7 @@ const scalarSubgroup: Candidate = {
         plusStrides: [m.plus, n.plus],
       },
       constants: { WORKGROUP: lanes, PLUS: plus !== undefined },
-      workgroups: [Math.ceil(n.size / (4 * lanes)), Math.ceil(m.size / 16), Math.min(batches, MAX_WORKGROUPS)],
+      workgroups: tiles(form, 16, 4 * lanes),
       operations: operationsOf(form),
     });
   },
@@ -146,7 +147,7 @@ function inFours(form: Form, { alongM, alongK }: Vectors) {
 function vectorTile(tileM: number, tileN: 4 | 8): Candidate {
   return {
     name: `vector-${tileM}x${tileN}`,
-    fits: (form) => inVectors(form) !== undefined,
+    fits: (form) => inVectors(form) !== undefined && oneCall(spread(form, tileM, tileN).workgroups),
     emit: (emit, form) => {
       const { uniforms, constants, operations } = inFours(form, need(inVectors(form), 'a product of vectors'));
       const { lanes, workgroups } = spread(form, tileM, tileN);
@@ -163,20 +164,22 @@ function vectorTile(tileM: number, tileN: 4 | 8): Candidate {
 
 /** A subgroup's tile of vectors, a passed on between lanes. */
 function vectorSubgroup(tileM: number): Candidate {
+  const workgroupsOf = (form: Form, lanes: number): Workgroups => {
+    const [across, down, deep] = tiles(form, tileM, 4 * lanes);
+    // Active rows are packed within blocks of 64.
+    return [across, form.rows === undefined ? down : Math.ceil(form.m.size / 64) * Math.ceil(64 / tileM), deep];
+  };
   return {
     name: `vector-subgroup-${tileM}x4`,
-    fits: (form, lanes) => usableLanes(lanes) && inVectors(form) !== undefined,
+    fits: (form, lanes) => usableLanes(lanes) && inVectors(form) !== undefined && oneCall(workgroupsOf(form, lanes)),
     emit: (emit, form) => {
-      const { m, n, batches, rows } = form;
       const lanes = emit.subgroupSize;
       const { uniforms, constants, operations } = inFours(form, need(inVectors(form), 'a product of vectors'));
-      // Active rows are packed within blocks of 64.
-      const down = rows === undefined ? Math.ceil(m.size / tileM) : Math.ceil(m.size / 64) * Math.ceil(64 / tileM);
       emit.call(matmulVec4Subgroups, {
         buffers: buffersOf(emit, form),
         uniforms,
         constants: { WORKGROUP: lanes, TILE_M: tileM, ...constants },
-        workgroups: [Math.ceil(n.size / (4 * lanes)), down, Math.min(batches, MAX_WORKGROUPS)],
+        workgroups: workgroupsOf(form, lanes),
         operations,
       });
     },
@@ -187,9 +190,9 @@ function vectorSubgroup(tileM: number): Candidate {
 function sharedTile(side: number, span: number, depth: number): Candidate {
   return {
     name: `shared-${side}-${span}-${depth}`,
-    fits: () => true,
+    fits: (form) => oneCall(tiles(form, side, side)),
     emit: (emit, form) => {
-      const { m, n, k, batches } = form;
+      const { m, n, k } = form;
       emit.call(matmulShared, {
         buffers: buffersOf(emit, form),
         uniforms: {
@@ -200,19 +203,28 @@ function sharedTile(side: number, span: number, depth: number): Candidate {
           plusStrides: [m.plus, n.plus],
         },
         constants: { WORKGROUP: span * span, SPAN: span, SIDE: side, DEPTH: depth, ...flagsOf(form) },
-        workgroups: [Math.ceil(n.size / side), Math.ceil(m.size / side), Math.min(batches, MAX_WORKGROUPS)],
+        workgroups: tiles(form, side, side),
         operations: operationsOf(form),
       });
     },
   };
 }
 
+/** Workgroups along n, m and the batches; those walk over what is more. */
+type Workgroups = readonly [number, number, number];
+
+/** The workgroups of tiles of so many rows and columns. */
+function tiles({ m, n, batches }: Form, rows: number, columns: number): Workgroups {
+  return [Math.ceil(n.size / columns), Math.ceil(m.size / rows), Math.min(batches, MAX_WORKGROUPS)];
+}
+
+/** Whether every device takes them in one call. */
+function oneCall(workgroups: Workgroups): boolean {
+  return workgroups.every((count) => count <= MAX_WORKGROUPS);
+}
+
 /** The lanes of a workgroup of 64 along n and m, the rest over batches instead of past the edges; and the workgroups. */
-function spread(
-  { m, n, batches }: Form,
-  tileM: number,
-  tileN: number,
-): { lanes: number[]; workgroups: [number, number, number] } {
+function spread({ m, n, batches }: Form, tileM: number, tileN: number): { lanes: number[]; workgroups: Workgroups } {
   const [across, down] = [Math.ceil(n.size / tileN), Math.ceil(m.size / tileM)];
   const x = Math.min(8, powerOfTwo(across));
   const y = Math.min(64 / x, powerOfTwo(down));

@@ -15,7 +15,7 @@ import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
-import type { Data, Variable } from './variable.ts';
+import type { Data } from './variable.ts';
 
 /** How to compile. */
 export interface CompileOptions {
@@ -61,7 +61,7 @@ export async function compile(
   let program: Program | undefined;
   try {
     return await device.guarded('compile', () => {
-      for (const variable of plan.variables) device.storageOf(variable);
+      for (const variable of plan.variables) device.settle(variable);
       program = new Program(device, plan, kernels);
       return program;
     });
@@ -99,8 +99,6 @@ export class Program {
   readonly #calls: readonly Call[];
   /** Calls after which the list is submitted. */
   readonly #cuts: readonly number[];
-  /** Variables that a run changes. */
-  readonly #changes: readonly Variable[];
   #ran = false;
   #disposed = false;
 
@@ -137,7 +135,6 @@ export class Program {
     }
     this.#calls = calls;
     this.#cuts = cutsOf(calls);
-    this.#changes = changesOf(plan);
   }
 
   /** The kernel calls of a run, in order. */
@@ -165,7 +162,7 @@ export class Program {
   #submit(data: readonly Data[]): void {
     this.#check();
     this.#write(data);
-    for (const variable of this.#changes) variable.changed();
+    for (const variable of this.plan.changes) variable.changed();
     const { queue } = this.device.gpu;
     let next = 0;
     for (const cut of this.#cuts) {
@@ -312,13 +309,6 @@ function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dis
   const all = new Uint8Array(Math.max(end, 16));
   for (const { offset, bytes } of chunks) all.set(bytes, offset);
   return { bytes: all, offsets };
-}
-
-/** The Variables that a plan writes. */
-function changesOf(plan: Plan): Variable[] {
-  const buffers = dispatchesOf(plan).flatMap((each) => each.buffers);
-  const written = buffers.flatMap(({ write, place }) => (write ? (place.value.variable ?? []) : []));
-  return [...new Set(written)];
 }
 
 /** Where a list of calls is cut into submits of bounded work; a single call is never cut. */

@@ -1,7 +1,8 @@
-// The record that a plan grows from: kernel calls in order, where every tensor lies, and when each value is first and last
-// used. What makes a program (planner.ts) and what makes a loop of a scan (scan-plan.ts) write into it.
-// Always: no call binds a buffer for writing that it binds a second time, but read_write at places apart; every place is a multiple of a vec4, so that kernels
-// may read and write whole vectors. It decides nothing: not what is computed, nor which values share memory (slots.ts).
+// The record that a plan grows from: kernel calls in order, where every tensor lies, and when each value is first and
+// last used. What makes a program (planner.ts) and what makes a loop of a scan (scan-plan.ts) write into it.
+// Always: no call binds a buffer for writing that it binds a second time, but read_write at places apart; every place
+// is a multiple of a vec4, so that kernels may read and write whole vectors. It decides nothing: not what is computed,
+// nor which values share memory (slots.ts).
 
 import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/kernel.ts';
@@ -30,8 +31,10 @@ export class Recorder {
   readonly values: Value[] = [];
   readonly items: Item[] = [];
   readonly constants: { place: Place; values: Data | number }[] = [];
-  /** The homes of the Variables that are used. */
-  readonly variables: Map<Variable, Value> = new Map();
+  /** The Variables that are used. */
+  readonly variables: Set<Variable> = new Set();
+  /** The storage of their homes. */
+  readonly #homes = new Map<Variable, Value>();
   readonly #options: PlanOptions;
   readonly #places = new Map<Tensor, Place>();
   readonly #constantOfKey = new Map<string, Place>();
@@ -70,7 +73,7 @@ export class Recorder {
     node.op.plan(this.emitter(node.op.name, inputs, outputs), node);
   }
 
-  /** Outside of loops, puts the output of a node inside of its input where it lies there as it must: not in a Variable. */
+  /** Outside of loops, puts a node's output inside of its input where it lies there as it must: not in a Variable. */
   #view(node: Node): boolean {
     const start = node.op.viewAt?.(node);
     if (start === undefined) return false;
@@ -210,6 +213,7 @@ export class Recorder {
     const known = this.#places.get(variable);
     if (known !== undefined) return known;
     variable.plan();
+    this.variables.add(variable);
     const bytes = roundUp(4 * variable.size, VECTOR);
     const place: Place = { value: this.#home(variable), offset: 4 * variable.home.offset, step: 0, bytes };
     this.#places.set(variable, place);
@@ -217,11 +221,11 @@ export class Recorder {
   }
 
   #home({ home: { variable } }: Variable): Value {
-    const known = this.variables.get(variable);
+    const known = this.#homes.get(variable);
     if (known !== undefined) return known;
     const bytes = roundUp(4 * variable.size, VECTOR);
     const value: Value = { label: `variable ${variable.name}`, bytes, first: -1, last: -1, slot: -1, variable };
-    this.variables.set(variable, value);
+    this.#homes.set(variable, value);
     return value;
   }
 

@@ -51,7 +51,7 @@ export interface ScanAttrs {
 }
 
 /** The op of a scan's node. Its kernel calls are the planner's business (plan.ts), its meaning check/'s. */
-export const scanOp: Op<ScanAttrs> = {
+const scanOp: Op<ScanAttrs> = {
   name: 'scan',
   infer: (_inputs, { stateIn }) => stateIn.map(({ shape, dtype }) => ({ shape, dtype })),
   backward: scanBackward,
@@ -251,7 +251,7 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
 }
 
 /** The tensor whose memory an alias shares. */
-export function aliasRoot(tensor: Tensor): Tensor {
+function aliasRoot(tensor: Tensor): Tensor {
   let root = tensor;
   while (root.node.op.alias === true) root = at(root.node.inputs, root.index);
   return root;

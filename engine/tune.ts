@@ -5,7 +5,7 @@
 
 import { packUniforms, specialise } from '../kernels/kernel.ts';
 import { type Device, USAGE } from './device.ts';
-import { at, need } from './errors.ts';
+import { at, DeviceError, need } from './errors.ts';
 import type { View } from './op.ts';
 import { emitProduct, formOf, type Product } from './product.ts';
 import { candidates, type ProductEmitter } from './product-kernels.ts';
@@ -79,9 +79,15 @@ interface Job {
   readonly rates: number[];
 }
 
-/** The rates of all candidates that compute a shape, the fastest first. */
+/**
+ * The rates of all candidates that compute a shape, the fastest first. A round takes several steps of the clock at least:
+ * browsers make it coarse.
+ * @throws DeviceError where the clock stands still
+ */
 export async function ratesOf(device: Device, shape: ProductShape, options: RateOptions = {}): Promise<Rate[]> {
-  const { rounds = 5, milliseconds = 10 } = options;
+  const { rounds = 5 } = options;
+  const step = clockStep();
+  const milliseconds = Math.max(options.milliseconds ?? 10, 4 * step);
   const made: GPUBuffer[] = [];
   const bufferOf = (elements: number, fill: (i: number) => number): Memory => {
     const buffer = device.buffer('tune', 4 * elements, USAGE.storage | USAGE.copyTarget);
@@ -113,8 +119,7 @@ export async function ratesOf(device: Device, shape: ProductShape, options: Rate
     for (const { run, rates } of jobs) {
       // The first run compiles; one that takes far longer than the fastest is not measured again.
       await run(1);
-      const once = await run(1);
-      rates.push(once);
+      rates.push(await timeOf(run, Math.max(5, 2 * step)));
     }
     const fastest = Math.min(...jobs.map(({ rates }) => at(rates, 0)));
     const promising = jobs.filter(({ rates }) => at(rates, 0) < 4 * fastest);
@@ -132,6 +137,27 @@ export async function ratesOf(device: Device, shape: ProductShape, options: Rate
   } finally {
     for (const buffer of made) device.free(buffer);
   }
+}
+
+const STILL_CLOCK = 'tune: performance.now() stands still, so nothing can be timed; tune where the clock runs';
+
+/** The smallest step that the host's clock shows, in milliseconds. @throws DeviceError where it stands still */
+function clockStep(): number {
+  const began = performance.now();
+  for (let look = 0; look < 3e7; look++) {
+    const passed = performance.now() - began;
+    if (passed > 0) return passed;
+  }
+  throw new DeviceError(STILL_CLOCK);
+}
+
+/** Milliseconds of one run: the mean of as many as take so long together. @throws DeviceError where the clock stands still */
+async function timeOf(run: Job['run'], least: number): Promise<number> {
+  for (let times = 1; times <= 2 ** 16; times *= 2) {
+    const passed = await run(times);
+    if (passed >= least) return passed / times;
+  }
+  throw new DeviceError(STILL_CLOCK);
 }
 
 /** Device memory that a kernel call may be given. */

@@ -31,23 +31,24 @@ export function chosenFor(form: Form, lanes: number, tuning: Tuning | undefined)
   const measured = candidates.get(tuning?.choices[classOf(form)] ?? tuning?.choices['*'] ?? '');
   if (measured?.fits(form, lanes) === true) return measured;
   const preferred = tuning?.software === false ? onGPU(form) : onProcessor(form, lanes);
-  const fitting = preferred
-    .map((name) => need(candidates.get(name), `the kernel ${name}`))
-    .find((candidate) => candidate.fits(form, lanes));
-  return need(fitting, 'a kernel for a product');
+  // The register tiles that go furthest come last: what is too large for them too is refused where calls are recorded.
+  const named = [...preferred, small(form.m.size, form.n.size)].map((name) =>
+    need(candidates.get(name), `the kernel ${name}`),
+  );
+  return need(named.find((candidate) => candidate.fits(form, lanes)) ?? named.at(-1), 'a kernel for a product');
 }
 
-/** Names of candidates in order of preference, the last of which fits every product. */
+/** Names of candidates in order of preference, those of register tiles left out. */
 function onProcessor({ m, n }: Form, lanes: number): string[] {
   // Every load of a lane costs alike, wherever it lies: tiles that pass a on between lanes load least.
   const wide = m.size >= 8 && n.size > 2 * lanes - 4;
-  return [...(wide ? [`vector-subgroup-${m.size > 8 ? 16 : 8}x4`, 'scalar-subgroup-16x4'] : []), small(m.size, n.size)];
+  return wide ? [`vector-subgroup-${m.size > 8 ? 16 : 8}x4`, 'scalar-subgroup-16x4'] : [];
 }
 
 function onGPU({ m, n, batches }: Form): string[] {
   // Enough workgroups to fill the device first, then tiles that load little.
   const tiles = (side: number): number => Math.ceil(m.size / side) * Math.ceil(n.size / side) * batches;
-  if (Math.min(m.size, n.size) < 16) return [small(m.size, n.size)];
+  if (Math.min(m.size, n.size) < 16) return [];
   if (Math.min(m.size, n.size) >= 48 && tiles(64) >= 128) return ['shared-64-8-16'];
   return [tiles(32) >= 128 ? 'shared-32-8-32' : 'shared-16-8-32'];
 }
@@ -57,19 +58,34 @@ function small(m: number, n: number): string {
   return `scalar-${m >= 16 ? 8 : m >= 4 ? 4 : 1}x${n >= 32 ? 8 : 4}`;
 }
 
-/** @throws OptionError for what is no tuning */
-export function checkTuning(tuning: Tuning): void {
-  if (tuning.format !== 'rimgrad tuning 1' || typeof tuning.choices !== 'object' || tuning.choices === null) {
-    throw new OptionError(
-      `openDevice: tuning is not what tune() returns (format '${String(tuning.format)}'); make it anew`,
-    );
+/** @throws OptionError for what is no tuning, or one of an adapter of another kind: software or not */
+export function checkTuning(tuning: Tuning, { software }: AdapterDescription): void {
+  const refusal = (why: string): OptionError => new OptionError(`openDevice: ${why}; make it anew with tune()`);
+  const given: Partial<Record<keyof Tuning, unknown>> | null = tuning;
+  if (typeof given !== 'object' || given === null || given.format !== 'rimgrad tuning 1') {
+    throw refusal("tuning is not what tune() returns (its format is not 'rimgrad tuning 1')");
   }
-  for (const name of Object.values(tuning.choices)) {
-    if (!candidates.has(name)) {
-      throw new OptionError(
-        `openDevice: the tuning names a kernel '${name}' that this version does not have; make it anew`,
-      );
+  const { choices } = given;
+  for (const [name, type] of [
+    ['adapter', 'string'],
+    ['software', 'boolean'],
+    ['choices', 'object'],
+  ] as const) {
+    const value = given[name];
+    if (typeof value !== type || value === null || Array.isArray(value)) {
+      throw refusal(`the ${name} of the tuning is no ${type} but ${String(value)}`);
     }
+  }
+  for (const name of Object.values(choices as object) as unknown[]) {
+    if (typeof name !== 'string' || !candidates.has(name)) {
+      throw refusal(`the tuning names a kernel '${String(name)}' that this version does not have`);
+    }
+  }
+  if (given.software !== software) {
+    const kind = (is: boolean): string => (is ? 'a software adapter' : 'hardware');
+    throw refusal(
+      `the tuning was measured on ${kind(!software)} (${String(given.adapter)}), and this is ${kind(software)}`,
+    );
   }
 }
 

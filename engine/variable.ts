@@ -48,7 +48,8 @@ export class Variable extends Tensor {
   #parts: readonly Variable[] = [];
   /** True once a program was planned with it: then it stays where it is. */
   #planned = false;
-  #disposed = false;
+  /** True while the storage of its home holds its value: the storage is there as long as any part needs it. */
+  #settled = false;
 
   constructor(name: string, shape: Shape, initial: Data) {
     const dtype: Dtype = initial instanceof Uint32Array ? 'u32' : 'f32';
@@ -80,7 +81,7 @@ export class Variable extends Tensor {
 
   /** Its present value, from the device where it lives on one. @throws DeviceError where it went with its device */
   async read(): Promise<Data> {
-    const residence = this.#home.variable.#residence;
+    const residence = this.#settled ? this.#home.variable.#residence : undefined;
     if (residence === undefined) return this.#own().slice();
     const bytes = await residence.read(this.#home.offset, this.size);
     return this.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
@@ -95,47 +96,59 @@ export class Variable extends Tensor {
       throw new OptionError(`variable '${this.name}': holds ${this.dtype}; give it the matching typed array`);
     }
     this.#host.set(data);
-    for (const each of [this, ...this.#parts]) each.#changed = false;
-    this.#home.variable.#residence?.write(this.#home.offset, data);
+    this.#changed = false;
+    if (this.#settled) this.#home.variable.#residence?.write(this.#home.offset, data);
   }
 
   /** Used by the planner: from now on it lies where it lies. */
   plan(): void {
     this.#planned = true;
-    this.#disposed = false;
   }
 
-  /** Used by the device: gives a home its storage, filled with its present value. @throws DeviceError where it has none */
-  settle(owner: object, make: (initial: Data) => Residence): void {
-    if (this.#residence?.owner === owner) return;
-    if (this.#residence !== undefined) {
+  /** Used by the device: whether its value is there. */
+  livesOn(owner: object): boolean {
+    return this.#settled && this.#home.variable.#residence?.owner === owner;
+  }
+
+  /**
+   * Used by the device: puts its value there, into the storage of its home, which is made for the first of those in it.
+   * @throws DeviceError where it has no value; OptionError where it lives on another device
+   */
+  settle(owner: object, make: (home: Variable) => Residence): void {
+    const { variable: home, offset } = this.#home;
+    if (home.#residence !== undefined && home.#residence.owner !== owner) {
       throw new OptionError(
         `variable '${this.name}' lives on another device; read it there and write it into a new Variable, or into this one after that device was disposed of`,
       );
     }
-    this.#residence = make(this.#own());
+    if (this.#settled) return;
+    const value = this.#own();
+    home.#residence ??= make(home);
+    home.#residence.write(offset, value);
+    this.#settled = true;
   }
 
   /** Used by programs: its value on the device is no longer the one on the host. */
   changed(): void {
-    for (const each of [this, ...this.#parts]) each.#changed = true;
+    this.#changed = true;
   }
 
-  /** Used by the device when it goes, and the storage with it. */
+  /** Used by the device when it goes, and the storage of a home with it. */
   unsettle(): void {
     this.#residence = undefined;
+    for (const each of [this, ...this.#parts]) each.#settled = false;
   }
 
   /**
    * Frees its device storage, and with it a value that programs have changed; storage that it shares with others goes when
-   * the last of them is disposed of. Programs that name it must not be run again.
+   * the last of those that programs use is disposed of. Programs that name it must not be run again.
    */
   dispose(): void {
-    this.#disposed = true;
-    const { variable } = this.#home;
-    if (variable !== this && variable.#parts.some((each) => !each.#disposed)) return;
-    variable.#residence?.dispose();
-    variable.#residence = undefined;
+    this.#settled = false;
+    const { variable: home } = this.#home;
+    if (home.#parts.some((each) => each.#settled)) return;
+    home.#residence?.dispose();
+    home.#residence = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -164,10 +177,9 @@ export class Variable extends Tensor {
 
   /** The value on the host, where it is the present one. */
   #own(): Data {
-    const lost = (this.#parts.length > 0 ? this.#parts : [this]).find((each) => each.#changed);
-    if (lost === undefined) return this.#host;
+    if (!this.#changed) return this.#host;
     throw new DeviceError(
-      `variable '${lost.name}': its value went with its device storage, which was disposed of; write it one, or read or save it before`,
+      `variable '${this.name}': its value went with its device storage, which was disposed of; write it one, or read or save it before`,
     );
   }
 }

@@ -2253,12 +2253,13 @@ export const matmulVec4Subgroups = {
     TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with subgroups: for
-// adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples of 4 elements.
-// a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4, and so is each size
-// that an operand is contiguous along.
-// A workgroup is one subgroup. It computes 16 rows by 4 columns a lane. Lanes load a side by side and pass it on: a lane
-// then loads 24 numbers for 256 multiplications. The loops below are cut so that nothing in them is clamped or guarded.
+  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with
+// subgroups: for adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples
+// of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4,
+// and so is each size that an operand is contiguous along.
+// A workgroup is one subgroup. It computes TILE_M rows (4, 8, 12 or 16) by 4 columns a lane. Lanes load a side by side
+// and pass it on: for 16 rows a lane then loads 24 numbers for 256 multiplications. The loops below are cut so that
+// nothing in them is clamped or guarded.
 // ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
 
 enable subgroups;
@@ -2291,7 +2292,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 8; // the size of a subgroup
-const TILE_M: u32 = 16; // a multiple of 4
+const TILE_M: u32 = 16; // 4, 8, 12 or 16
 const A_ALONG_M: bool = false;
 const B_ALONG_K: bool = false;
 const PLUS: bool = false; // whether anything is added
@@ -3582,12 +3583,15 @@ export const rimGru = {
     OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its modules, the
-// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
-// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
+  source: `// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its
+// modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
+// those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
+// Rows hold, in order: memory gates r, z, n of the state, query, what others read; uk dU r, z, n, key, with DROPPED two
+// factors, with OWN the gates of the null row; saved candidate, r, z, n, recurrent n, h, query, (log-odds, mask, p, 0).
 // An inactive module keeps h bit for bit; with CACHED its memory too, where the memory row is that of the step before.
-// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
-// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
+// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no
+// input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before only read,
+// without CACHED after too.
 
 struct Uniforms {
   rows: u32, // B
@@ -3602,12 +3606,12 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
-@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates r, z, n of the state, query, what others read [B,N,3*H+E+...]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU r, z, n, key, with DROPPED two factors, with OWN gates of the null row [B,N,3*H+E(+4 or 3*H)]
-@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, bias of n, key of the ranking [N*3*H+N*H+E]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory [B,N,3*H+E+...]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // of the input [B,N,3*H+E(+4 or 3*H)]
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // null gates, bias of n, key [N*3*H+N*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
-@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: of inactive modules, without CACHED only read [B,N,3*H+E+...]
-@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, r, z, n, recurrent n, h, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // of inactive ones [B,N,3*H+E+...]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // for the backward [B,N,6*H+E+4]
 @group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
 const LANES: u32 = 64;
@@ -4023,13 +4027,16 @@ export const rimLstm = {
     OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its modules, the
-// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
-// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
-// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step before.
-// c ends every memory row, that before and that after the step. Biases are in the state's gates.
-// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
-// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
+  source: `// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its
+// modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
+// those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
+// Rows hold, in order: memory gates i, f, g, o of the state with their biases, query, what others read, c; uk dU i, f,
+// g, o, key, with DROPPED two factors, with OWN the gates of the null row; saved candidate, i, f, g, o, c, query,
+// (log-odds, mask, p, 0).
+// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step
+// before. With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these
+// read no input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before
+// only read, without CACHED gates and query of after too.
 
 struct Uniforms {
   rows: u32, // B
@@ -4044,12 +4051,12 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
-@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates i, f, g, o of the state, query, what others read, c [B,N,4*H+E+...+H]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors, with OWN gates of the null row [B,N,4*H+E(+4 or 4*H)]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory [B,N,4*H+E+...+H]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // of the input [B,N,4*H+E(+4 or 4*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
-@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: c', with CACHED all of inactive modules; else gates and query are read here [B,N,4*H+E+...+H]
-@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, i, f, g, o, c, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // of c' [B,N,4*H+E+...+H]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // for the backward [B,N,6*H+E+4]
 @group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
 const LANES: u32 = 64;
@@ -4523,12 +4530,15 @@ export const rimTalk = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
-// TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
-// An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
-// work alike; those past the last active one write the zeros of an inactive module, and with CACHED its keys and values of the
-// memory, where it is read from, into qkv for the backward. A reader's row of the probabilities holds its scores before. Rows are whole vec4s, of each head too.
-// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
+  source: `// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which
+// with TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values
+// so read. An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so
+// that neighbours work alike; those past the last active one write the zeros of an inactive module, and with CACHED its
+// keys and values of the memory, where it is read from, into qkv for the backward.
+// A row of the probabilities is a reader's, over sources, and holds its scores before; with DROPPED all factors are
+// copied behind the last row. Rows of the others are whole vec4s, of each head too.
+// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row
+// NaN.
 
 struct Uniforms {
   rows: u32, // B
@@ -4544,12 +4554,12 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive modules only [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive ones [B,N,C*F+C*F+C*W]
 @group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
 @group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
 @group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
 @group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // inactive readers 0; factors [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
 const CHUNK: u32 = 4; // vec4s of a key or value at a time

@@ -1,9 +1,10 @@
-// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with subgroups: for
-// adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples of 4 elements.
-// a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4, and so is each size
-// that an operand is contiguous along.
-// A workgroup is one subgroup. It computes 16 rows by 4 columns a lane. Lanes load a side by side and pass it on: a lane
-// then loads 24 numbers for 256 multiplications. The loops below are cut so that nothing in them is clamped or guarded.
+// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with
+// subgroups: for adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples
+// of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4,
+// and so is each size that an operand is contiguous along.
+// A workgroup is one subgroup. It computes TILE_M rows (4, 8, 12 or 16) by 4 columns a lane. Lanes load a side by side
+// and pass it on: for 16 rows a lane then loads 24 numbers for 256 multiplications. The loops below are cut so that
+// nothing in them is clamped or guarded.
 // ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
 
 enable subgroups;
@@ -36,7 +37,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
 
 const WORKGROUP: u32 = 8; // the size of a subgroup
-const TILE_M: u32 = 16; // a multiple of 4
+const TILE_M: u32 = 16; // 4, 8, 12 or 16
 const A_ALONG_M: bool = false;
 const B_ALONG_K: bool = false;
 const PLUS: bool = false; // whether anything is added

@@ -1,10 +1,13 @@
-// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its modules, the
-// u.topK best of which are active, then their gates. p is the input's share: the gates of the input are those of the null row
-// and p times dU, those of the state are in the memory row. All rows are whole vec4s (sizes padded by the caller).
-// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step before.
-// c ends every memory row, that before and that after the step. Biases are in the state's gates.
-// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no input.
-// What one state owns lies beside the next one in one buffer: both are bound read_write, and h and before only read.
+// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its
+// modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
+// those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
+// Rows hold, in order: memory gates i, f, g, o of the state with their biases, query, what others read, c; uk dU i, f,
+// g, o, key, with DROPPED two factors, with OWN the gates of the null row; saved candidate, i, f, g, o, c, query,
+// (log-odds, mask, p, 0).
+// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step
+// before. With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these
+// read no input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before
+// only read, without CACHED gates and query of after too.
 
 struct Uniforms {
   rows: u32, // B
@@ -19,12 +22,12 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
-@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory: gates i, f, g, o of the state, query, what others read, c [B,N,4*H+E+...+H]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // dU i, f, g, o, key, with DROPPED two factors, with OWN gates of the null row [B,N,4*H+E(+4 or 4*H)]
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory [B,N,4*H+E+...+H]
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // of the input [B,N,4*H+E(+4 or 4*H)]
 @group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
 @group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
-@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // memory after: c', with CACHED all of inactive modules; else gates and query are read here [B,N,4*H+E+...+H]
-@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // candidate, i, f, g, o, c, query, log-odds, mask, p, 0 [B,N,6*H+E+4]
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // of c' [B,N,4*H+E+...+H]
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // for the backward [B,N,6*H+E+4]
 @group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
 
 const LANES: u32 = 64;

@@ -1,9 +1,12 @@
-// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which with
-// TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values so read.
-// An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so that neighbours
-// work alike; those past the last active one write the zeros of an inactive module, and with CACHED its keys and values of the
-// memory, where it is read from, into qkv for the backward. A reader's row of the probabilities holds its scores before. Rows are whole vec4s, of each head too.
-// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row NaN.
+// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which
+// with TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values
+// so read. An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so
+// that neighbours work alike; those past the last active one write the zeros of an inactive module, and with CACHED its
+// keys and values of the memory, where it is read from, into qkv for the backward.
+// A row of the probabilities is a reader's, over sources, and holds its scores before; with DROPPED all factors are
+// copied behind the last row. Rows of the others are whole vec4s, of each head too.
+// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row
+// NaN.
 
 struct Uniforms {
   rows: u32, // B
@@ -19,12 +22,12 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive modules only [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive ones [B,N,C*F+C*F+C*W]
 @group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
 @group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
 @group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
 @group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // reader then source; inactive readers 0; with DROPPED the factors behind [B,C,N,N]
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // inactive readers 0; factors [B,C,N,N]
 
 const WORKGROUP: u32 = 64;
 const CHUNK: u32 = 4; // vec4s of a key or value at a time

@@ -25,14 +25,16 @@ import {
   type TensorRecord,
 } from '../engine/core.ts';
 import { at, need } from '../engine/errors.ts';
+import { BINDING_BYTES } from '../engine/recorder.ts';
 import type { CellState, RIMCell } from './cell.ts';
+import type { CellOptions } from './options.ts';
 import type { RIMTrace } from './rim.ts';
-import { layoutOf, MOST_MODULES, type StepOptions } from './step-layout.ts';
+import { inputLayoutOf, layoutOf, MOST_MODULES, type StepOptions } from './step-layout.ts';
 import { rimStep, type StepInputs } from './step-op.ts';
 import { gateCount, type Weights } from './weights.ts';
 
-/** Why a cell needs the plain path; undefined where the fused one serves. */
-export function plainReason(cell: RIMCell): string | undefined {
+/** Why a cell needs the plain path for B batch rows; undefined where the fused one serves. */
+export function plainReason(cell: RIMCell, B: number): string | undefined {
   const { options } = cell;
   if (options.inputRows !== 1) return `${options.inputRows} input rows`;
   if (options.inputHeads !== 1) return `${options.inputHeads} input heads`;
@@ -40,7 +42,35 @@ export function plainReason(cell: RIMCell): string | undefined {
   if (!options.communication) return 'no communication';
   if (options.selection === 'across-modules') return "selection 'across-modules'";
   if (options.modules > MOST_MODULES) return `${options.modules} modules, more than ${MOST_MODULES}`;
-  return undefined;
+  const bytes = 4 * B * widestRow(cell);
+  return bytes > BINDING_BYTES ? `a step of ${bytes} bytes, more than a device binds` : undefined;
+}
+
+/** Elements of the largest sequence of a fused cell, forward and backward, for one batch row at one step. */
+export function widestRow(cell: RIMCell): number {
+  const { options, weights, random } = cell;
+  const { modules: N, inputSize: D, valueSize: V, commHeads: C } = options;
+  const step = stepOptions(cell, 1);
+  const layout = layoutOf(step);
+  const { scored, gates, memory, saved, talk } = layout;
+  const drops = inputDrops(cell);
+  const onValues = drops === 'values';
+  const own = onValues && weights.valueBias !== undefined;
+  const uk = scored + (drops === 'probabilities' ? 4 : own ? gates * step.hidden : 0);
+  const names = [
+    ...(onValues || weights.valueBias === undefined ? [] : ['nullGates']),
+    ...(options.cell === 'gru' && weights.inputGatesBias !== undefined ? ['nBias'] : []),
+  ];
+  const { gradient } = inputLayoutOf(step, layout, uk, names);
+  const factors = random !== undefined && options.commDropout > 0 && options.dropoutOn === 'probabilities';
+  // Without dropout on them, values are folded away, or narrower than the gates that are made of them.
+  const values = onValues ? [N * V, V + step.keySize] : [];
+  return Math.max(D, N * Math.max(memory, saved, talk, uk, gradient), (factors ? 2 : 1) * C * N * N, ...values);
+}
+
+/** What dropout at the input multiplies, where there is some. */
+function inputDrops({ options, random }: RIMCell): CellOptions['dropoutOn'] | undefined {
+  return random !== undefined && options.inputDropout > 0 ? options.dropoutOn : undefined;
 }
 
 /**
@@ -154,7 +184,8 @@ interface InputWeights {
   readonly constants: Pick<StepInputs, 'wInput' | 'nullGates' | 'nBias' | 'side'>;
 }
 
-function inputWeights({ options, weights, random }: RIMCell, step: StepOptions): InputWeights {
+function inputWeights(cell: RIMCell, step: StepOptions): InputWeights {
+  const { options, weights } = cell;
   const { modules: N, hidden: H, keySize: E } = step;
   const { inputSize: D, valueSize: V } = options;
   const G = gateCount(options.cell);
@@ -168,7 +199,7 @@ function inputWeights({ options, weights, random }: RIMCell, step: StepOptions):
 
   // x·(Wv·Wn) is about as much work as (x·Wv)·Wn, or less, and its gradient is that of active modules only. Dropout on the
   // values stands between the two.
-  const onValues = random !== undefined && options.inputDropout > 0 && options.dropoutOn === 'values';
+  const onValues = inputDrops(cell) === 'values';
   const folds = !onValues && D * G * H * N <= 1.5 * (D * V + V * G * H * N);
   const folded = (): Tensor => einsum('dv,nvg->ndg', value, inputGates);
   const keys = (): Tensor => broadcastTo(reshape(key, [1, D, E]), [N, D, E]);
@@ -199,14 +230,16 @@ function inputWeights({ options, weights, random }: RIMCell, step: StepOptions):
 
 /** The keys and the input half of the gates of all steps. */
 function inputSequences(
-  { options, random, weights: { valueBias } }: RIMCell,
+  cell: RIMCell,
   x: Tensor,
   { modules: N, keySize: E }: StepOptions,
   { inputGates, value, key, constants: { wInput } }: InputWeights,
 ): Partial<Record<keyof StepInputs, Tensor>> {
-  const { inputDropout: rate, valueSize: V, dropoutOn } = options;
+  const { random, weights } = cell;
+  const { inputDropout: rate, valueSize: V } = cell.options;
+  const { valueBias } = weights;
   const [T, B] = [at(x.shape, 0), at(x.shape, 1)];
-  const drops = random !== undefined && rate > 0 ? dropoutOn : undefined;
+  const drops = inputDrops(cell);
   if (wInput !== undefined) {
     const uk = blockGradient(einsum('tbd,ndc->tbnc', x, wInput));
     return { uk: drops === undefined ? uk : withFactors(uk), x };

@@ -20,7 +20,8 @@ import {
 } from '../engine/core.ts';
 import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
-import { fusedCell, plainReason, quads } from './fused.ts';
+import { chunkLength } from './chunk-length.ts';
+import { fusedCell, plainReason } from './fused.ts';
 import {
   CELL_OPTIONS,
   type CellOptions,
@@ -29,7 +30,6 @@ import {
   type PresetOptions,
   presetOptions,
 } from './options.ts';
-import { gateCount } from './weights.ts';
 
 /** What concerns the sequence, besides the cell. */
 export interface SequenceOptions {
@@ -189,7 +189,7 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
     const state: CellState[] = [];
     const trace: RIMTrace[] = [];
     const paths: string[] = [];
-    const length = chunk === 'auto' ? Math.min(...cells.map((cell) => chunkOf(cell.options, steps, batch))) : chunk;
+    const length = chunk === 'auto' ? Math.min(...cells.map((cell) => chunkLength(cell, steps, batch))) : chunk;
     const pieces = piecesOf(steps, length);
     let layerInput: readonly Tensor[] = pieces.map((piece) => pieceOf(x, piece));
     for (let layer = 0; layer < layers; layer++) {
@@ -204,7 +204,7 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
           dropProbabilities: call.dropProbabilities?.[index],
         };
         checkSteps(imposed, steps);
-        const plain = path === 'plain' ? 'asked for' : (plainReason(cell) ?? imposedReason(imposed));
+        const plain = path === 'plain' ? 'asked for' : (plainReason(cell, batch) ?? imposedReason(imposed));
         paths.push(plain === undefined ? 'fused' : `plain: ${plain}`);
         const backwards = direction === 1;
         const fused = plain === undefined ? fusedCell(cell, batch) : undefined;
@@ -292,25 +292,6 @@ function feedOf({ hidden, mask }: RIMTrace, masked: boolean): Tensor {
   const [T, B, N, H] = [at(hidden.shape, 0), at(hidden.shape, 1), at(hidden.shape, 2), at(hidden.shape, 3)];
   const fed = masked ? mul(hidden, blockGradient(reshape(mask, [T, B, N, 1]))) : hidden;
   return reshape(fed, [T, B, N * H]);
-}
-
-/** Bytes that the largest sequence of a chunk may take: three quarters of what every device binds. */
-const CHUNK_BYTES = 96 * 2 ** 20;
-/** Multiplications and additions of the largest product of a chunk: two seconds where a device does 10 G a second. */
-const CHUNK_OPERATIONS = 2e10;
-
-/** The steps of a chunk: the fewest chunks of about equal lengths that keep both bounds. */
-function chunkOf(options: CellOptions, T: number, B: number): number {
-  const { modules: N, hiddenSize: H, inputSize: D, inputRows: R, inputHeads: I, keySize: E, valueSize: V } = options;
-  const { commHeads: C, commKeySize: F, commValueSize: W } = options;
-  const gates = gateCount(options.cell) * H;
-  // Of one batch row at one step: what the modules carry side by side (states and their products, all in quads), read, and
-  // say; what all read.
-  const carried = (gateCount(options.cell) + 2) * quads(H) + I * quads(E) + C * (quads(F) + quads(W));
-  const widths = [N * carried, N * I * V, N * C * (2 * F + W), C * N * N, R * D, (R + 1) * I * (E + V)];
-  const operations = 2 * N * (gates + I * E) * Math.max(I * V, H, D);
-  const most = Math.min(CHUNK_BYTES / (4 * B * Math.max(...widths)), CHUNK_OPERATIONS / (B * operations));
-  return Math.ceil(T / Math.ceil(T / Math.max(1, Math.floor(most))));
 }
 
 /** One cell over time, in plain ops. */

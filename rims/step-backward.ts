@@ -1,5 +1,5 @@
-// The backward of a RIM's step (step-op.ts): six kernel calls, or seven, and the gradients of the weights, which a scan takes
-// out of its loop (active-outer.ts).
+// The backward of a RIM's step (step-op.ts): six kernel calls, and the gradients of the weights, which a scan takes out of
+// its loop (active-outer.ts).
 //
 // With a cache the memory's gradient waits over the steps in which a module is inactive, and is passed to its h once, where
 // it was last active. In order: what waits goes to h' of active modules; the gradient of h' and of the projection; that of
@@ -13,7 +13,7 @@ import { concat, reshape, slice } from '../engine/ops/shape.ts';
 import type { Node, Shape, Spec, Tensor } from '../engine/tensor.ts';
 import { rimGruBackward, rimLstmBackward, rimTalkBackward, rimUpdateBackward } from '../kernels/catalogue.ts';
 import { activeOuter } from './active-outer.ts';
-import { layoutOf, type StepLayout } from './step-layout.ts';
+import { inputLayoutOf, layoutOf, type StepLayout } from './step-layout.ts';
 import {
   chunkOf,
   emitModules,
@@ -99,8 +99,7 @@ export function stepBackward(
   const active = layout.sparse ? mask : undefined;
   const { scored, gates } = layout;
   const width = at(input('uk').shape, 2);
-  const dropped = width === scored + 4;
-  const own = width === scored + gates * H;
+  const { dropped, own } = inputLayoutOf(attrs, layout, width, attrs.names);
   const shared = input('wOutput').shape.length === 2;
   const total = (tensor: Tensor, from: number, size: number): Tensor =>
     reshape(activeOuter({ tensor: fill(1, [B, 1]) }, { tensor, columns: { from, size } }, active), [N, size]);
@@ -140,17 +139,18 @@ function arrivals(dh: Tensor): { dh: Tensor; arriving?: Tensor } {
 }
 
 /** Outputs dh, dmemory (without a state beside h: of the products), duk, dqkv, dpre; of inactive modules partly undefined. */
-export const stepBackwardOp: Op<BackwardAttrs> = {
+const stepBackwardOp: Op<BackwardAttrs> = {
   name: 'rimStepBackward',
   beside: true,
   infer: (inputs, { step, names }) => {
     const layout = layoutOf(step);
     const { rows: B, modules: N, hidden } = step;
+    const width = at(need(inputs[names.indexOf('uk')], 'uk').shape, 2);
     const f32 = (...shape: Shape): Spec => ({ shape, dtype: 'f32' });
     return [
       f32(B, N, hidden),
       f32(B, N, layout.memory),
-      f32(B, N, inputColumns(step, layout, at(need(inputs[names.indexOf('uk')], 'uk').shape, 2))),
+      f32(B, N, inputLayoutOf(step, layout, width, step.names).gradient),
       f32(B, N, layout.talk),
       f32(B, N, layout.projected),
     ];
@@ -230,33 +230,6 @@ export const stepBackwardOp: Op<BackwardAttrs> = {
 /** The rows of this file, for tables of all ops. */
 export const stepBackwardOps: readonly Op[] = [stepBackwardOp] as readonly Op[];
 
-interface Extras {
-  /** Whether dropout weighs input and null row apart. */
-  readonly dropped: boolean;
-  readonly nulls: boolean;
-  readonly nBias: boolean;
-}
-
-/**
- * What a row of duk holds behind dU and key, where a row of uk is so wide. Where dropout weighs the null row apart, or
- * every row has null gates of its own, the gradient of these; else that is
- * the gradient of the state's gates, but for a GRU's n, whose own comes last, as that of the bias of n.
- */
-function extrasOf({ names, cell, hidden }: StepAttrs, { scored, gates }: StepLayout, width: number): Extras {
-  const dropped = width === scored + 4;
-  const own = width === scored + gates * hidden;
-  const nulls = names.includes('nullGates');
-  const nBias = names.includes('nBias') || (nulls && !dropped && cell === 'gru');
-  return { dropped, nulls: own || (nulls && dropped), nBias };
-}
-
-/** Columns of duk: of dU and key, of the null row's gates, of a GRU's bias of n. */
-function inputColumns(step: StepAttrs, layout: StepLayout, width: number): number {
-  const { scored, gates } = layout;
-  const { nulls, nBias } = extrasOf(step, layout, width);
-  return scored + (nulls ? gates * step.hidden : 0) + (nBias ? step.hidden : 0);
-}
-
 interface Begin {
   readonly dh: View;
   readonly arriving: View | undefined;
@@ -322,7 +295,7 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
   const [dh, dbefore, duk] = emit.outputs as [View, View, View];
   const input = inputWidth(uk, step);
   const kernel = cell === 'gru' ? rimGruBackward : rimLstmBackward;
-  const { dropped, nulls, nBias } = extrasOf(step, layout, input);
+  const { dropped, nulls, nBias, gradient } = inputLayoutOf(step, layout, input, step.names);
   const constants = {
     LANES: lanesFor(emit, kernel.constants.LANES.value),
     CACHED: layout.cached,
@@ -339,7 +312,7 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
       input: input / 4,
       memory: layout.memory / 4,
       saved: layout.saved / 4,
-      width: inputColumns(step, layout, input) / 4,
+      width: gradient / 4,
     },
     workgroups: gridOf(rows * modules, 1),
     operations: rows * step.active * (keySize + 20 * layout.gates * hidden),

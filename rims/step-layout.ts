@@ -89,3 +89,35 @@ export function layoutOf(options: StepOptions): StepLayout {
     projected: gated ? 2 * hidden : hidden,
   };
 }
+
+/** What stands behind U and key in a row of uk, and behind dU and key in a row of its gradient. */
+export interface InputLayout {
+  /** Of uk: 4 factors of dropout, which weighs input and null row apart. */
+  readonly dropped: boolean;
+  /** Of uk: the null gates of its own, G*H. */
+  readonly own: boolean;
+  /** Of the gradient: that of the null row's gates, G*H; that of a GRU's bias of n, H. */
+  readonly nulls: boolean;
+  readonly nBias: boolean;
+  /** Columns of a row of the gradient. */
+  readonly gradient: number;
+}
+
+/**
+ * What a row of uk of some width holds, and its gradient in a step with inputs of these names. Where dropout weighs the null
+ * row apart, or every row has null gates of its own, the gradient of these is there; else that is the gradient of the
+ * state's gates, but for a GRU's n, whose own comes last, as that of the bias of n.
+ */
+export function inputLayoutOf(
+  { cell, hidden }: StepOptions,
+  { scored, gates }: StepLayout,
+  width: number,
+  names: readonly string[],
+): InputLayout {
+  const dropped = width === scored + 4;
+  const own = width === scored + gates * hidden;
+  const ofNulls = names.includes('nullGates');
+  const nulls = own || (ofNulls && dropped);
+  const nBias = names.includes('nBias') || (ofNulls && !dropped && cell === 'gru');
+  return { dropped, own, nulls, nBias, gradient: scored + (nulls ? gates * hidden : 0) + (nBias ? hidden : 0) };
+}

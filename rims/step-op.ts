@@ -12,7 +12,7 @@ import { emitProduct } from '../engine/product.ts';
 import { type Shape, type Spec, sameShape, type Tensor } from '../engine/tensor.ts';
 import { rimGru, rimLstm, rimTalk, rimUpdate } from '../kernels/catalogue.ts';
 import { stepBackward } from './step-backward.ts';
-import { layoutOf, type StepLayout, type StepOptions } from './step-layout.ts';
+import { inputLayoutOf, layoutOf, type StepLayout, type StepOptions } from './step-layout.ts';
 
 /** What a step reads; [..] as in step-layout.ts. */
 export interface StepInputs {
@@ -53,7 +53,7 @@ export interface StepAttrs extends StepOptions {
 }
 
 /** What a step gives. */
-export interface StepOutputs {
+interface StepOutputs {
   /** h' [B,N,H] */
   readonly h: Tensor;
   /** [B,N,memory] */
@@ -72,7 +72,7 @@ export function inputNamed<T>(values: readonly T[], { names }: StepAttrs, name: 
 }
 
 /** Outputs h, memory, saved, mask, qkv, context, probabilities, pre. */
-export const stepOp: Op<StepAttrs> = {
+const stepOp: Op<StepAttrs> = {
   name: 'rimStep',
   beside: true,
   infer: (inputs, attrs) => {
@@ -173,7 +173,7 @@ interface Weights {
 }
 
 /** A product of every module's rows with its own weights, of active modules only where there is a mask. */
-export interface ModuleProduct {
+interface ModuleProduct {
   /** The first columns of its rows. */
   readonly a: Rows;
   readonly w: Weights;
@@ -218,6 +218,7 @@ function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
   const [next, after, saved, mask] = emit.outputs as [View, View, View, View];
   const input = inputWidth(uk, attrs);
   const kernel = cell === 'gru' ? rimGru : rimLstm;
+  const { dropped, own } = inputLayoutOf(attrs, layout, input, attrs.names);
   const call = {
     buffers: { h, before, uk, side, next, after, saved, mask },
     uniforms: {
@@ -236,8 +237,8 @@ function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
       CANDIDATES: layout.sparse && sources === 'candidate',
       ZERO: zeroInput,
       RAW: rawScore,
-      DROPPED: input === layout.scored + 4,
-      OWN: input === layout.scored + layout.gates * hidden,
+      DROPPED: dropped,
+      OWN: own,
     },
     workgroups: gridOf(rows, 1),
     operations: rows * modules * (2 * keySize + 10 * layout.gates * hidden),

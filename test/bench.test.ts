@@ -13,7 +13,7 @@ import { renderPage } from '../bench/speed/page.ts';
 import type { BenchResult } from '../bench/speed/result.ts';
 import { spread } from '../bench/speed/statistics.ts';
 import { formatResult } from '../bench/speed/table.ts';
-import { judgeTargets } from '../bench/speed/targets.ts';
+import { judgeTargets, type Target } from '../bench/speed/targets.ts';
 import { need, OptionError } from '../engine/errors.ts';
 
 const TINY = { B: 2, T: 3, N: 3, K: 2, H: 4, D: 4, E: 4, V: 4, C: 1, F: 4, W: 4 };
@@ -284,6 +284,18 @@ test('targets: reached, not reached and not decided', () => {
   assert.is(reached('size S: fused against tfjs-webgpu'), true);
   assert.is(reached('size S: fused against rimgrad plain'), true);
   assert.is(reached('size S: fused against jax-js-wasm'), null);
+  const wasm = (one: number, threads: number): Target | undefined => {
+    const both = [contestant('jax-js-wasm', one), contestant('jax-js-wasm-threads', threads)];
+    const sizes = [{ name: 'S', sizes: TINY, contestants: [...contestants, ...both] }];
+    return judgeTargets({ environment, sizes, scaling, products: null }).find(({ name }) =>
+      name.includes('jax-js-wasm'),
+    );
+  };
+  assert.is(wasm(2, 1.5)?.figure, '1.50x (rounds 1.50x to 1.50x, jax-js-wasm-threads)');
+  assert.equal(
+    [wasm(2, 1.5), wasm(2, 0.5), wasm(0.5, 2)].map((each) => each?.reached),
+    [true, false, false],
+  );
   assert.is(reached('size S: plain against jax-js-webgpu'), true);
   assert.is(reached('K 4 against K 16'), true);
   assert.is(reached('largest T'), false);

@@ -120,11 +120,20 @@ async function computed(named: Readonly<Record<string, Tensor>>): Promise<Found>
   return found;
 }
 
+/** The bias of the keys has no gradient but through the null row, where it cancels: in float64 that is seen. */
+function keyBiasIsNothing(found: Found): void {
+  for (const [name, values] of Object.entries(found).filter(([name]) => name.endsWith('keyBias'))) {
+    const most = Array.from(values).reduce((a, b) => worse(a, Math.abs(b)), 0);
+    assert.ok(most <= 1e-11, `${name}: ${most}`);
+  }
+}
+
+/** All but the bias of the keys, whose gradient in float32 is rounding alone. */
 function compare(found: Found, expected: Found, tolerance: number): void {
   for (const [name, values] of Object.entries(expected)) {
+    if (name.endsWith('keyBias')) continue;
     const [got, wanted] = [Array.from(need(found[name], name)), Array.from(values)];
-    // The bias of the keys has no gradient but through the null row, where it cancels: what is left is rounding.
-    const largest = name.endsWith('keyBias') ? 1 : Math.max(...wanted.map(Math.abs));
+    const largest = Math.max(...wanted.map(Math.abs));
     const off = wanted.reduce((most, value, i) => worse(most, Math.abs(value - at(got, i))), 0);
     assert.ok(off <= tolerance * (largest + 0.05), `${name}: off by ${off} of ${largest}`);
   }
@@ -140,7 +149,10 @@ function bothOf(trial: Trial): { fused: Record<string, Tensor>; plain: Record<st
 test('in float64 equals the plain path, values and gradients', async () => {
   const property = fc.asyncProperty(trials, async (trial) => {
     const { fused, plain } = bothOf({ ...trial, batch: Math.min(trial.batch, 3), steps: Math.min(trial.steps, 4) });
-    compare(await meantBy(fused), await meantBy(plain), 1e-11);
+    const [found, expected] = [await meantBy(fused), await meantBy(plain)];
+    compare(found, expected, 1e-11);
+    keyBiasIsNothing(found);
+    keyBiasIsNothing(expected);
   });
   await fc.assert(property, { seed, numRuns: 25 });
 });
@@ -182,7 +194,7 @@ function keepsBudget(given: Partial<PresetOptions>, drops: boolean): void {
   assert.is(short.loops.length, 2);
   const [forward, backward] = short.loops;
   assert.ok(need(forward, 'a loop').body.length <= 5, 'at most 5 calls a step forward');
-  assert.ok(need(backward, 'a loop').body.length <= 7, 'at most 7 calls a step backward');
+  assert.ok(need(backward, 'a loop').body.length <= 6, 'at most 6 calls a step backward');
   assert.is(long.outside, short.outside, 'the calls outside do not grow with T');
 }
 
@@ -200,11 +212,11 @@ for (const cell of ['lstm', 'gru'] as const) {
 }
 
 test('the path follows from the options, and says why', () => {
-  const path = (given: Partial<PresetOptions>, dropout?: RandomState): string => {
+  const path = (given: Partial<PresetOptions>, dropout?: RandomState, B = 2): string => {
     const own = presetOptions('paper', { inputSize: 4, hiddenSize: 3, modules: 3, active: 2, ...given });
     const rim = makeRIM(own, { seed: 1, ...(dropout && { dropout }) });
     const rows = own.inputRows === 1 ? [] : [own.inputRows];
-    const shape = [2, 2, ...rows, 4];
+    const shape = [2, B, ...rows, 4];
     return at(rim(variable('x', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)).paths, 0);
   };
   const random = new RandomState({ seed: 1 });
@@ -222,6 +234,12 @@ test('the path follows from the options, and says why', () => {
   assert.is(path({ inputAttention: false, active: 3 }), 'plain: no input attention');
   assert.is(path({ communication: false }), 'plain: no communication');
   assert.is(path({ selection: 'across-modules' }), "plain: selection 'across-modules'");
+  // A module's row of products: 4 gates and a query, keys and values of 4 heads, c.
+  const row = 4 * 64 + 64 + 4 * (32 + 32) + 64;
+  const large = { modules: 64, active: 32, hiddenSize: 64 };
+  assert.is(path(large, undefined, 819), 'fused');
+  const bytes = 4 * 1024 * 64 * row;
+  assert.is(path(large, undefined, 1024), `plain: a step of ${bytes} bytes, more than a device binds`);
 });
 
 test.after(() => device.dispose());

@@ -124,7 +124,7 @@ test('the storage goes with the last of them, and what programs changed with it'
   assert.ok(error instanceof DeviceError && /'c'/.test(error.message), String(error));
   c.write(Float32Array.of(7));
   assert.equal([...(await c.read())], [7]);
-  // Compiling needs the values of all of them.
+  // Compiling needs the values of those that it names.
   const again = await compile(own, {}, updates).catch((failure: unknown) => failure);
   assert.ok(again instanceof DeviceError && /'a'/.test(again.message), String(again));
   for (const each of [a, b]) each.write(new Float32Array(each.size));
@@ -136,13 +136,107 @@ test('the storage goes with the last of them, and what programs changed with it'
   assert.ok((await lost()) instanceof DeviceError);
 });
 
+test('a value that went with its storage is missed by those only who name it', async () => {
+  const refusal = (act: Promise<unknown>): Promise<string> =>
+    act.then(
+      () => 'nothing refused',
+      (error: unknown) => (error instanceof DeviceError ? error.message : String(error)),
+    );
+  for (const goes of ['variables', 'device'] as const) {
+    const own = await openDevice();
+    const [a, b, c] = three();
+    const program = await compile(own, {}, [assign(a, tanh(a)), assign(b, mul(b, 2))]);
+    await program.run();
+    program.dispose();
+    if (goes === 'device') own.dispose();
+    else for (const each of [a, b]) each.dispose();
+    const next = goes === 'device' ? theDevice() : own;
+    a.write(Float32Array.of(1, 2, 3));
+    const alone = await compile(next, { y: mul(a, 2), z: mul(c, 2) });
+    await alone.run();
+    assert.equal([...(await alone.read('y')), ...(await alone.read('z'))], [2, 4, 6, -2], goes);
+    // The storage is there again, b's value is not.
+    assert.match(await refusal(b.read()), /'b'/);
+    assert.match(await refusal(compile(next, { y: mul(b, 2) })), /'b'/);
+    assert.equal([...(await a.read())], [1, 2, 3]);
+    b.write(new Float32Array(70).fill(3));
+    assert.is(at(await b.read(), 69), 3);
+    const both = await compile(next, { y: sum(b), z: sum(a) });
+    await both.run();
+    assert.equal([...(await both.read('y')), ...(await both.read('z'))], [210, 6]);
+    for (const each of [alone, both, a, b, c]) each.dispose();
+    own.dispose();
+  }
+});
+
+test('a program changes the parts that it updates, not those that lie beside them', async () => {
+  const own = await openDevice();
+  const [a, b, c] = three();
+  const two = constant([1, 1, 1], [3]);
+  const updates = sgd(
+    [
+      [a, two],
+      [c, sum(b)],
+    ],
+    { learningRate: 1 },
+  );
+  const program = await compile(own, {}, updates);
+  assert.equal(
+    program.plan.variables.map(({ name }) => name).filter((name) => /^[abc]$/.test(name)),
+    ['b', 'a', 'c'],
+  );
+  await program.run();
+  const used = [a, b, c, ...updates.variables];
+  for (const each of [program, ...used]) each.dispose();
+  assert.is(own.memory().variables, 0);
+  assert.is(at(await b.read(), 69), 69);
+  for (const each of [a, c]) {
+    const error = await each.read().catch((failure: unknown) => failure);
+    assert.ok(error instanceof DeviceError, each.name);
+  }
+  own.dispose();
+});
+
+test('storage waits for the parts that programs use, and what is disposed of is not read from it', async () => {
+  const own = await openDevice();
+  const [a, b, c] = three();
+  const first = await compile(own, {}, [assign(a, mul(a, 2))]);
+  await first.run();
+  first.dispose();
+  a.dispose();
+  assert.is(own.memory().variables, 0, 'no program used b and c');
+  a.write(Float32Array.of(1, 2, 3));
+  const second = await compile(own, { y: mul(b, 2) }, [assign(a, mul(a, 2)), assign(c, mul(c, 5))]);
+  await second.run();
+  a.dispose();
+  assert.is(own.memory().variables, 4 * 256, 'b and c still need it');
+  const error = await a.read().catch((failure: unknown) => failure);
+  assert.ok(error instanceof DeviceError && /'a'/.test(error.message), String(error));
+  a.write(Float32Array.of(7, 8, 9));
+  assert.equal([...(await a.read()), ...(await c.read())], [7, 8, 9, -5]);
+  b.dispose();
+  assert.is(at(await b.read(), 69), 69, 'no program changed b');
+  // What was written meanwhile is put back into the storage that is there.
+  b.write(new Float32Array(70).fill(2));
+  const third = await compile(own, { y: sum(b), z: sum(a), w: mul(c, 1) });
+  await third.run();
+  const seen = await Promise.all(['y', 'z', 'w'].map((name) => third.read(name)));
+  assert.equal(
+    seen.map((data) => at(data, 0)),
+    [140, 24, -5],
+  );
+  for (const each of [second, third, a, b, c]) each.dispose();
+  assert.is(own.memory().variables, 0);
+  own.dispose();
+});
+
 test('a Variable on one device takes those that share with it along', async () => {
   const own = await openDevice();
   const [a, b] = three();
   const program = await compile(own, { y: mul(a, 2) });
   await program.run();
   const refused = await compile(theDevice(), { y: mul(b, 2) }).catch((error: unknown) => error);
-  assert.ok(refused instanceof OptionError && /'a and 2 more' lives on another device/.test(refused.message));
+  assert.ok(refused instanceof OptionError && /'b' lives on another device/.test(refused.message), String(refused));
   own.dispose();
 });
 

@@ -2,12 +2,14 @@
 // of bounded work; recomputation makes it smaller; what is too large in one piece is refused and told the mend.
 // That the numbers are the same is in long.test.ts.
 
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { at, need } from '../engine/errors.ts';
 import { checkLimits } from '../engine/limits.ts';
 import {
   compile,
+  concat,
   crossEntropy,
   grad,
   input,
@@ -15,17 +17,22 @@ import {
   RandomState,
   reshape,
   sgd,
+  sum,
   type Tensor,
   type Update,
+  variable,
 } from '../engine/node.ts';
 import { dispatchesOf, isLoop, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { cutsOf, workOf } from '../engine/program.ts';
 import { normalArray } from '../engine/random.ts';
-import { RIM, type RIMOptions } from '../rims/index.ts';
+import { type Preset, RIM, type RIMOptions, type RIMResult } from '../rims/index.ts';
 import { bits, onAdapter, refused, theDevice } from './on-adapter.ts';
 
 onAdapter(test);
+
+const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
+console.log(`fast-check seed ${seed} (RIMGRAD_SEED=${seed} repeats this run)`);
 
 const MiB = 2 ** 20;
 /** The limits that every WebGPU device has. */
@@ -35,16 +42,17 @@ const LIMITS = { maxStorageBufferBindingSize: 128 * MiB, maxBufferSize: 256 * Mi
 function step(
   options: RIMOptions,
   [T, B]: readonly [number, number],
-  { every = false, drop = false } = {},
-): { loss: Tensor; updates: readonly Update[] } {
-  const rim = RIM.paper(options, { seed: 1, ...(drop && { dropout: new RandomState({ seed: 2 }) }) });
-  const width = options.modules * options.hiddenSize;
+  { every = false, drop = false, preset = 'paper' }: { every?: boolean; drop?: boolean; preset?: Preset } = {},
+): { loss: Tensor; updates: readonly Update[]; result: RIMResult } {
+  const rim = RIM[preset](options, { seed: 1, ...(drop && { dropout: new RandomState({ seed: 2 }) }) });
+  const width = rim.cells.length * options.modules * options.hiddenSize;
   const readout = linear({ from: width, to: 10 }, { seed: 3 });
   const y = input('y', every ? [T, B] : [B], 'u32');
-  const { hidden, state } = rim(input('x', [T, B, options.inputSize]));
-  const read = every ? hidden : reshape(at(state, 0).h, [B, width]);
+  const result = rim(input('x', [T, B, options.inputSize]));
+  const last = result.state.map(({ h }) => reshape(h, [B, options.modules * options.hiddenSize]));
+  const read = every ? result.hidden : concat(last, 1);
   const loss = crossEntropy(readout(read), y);
-  return { loss, updates: sgd(grad(loss, [...rim.variables, ...readout.variables]), { learningRate: 0.1 }) };
+  return { loss, updates: sgd(grad(loss, [...rim.variables, ...readout.variables]), { learningRate: 0.1 }), result };
 }
 
 const planOf = ({ loss, updates }: ReturnType<typeof step>): Plan =>
@@ -106,6 +114,99 @@ for (const path of ['auto', 'plain'] as const) {
   }
 }
 
+const wide = { commHeads: 8, commKeySize: 4, commValueSize: 4 } as const;
+const cases: readonly {
+  readonly name: string;
+  readonly options: RIMOptions;
+  readonly size: readonly [number, number];
+  readonly watched?: true;
+}[] = [
+  {
+    name: 'null gates in the gradient of the input',
+    options: {
+      ...{ inputSize: 1, hiddenSize: 512, modules: 6, active: 4, keySize: 4, valueSize: 8, cell: 'gru' },
+      cellBias: true,
+      ...{ commHeads: 1, commKeySize: 4, commValueSize: 4 },
+    },
+    size: [784, 64],
+  },
+  {
+    name: 'many small heads, padded',
+    options: {
+      ...{ inputSize: 1, hiddenSize: 1, modules: 8, active: 4, keySize: 1, valueSize: 4 },
+      ...{ commHeads: 64, commKeySize: 1, commValueSize: 1 },
+    },
+    size: [784, 512],
+  },
+  {
+    name: 'pairs of modules, and the factors of dropout on them',
+    options: { inputSize: 1, hiddenSize: 8, modules: 64, active: 32, ...wide },
+    size: [12, 64],
+    watched: true,
+  },
+];
+for (const { name, options, size, watched } of cases) {
+  test(`chunks keep every device's limits: ${name}`, () => {
+    const { loss, updates, result } = step(options, size, { preset: 'dido', drop: true });
+    assert.equal(result.paths, ['fused']);
+    const { communicationAttention } = at(result.trace, 0);
+    const outputs = watched ? { loss, read: need(communicationAttention, 'the attention') } : { loss };
+    checkLimits(LIMITS, planProgram(outputs, updates, { training: true, subgroupSize: 8 }));
+  });
+}
+
+test('a step whose fused rows no device binds takes the plain path, and fits', () => {
+  const sizes = { inputSize: 4, hiddenSize: 64, modules: 64, active: 32 } as const;
+  const training = step(sizes, [1, 1024]);
+  assert.match(at(training.result.paths, 0), /^plain: a step of \d+ bytes/);
+  checkLimits(LIMITS, planOf(training));
+});
+
+const some = (...sizes: readonly number[]): fc.Arbitrary<number> => fc.constantFrom(...sizes);
+const sequences = fc.record({
+  preset: fc.constantFrom<Preset>('paper', 'official', 'dido'),
+  dropout: fc.constantFrom('none' as const, 'values' as const, 'probabilities' as const),
+  /** About those of the largest sequence, of all chunks: one holds 25 million. */
+  elements: fc.integer({ min: 5e7, max: 3e8 }),
+  inputBias: fc.boolean(),
+  sequence: fc.record({
+    path: fc.constantFrom('auto' as const, 'auto' as const, 'plain' as const),
+    bidirectional: fc.constantFrom(false, false, true),
+  }),
+  options: fc.record({
+    cell: fc.constantFrom('lstm' as const, 'gru' as const),
+    sources: fc.constantFrom('kept' as const, 'candidate' as const),
+    commOutput: fc.constantFrom('residual' as const, 'gated' as const),
+    cellBias: fc.boolean(),
+    // Few weights: the gradients of all, which an update reads side by side, are no chunk's.
+    ...{ inputSize: some(1, 8), hiddenSize: some(1, 9, 60), modules: some(1, 8, 30) },
+    ...{ keySize: some(1, 30), valueSize: some(1, 30, 300) },
+    ...{ commHeads: some(1, 30), commKeySize: some(1, 20), commValueSize: some(1, 20) },
+  }),
+});
+
+test('no tensor of a drawn model is larger than chunks promise: 96 MiB', () => {
+  const T = 784;
+  const property = fc.property(sequences, ({ preset, dropout, elements, inputBias, sequence, options }) => {
+    const { modules: N, hiddenSize: H, keySize: E, valueSize: V, commHeads: C, commKeySize: F } = options;
+    const own = Math.max(6 * H + E, V, C * (2 * F + options.commValueSize));
+    // The input is no chunk's: it is kept smaller.
+    const B = Math.max(1, Math.floor(elements / (T * Math.max(N * own, C * N * N, 20 * options.inputSize))));
+    const given = {
+      ...options,
+      ...sequence,
+      active: Math.ceil(N / 2),
+      ...(preset === 'paper' && { inputBias }),
+      ...(dropout === 'none' ? { inputDropout: 0, commDropout: 0 } : { dropoutOn: dropout }),
+    };
+    const every = T * B * Math.max(2 * N * H, 30) <= 2e7;
+    const training = step(given, [T, B], { preset, drop: true, every });
+    assert.ok(training.result.paths.every((each) => (each === 'fused') === (sequence.path === 'auto')));
+    checkLimits({ ...LIMITS, maxStorageBufferBindingSize: 96 * MiB }, planOf(training));
+  });
+  fc.assert(property, { seed, numRuns: 60 });
+});
+
 test('the paper copying model, 70 steps, stays in one piece', () => {
   const plan = planOf(step(paper, [70, 64]));
   assert.is(plan.items.filter(isLoop).length, 2);
@@ -130,6 +231,19 @@ test('submits are of bounded work: a call over the bound is alone', () => {
 test('what is too large in one piece is told that there are chunks', async () => {
   const plan = planOf(step({ ...paper, chunk: 784 }, [784, 64]));
   await refused(() => checkLimits(LIMITS, plan), 'LimitError', /the option chunk/);
+});
+
+test('weights that are too large are told what makes weights smaller', async () => {
+  const plan = planProgram({ y: sum(variable('w', new Float32Array(300), [300])) }, [], {
+    training: false,
+    subgroupSize: 8,
+  });
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 1024 };
+  await refused(
+    () => checkLimits(limits, plan),
+    'LimitError',
+    /binds 1200 bytes \(variable w\).*valueSize, hiddenSize/,
+  );
 });
 
 test.run();

@@ -64,11 +64,12 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
   // What nobody has written is NaN: it would spread to whatever is made of it.
   const slots = plan.slots.map((bytes) => new Float32Array(wholeVectors(bytes) / 4).fill(Number.NaN).buffer);
   const storage = new Map<Variable, ArrayBuffer>();
-  for (const variable of plan.variables) {
-    const data = await variable.read();
-    const bytes = new ArrayBuffer(wholeVectors(data.byteLength));
-    new Uint8Array(bytes).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    storage.set(variable, bytes);
+  for (const each of plan.variables) {
+    const { variable: home, offset } = each.home;
+    const bytes = storage.get(home) ?? new ArrayBuffer(wholeVectors(4 * home.size));
+    const data = await each.read();
+    new Uint8Array(bytes).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 4 * offset);
+    storage.set(home, bytes);
   }
   const troubles: string[] = [];
 
@@ -118,10 +119,11 @@ export async function runPlan(plan: Plan, feeds: Readonly<Record<string, Data>>)
   return {
     outputs: new Map([...plan.outputs].map(([name, { tensor, place }]) => [name, read(place, tensor)])),
     variables: new Map(
-      [...storage].flatMap(([variable, bytes]) => {
-        const whole = variable.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
-        const within = variable.parts.length > 0 ? variable.parts : [variable];
-        return within.map((each) => [each, whole.slice(each.home.offset, each.home.offset + each.size)] as const);
+      plan.variables.map((each) => {
+        const { variable: home, offset } = each.home;
+        const bytes = need(storage.get(home), 'storage');
+        const whole = each.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+        return [each, whole.slice(offset, offset + each.size)] as const;
       }),
     ),
     troubles,

@@ -10,6 +10,8 @@ import {
   einsum,
   evaluate,
   grad,
+  input,
+  matmul,
   mul,
   openDevice,
   type ProductShape,
@@ -23,8 +25,12 @@ import {
   variable,
 } from '../engine/node.ts';
 import { applyOne, type Op } from '../engine/op.ts';
+import { dispatchesOf } from '../engine/plan.ts';
+import { planProgram } from '../engine/planner.ts';
 import { candidates } from '../engine/product-kernels.ts';
 import { normalArray } from '../engine/random.ts';
+import { chosenAt } from '../engine/tune.ts';
+import { matmulShared } from '../kernels/catalogue.ts';
 import { bits, close, refused } from './on-adapter.ts';
 import { type Form, productTrial } from './product-trials.ts';
 
@@ -103,8 +109,37 @@ test('a tuning is taken, and one of another version refused', async () => {
   const tuning: Tuning = { ...device.tuning, choices: { '*': 'shared-16-8-32' } };
   const tuned = await openDevice({ tuning });
   assert.equal(tuned.tuning, tuning);
+  // A product that another kernel computes where nothing was measured.
+  const shape: ProductShape = { batches: 1, m: 4, n: 4, k: 4, a: 'k', b: 'n' };
+  assert.is.not(chosenAt(device, shape), 'shared-16-8-32');
+  assert.is(chosenAt(tuned, shape), 'shared-16-8-32');
+  const kernelOn = ({ subgroupSize, tuning }: Device): string => {
+    const product = { y: matmul(input('a', [4, 4]), input('b', [4, 4])) };
+    return at(dispatchesOf(planProgram(product, [], { training: false, subgroupSize, tuning })), 0).kernel.name;
+  };
+  assert.is.not(kernelOn(device), matmulShared.name);
+  assert.is(kernelOn(tuned), matmulShared.name);
   tuned.dispose();
   await refused(() => openDevice({ tuning: { ...tuning, choices: { '*': 'guessed' } } }), 'OptionError', /'guessed'/);
+});
+
+test('what is no tuning, or one of another kind of adapter, is refused', async () => {
+  const { tuning } = device;
+  const { software, ...rest } = tuning;
+  const wrong: readonly (readonly [tuning: unknown, message: RegExp])[] = [
+    [null, /not what tune\(\) returns/],
+    ['fast', /not what tune\(\) returns/],
+    [{ ...tuning, format: 'rimgrad tuning 0' }, /not what tune\(\) returns/],
+    [rest, /the software of the tuning is no boolean but undefined/],
+    [{ ...tuning, adapter: 7 }, /the adapter of the tuning is no string but 7/],
+    [{ ...tuning, choices: null }, /the choices of the tuning is no object but null/],
+    [{ ...tuning, choices: ['scalar-1x4'] }, /the choices of the tuning is no object/],
+    [{ ...tuning, choices: { '*': 4 } }, /a kernel '4'/],
+    [{ ...tuning, software: !software }, /was measured on .* and this is/],
+  ];
+  for (const [each, message] of wrong) {
+    await refused(() => openDevice({ tuning: each as Tuning }), 'OptionError', message);
+  }
 });
 
 test('tuning measures every candidate that fits, and chooses one', async () => {

@@ -165,7 +165,8 @@ function fillPlan(change: (source: string) => string): Plan {
     workgroups: [1, 1, 1],
     operations: 64,
   };
-  return { items: [call], slots: [256], variables: [], inputs: [], constants: [], outputs: new Map(), remarks: [] };
+  const none = { variables: [], changes: [], inputs: [], constants: [], remarks: [] };
+  return { ...none, items: [call], slots: [256], outputs: new Map() };
 }
 
 test('a race is found, and so is what the interpreter does not know', async () => {

@@ -8,11 +8,11 @@ import { at } from '../../engine/errors.ts';
 import type { Move } from './contestants.ts';
 
 /** How far losses may lie apart, relative to the reference. */
-export const LOSS_TOLERANCE = 1e-4;
+const LOSS_TOLERANCE = 1e-4;
 /** How far the fall of the loss from the first to the last checked step may lie apart, relative to it. */
-export const FALL_TOLERANCE = 0.02;
+const FALL_TOLERANCE = 0.02;
 /** How far the change of a parameter may lie apart, as a vector, relative to its length. */
-export const MOVE_TOLERANCE = 0.01;
+const MOVE_TOLERANCE = 0.01;
 /** The rounding of one f32. */
 const ROUNDING = 2 ** -23;
 

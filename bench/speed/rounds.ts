@@ -4,8 +4,6 @@
 // Always: the order turns from round to round; fast contestants take several steps a round, slow ones sit rounds out, so that
 // each stays within its share of time; everything measured is kept. Not here: what the times mean (statistics.ts).
 
-import { median } from './statistics.ts';
-
 /** One that takes steps when asked. */
 export interface Runner {
   run(steps: number): Promise<number[]>;
@@ -87,9 +85,4 @@ export async function measureRounds<Key>(
 /** The steps of all rounds in one list. */
 export function allSteps({ rounds }: Pick<Measured, 'rounds'>): number[] {
   return [...rounds.values()].flat();
-}
-
-/** The median step of each round. */
-export function roundMedians({ rounds }: Pick<Measured, 'rounds'>): number[] {
-  return [...rounds.values()].map(median);
 }

@@ -83,7 +83,7 @@ export function drawStep(draw: Draw, sizes: DrawnStep): StepInputs {
 }
 
 /** What a step defines: h' and what of the memory is a state, with gradients; the rest without. */
-export function definedOf(inputs: StepInputs, sizes: DrawnStep): readonly Tensor[] {
+function definedOf(inputs: StepInputs, sizes: DrawnStep): readonly Tensor[] {
   const { rows: B, modules: N, hidden: H, cell } = sizes;
   const layout = layoutOf(sizes);
   const { h, memory, saved, mask, probabilities } = rimStep(inputs, sizes);

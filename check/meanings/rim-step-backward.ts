@@ -208,7 +208,9 @@ export const rimStepBackwardMeanings: Meanings = {
         duk.put([b, n], 0, [
           ...ofInput.map((x) => fx * p * x),
           ...query.map((x) => dodds * x),
-          ...(own || (step.names.includes('nullGates') && dropsInput) ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x) : []),
+          ...(own || (step.names.includes('nullGates') && dropsInput)
+            ? ofInput.map((x) => (fx * p + f0 * (1 - p)) * x)
+            : []),
           ...(ofN ? ofInput.slice(2 * H) : []),
         ]);
       }
