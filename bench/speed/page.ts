@@ -216,7 +216,7 @@ function products({ shapes }: ProductsResult): string {
     return `<tr><th scope="row">${escaped(name)}</th>${tds(cells)}</tr>`;
   });
   const caption = 'The tile that rimgrad chooses, and the best of all candidates, measured in this run; Gop/s.';
-  const words = ['shape', 'chosen', 'Gop/s', 'best', 'Gop/s', 'share', 'candidates'];
+  const words = ['shape', 'chosen', 'Gop/s', 'best', 'Gop/s', 'share', 'of'];
   return section('products', 'Matrix products', table(caption, ths(words), rows));
 }
 

@@ -103,8 +103,9 @@ function compiling(result: Measured): Target[] {
 function products({ products: measured }: Measured): Target {
   const target = { name: 'matrix products against the best candidate', wanted: 'at least 70 % at every shape' };
   if (measured === null || measured.shapes.length === 0) return undecided(target, 'not measured');
-  const shares = measured.shapes.map(({ name, share }) => `${name} ${percent(share)}`);
-  return { ...target, figure: shares.join(', '), reached: measured.shapes.every(({ share }) => share >= 0.7) };
+  const [least] = measured.shapes.toSorted((a, b) => a.share - b.share);
+  const figure = least === undefined ? 'no shapes' : `least ${percent(least.share)}, ${least.name}`;
+  return { ...target, figure, reached: measured.shapes.every(({ share }) => share >= 0.7) };
 }
 
 function modules({ scaling }: Measured): Target {
