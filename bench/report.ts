@@ -8,8 +8,8 @@
 
 import { at, FileError } from '../engine/errors.ts';
 import { activationStrip, type Line, lineChart } from './charts.ts';
+import { escapeText, htmlPage } from './html-page.ts';
 import { type Activation, type Evaluation, lastEvaluations, sortMetrics, type TrainStep } from './metrics.ts';
-import { reportStyle } from './report-style.ts';
 import type { Run } from './runs.ts';
 import { copyingPhases, memoryless } from './tasks/copying.ts';
 
@@ -37,23 +37,7 @@ export async function renderReport(report: Report): Promise<string> {
     page.setup(),
     page.footer(),
   ];
-  const policy = "default-src 'none'; style-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escapeText(`${report.name} - rimgrad`)}</title>
-<style>${reportStyle}</style>
-</head>
-<body>
-<main>
-${sections.filter((section) => section !== '').join('\n')}
-</main>
-</body>
-</html>
-`;
+  return htmlPage(`${report.name} - rimgrad`, sections);
 }
 
 // The sections of one page, and what they share.
@@ -373,9 +357,4 @@ function nats(value: number): string {
 
 function sentence(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
-}
-
-/** Text as it may stand between tags and in attributes. */
-export function escapeText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

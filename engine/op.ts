@@ -133,6 +133,31 @@ export function gridOf(count: number, perGroup: number): [number, number, number
   return [Math.ceil(groups / y), y, 1];
 }
 
+/** Lanes of a workgroup whose lanes are spread over two dimensions and layers. */
+const SPREAD_LANES = 64;
+
+/** The smallest power of 2 that is at least x. */
+export function powerOfTwo(x: number): number {
+  return 2 ** Math.ceil(Math.log2(x));
+}
+
+/**
+ * For tiles, one an invocation, that lie `across` by `down` in each of some layers: the lanes of a workgroup of 64 across and
+ * down, the rest over layers instead of past the edges; and the workgroups.
+ * @param filled of `down`, the tiles that have work at most; all where it is left out
+ */
+export function spreadLanes(
+  across: number,
+  down: number,
+  layers: number,
+  filled: number = down,
+): { lanes: [number, number]; workgroups: [number, number, number] } {
+  const x = Math.min(8, powerOfTwo(across));
+  const y = Math.min(SPREAD_LANES / x, powerOfTwo(filled));
+  const deep = Math.ceil(layers / (SPREAD_LANES / (x * y)));
+  return { lanes: [x, y], workgroups: [Math.ceil(across / x), Math.ceil(down / y), Math.min(deep, MAX_WORKGROUPS)] };
+}
+
 /**
  * The rule over time of an op that treats leading dimensions as rows: the same op, with T in front of every input.
  * @param again applies the op to inputs `[T, ...]`

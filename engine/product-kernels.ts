@@ -4,7 +4,7 @@
 
 import { matmul, matmulShared, matmulSubgroups, matmulVec4, matmulVec4Subgroups } from '../kernels/catalogue.ts';
 import { need } from './errors.ts';
-import { type Emitter, MAX_WORKGROUPS, type View } from './op.ts';
+import { type Emitter, MAX_WORKGROUPS, spreadLanes, type View } from './op.ts';
 
 /** The strides of one walk in a, b, y and what is added, in elements, and its size. */
 export interface FullWalk {
@@ -223,13 +223,9 @@ function oneCall(workgroups: Workgroups): boolean {
   return workgroups.every((count) => count <= MAX_WORKGROUPS);
 }
 
-/** The lanes of a workgroup of 64 along n and m, the rest over batches instead of past the edges; and the workgroups. */
-function spread({ m, n, batches }: Form, tileM: number, tileN: number): { lanes: number[]; workgroups: Workgroups } {
-  const [across, down] = [Math.ceil(n.size / tileN), Math.ceil(m.size / tileM)];
-  const x = Math.min(8, powerOfTwo(across));
-  const y = Math.min(64 / x, powerOfTwo(down));
-  const layers = Math.ceil(batches / (64 / (x * y)));
-  return { lanes: [x, y], workgroups: [Math.ceil(across / x), Math.ceil(down / y), Math.min(layers, MAX_WORKGROUPS)] };
+/** The lanes of a workgroup along n and m, and the workgroups, of register tiles of so many rows and columns. */
+function spread({ m, n, batches }: Form, tileM: number, tileN: number): ReturnType<typeof spreadLanes> {
+  return spreadLanes(Math.ceil(n.size / tileN), Math.ceil(m.size / tileM), batches);
 }
 
 interface Vectors {
@@ -283,8 +279,3 @@ export const candidates: ReadonlyMap<string, Candidate> = new Map(
     sharedTile(16, 8, 32),
   ].map((candidate) => [candidate.name, candidate]),
 );
-
-/** The smallest power of 2 that is at least x. */
-function powerOfTwo(x: number): number {
-  return 2 ** Math.ceil(Math.log2(x));
-}

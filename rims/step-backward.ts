@@ -18,7 +18,6 @@ import {
   chunkOf,
   emitModules,
   inputNamed,
-  inputWidth,
   lanesFor,
   outputWeights,
   type StepAttrs,
@@ -155,10 +154,11 @@ const stepBackwardOp: Op<BackwardAttrs> = {
       f32(B, N, layout.projected),
     ];
   },
-  plan: (emit, { attrs: { step, names } }) => {
+  plan: (emit, { inputs, attrs: { step, names } }) => {
     const layout = layoutOf(step);
     const find = (name: BackwardName): View | undefined => emit.inputs[names.indexOf(name)];
     const view = (name: BackwardName): View => need(find(name), name);
+    const shape = (name: BackwardName): Shape => need(inputs[names.indexOf(name)], name).shape;
     const { rows: B, modules: N, hidden: H } = step;
     const [dh, dmemory, , dqkv, dpre] = emit.outputs as [View, View, View, View, View];
     const mask = view('mask');
@@ -187,7 +187,7 @@ const stepBackwardOp: Op<BackwardAttrs> = {
       dcandidate,
       dpre: projects ? dpre : emit.scratch(4),
     });
-    const w = outputWeights([view('wOutput')], { ...step, names: ['wOutput'] }, layout);
+    const w = outputWeights(view('wOutput'), shape('wOutput').length === 2, layout);
     emitModules(emit, step, {
       a: { view: dpre, width: layout.projected, size: layout.projected },
       w: { ...w, row: w.column, column: w.row },
@@ -211,7 +211,8 @@ const stepBackwardOp: Op<BackwardAttrs> = {
       ...active,
     });
     const dafter = find('dmemory') ?? partial;
-    emitGates(emit, step, layout, { saved: view('saved'), uk: view('uk'), side: view('side'), dcandidate, dafter });
+    const gates = { saved: view('saved'), uk: view('uk'), side: view('side'), dcandidate, dafter };
+    emitGates(emit, step, layout, at(shape('uk'), 2), gates);
     if (!layout.cached) {
       emitModules(emit, step, {
         a: { view: dmemory, width: layout.memory, size: layout.scored },
@@ -290,10 +291,10 @@ function emitTalk(emit: Emitter, step: StepAttrs, layout: StepLayout, buffers: T
 
 type GateViews = Readonly<Record<'saved' | 'uk' | 'side' | 'dcandidate' | 'dafter', View>>;
 
-function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...views }: GateViews): void {
+/** @param input columns of a row of uk */
+function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, input: number, views: GateViews): void {
   const { rows, modules, hidden, keySize, cell } = step;
   const [dh, dbefore, duk] = emit.outputs as [View, View, View];
-  const input = inputWidth(uk, step);
   const kernel = cell === 'gru' ? rimGruBackward : rimLstmBackward;
   const { dropped, nulls, nBias, gradient } = inputLayoutOf(step, layout, input, step.names);
   const constants = {
@@ -303,7 +304,7 @@ function emitGates(emit: Emitter, step: StepAttrs, layout: StepLayout, { uk, ...
     DROPPED: dropped,
   };
   const call = {
-    buffers: { ...views, uk, dh, dbefore, duk },
+    buffers: { ...views, dh, dbefore, duk },
     uniforms: {
       count: rows * modules,
       modules,

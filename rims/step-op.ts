@@ -7,7 +7,8 @@
 // The backward is in step-backward.ts, the kernels' columns in step-layout.ts, what is made before the loop in fused.ts.
 
 import { at, need, ShapeError } from '../engine/errors.ts';
-import { apply, type Emitter, gridOf, MAX_WORKGROUPS, type Op, type View } from '../engine/op.ts';
+import { apply, type Emitter, gridOf, type Op, powerOfTwo, spreadLanes, type View } from '../engine/op.ts';
+import { NAN_BITS } from '../engine/ops/rows.ts';
 import { emitProduct } from '../engine/product.ts';
 import { type Shape, type Spec, sameShape, type Tensor } from '../engine/tensor.ts';
 import { rimGru, rimLstm, rimTalk, rimUpdate } from '../kernels/catalogue.ts';
@@ -92,9 +93,11 @@ const stepOp: Op<StepAttrs> = {
       f32(B, N, layout.projected),
     ];
   },
-  plan: (emit, { attrs }) => {
+  plan: (emit, { inputs, attrs }) => {
     const layout = layoutOf(attrs);
+    const shape = (name: keyof StepInputs): Shape => need(inputNamed(inputs, attrs, name), name).shape;
     const view = (name: keyof StepInputs): View => need(inputNamed(emit.inputs, attrs, name), name);
+    const w = outputWeights(view('wOutput'), shape('wOutput').length === 2, layout);
     const [h, memory, saved, mask, qkv, context] = emit.outputs as [View, View, View, View, View, View];
     const { hidden } = attrs;
     const constant = inputNamed(emit.inputs, attrs, 'constant');
@@ -107,7 +110,7 @@ const stepOp: Op<StepAttrs> = {
         ...(active && { mask }),
       });
     if (!layout.cached) ofState(view('h'), false);
-    emitGates(emit, attrs, layout);
+    emitGates(emit, attrs, layout, at(shape('uk'), 2));
     emitModules(emit, attrs, {
       a: { view: saved, width: layout.saved, size: hidden },
       w: { view: view('wTalk'), module: hidden * layout.talk, row: layout.talk, column: 1 },
@@ -115,11 +118,11 @@ const stepOp: Op<StepAttrs> = {
       ...(layout.cached && { mask }),
     });
     emitTalk(emit, attrs, layout);
-    if (updates(attrs)) emitUpdate(emit, attrs, layout);
+    if (updates(attrs)) emitUpdate(emit, attrs, layout, w);
     else {
       emitModules(emit, attrs, {
         a: { view: context, width: layout.context, size: layout.context },
-        w: outputWeights(emit.inputs, attrs, layout),
+        w,
         y: { view: h, width: hidden, size: hidden },
         plus: { view: saved, module: layout.saved, row: attrs.modules * layout.saved },
         ...(layout.sparse && { mask }),
@@ -146,14 +149,12 @@ export function rimStep(inputs: StepInputs, options: StepOptions): StepOutputs {
 export const stepOps: readonly Op[] = [stepOp] as readonly Op[];
 
 /** Whether more is done to the projection of the communication than adding it. */
-export function updates(attrs: StepAttrs): boolean {
+function updates(attrs: StepAttrs): boolean {
   return attrs.gated || attrs.names.includes('bias') || attrs.names.includes('outputFactors');
 }
 
-/** The weights of the projection as a product takes them. */
-export function outputWeights(views: readonly View[], attrs: StepAttrs, { context, projected }: StepLayout): Weights {
-  const view = need(inputNamed(views, attrs, 'wOutput'), 'wOutput');
-  const shared = view.bytes < 4 * attrs.modules * context * projected;
+/** The weights of the projection as a product takes them; `shared`: one matrix for all modules. */
+export function outputWeights(view: View, shared: boolean, { context, projected }: StepLayout): Weights {
   return { view, module: shared ? 0 : context * projected, row: projected, column: 1 };
 }
 
@@ -207,16 +208,13 @@ export function lanesFor(emit: Emitter, usual: number): number {
   return emit.subgroupSize > 0 && emit.subgroupSize < 16 ? emit.subgroupSize : usual;
 }
 
-function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
+/** @param input columns of a row of uk */
+function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout, input: number): void {
   const { rows, modules, hidden, keySize, active, sources, zeroInput, rawScore, cell } = attrs;
-  const { uk, side, h, before } = {
-    uk: need(inputNamed(emit.inputs, attrs, 'uk'), 'uk'),
-    side: need(inputNamed(emit.inputs, attrs, 'side'), 'side'),
-    h: need(inputNamed(emit.inputs, attrs, 'h'), 'h'),
-    before: inputNamed(emit.inputs, attrs, 'memory') ?? emit.scratch(4),
-  };
+  const view = (name: keyof StepInputs): View | undefined => inputNamed(emit.inputs, attrs, name);
+  const [uk, side, h] = [need(view('uk'), 'uk'), need(view('side'), 'side'), need(view('h'), 'h')];
+  const before = view('memory') ?? emit.scratch(4);
   const [next, after, saved, mask] = emit.outputs as [View, View, View, View];
-  const input = inputWidth(uk, attrs);
   const kernel = cell === 'gru' ? rimGru : rimLstm;
   const { dropped, own } = inputLayoutOf(attrs, layout, input, attrs.names);
   const call = {
@@ -245,11 +243,6 @@ function emitGates(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
   } as const;
   if (cell === 'gru') emit.call(rimGru, call);
   else emit.call(rimLstm, call);
-}
-
-/** The width of a row of uk: with the factors of dropout, or without. */
-export function inputWidth(uk: View, { rows, modules }: StepOptions): number {
-  return uk.bytes / (4 * rows * modules);
 }
 
 /** Vec4s that an invocation of the talk reads of a key or value at a time. */
@@ -281,7 +274,7 @@ function emitTalk(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
       memory: layout.memory / 4,
       cache: layout.scored / 4,
       topK,
-      nan: 0x7fc00000,
+      nan: NAN_BITS,
       scale: talkScale,
     },
     constants: { CHUNK: chunkOf(attrs), CACHED: layout.cached, TOP_K: topK < modules, DROPPED: factors !== undefined },
@@ -290,19 +283,16 @@ function emitTalk(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
   });
 }
 
-function emitUpdate(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
+function emitUpdate(emit: Emitter, attrs: StepAttrs, layout: StepLayout, w: Weights): void {
   const { rows, modules, hidden, gated } = attrs;
   const [h, , saved, mask, , context, , pre] = emit.outputs as [View, View, View, View, View, View, View, View];
-  const w = outputWeights(emit.inputs, attrs, layout);
   const bias = inputNamed(emit.inputs, attrs, 'bias');
   const factors = inputNamed(emit.inputs, attrs, 'outputFactors');
-  const { TILE_M, BLOCK, WORKGROUP } = rimUpdate.constants;
+  const { TILE_M, BLOCK } = rimUpdate.constants;
   const tile = rows >= 16 ? TILE_M.value : rows >= 4 ? 4 : 1;
-  const [across, down] = [hidden / 4, Math.ceil(rows / BLOCK.value) * (BLOCK.value / tile)];
+  const down = Math.ceil(rows / BLOCK.value) * (BLOCK.value / tile);
   const filled = Math.ceil(Math.min(rows, BLOCK.value) / tile);
-  const lanesX = Math.min(8, powerOfTwo(across));
-  const lanesY = Math.min(WORKGROUP.value / lanesX, powerOfTwo(filled));
-  const layers = Math.ceil(modules / (WORKGROUP.value / (lanesX * lanesY)));
+  const { lanes, workgroups } = spreadLanes(hidden / 4, down, modules, filled);
   emit.call(rimUpdate, {
     buffers: { context, w: w.view, bias: bias ?? w.view, saved, mask, factors: factors ?? saved, next: h, pre },
     uniforms: {
@@ -313,17 +303,12 @@ function emitUpdate(emit: Emitter, attrs: StepAttrs, layout: StepLayout): void {
       saved: layout.saved / 4,
       wModule: w.module / 4,
       biasModule: w.module === 0 ? 0 : layout.projected / 4,
-      lanes: [lanesX, lanesY],
+      lanes,
     },
     constants: { TILE_M: tile, GATED: gated, BIASED: bias !== undefined, DROPPED: factors !== undefined },
-    workgroups: [Math.ceil(across / lanesX), Math.ceil(down / lanesY), Math.min(layers, MAX_WORKGROUPS)],
+    workgroups,
     operations: 2 * rows * attrs.active * layout.context * layout.projected,
   });
-}
-
-/** The smallest power of 2 that is at least x. */
-function powerOfTwo(x: number): number {
-  return 2 ** Math.ceil(Math.log2(x));
 }
 
 /** @throws ShapeError */

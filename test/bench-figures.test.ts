@@ -12,24 +12,13 @@ import { kernelRow } from '../bench/speed/kernels.ts';
 import { measureRounds, schedule } from '../bench/speed/rounds.ts';
 import { topSlope } from '../bench/speed/scaling.ts';
 import { logLogSlope, median, quantile, roundRatios, spread } from '../bench/speed/statistics.ts';
-import { need, OptionError } from '../engine/errors.ts';
+import { need } from '../engine/errors.ts';
 import { isLoop } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
+import { TINY, throwsOption } from './bench-trials.ts';
 
-const TINY = { B: 2, T: 3, N: 3, K: 2, H: 4, D: 4, E: 4, V: 4, C: 1, F: 4, W: 4 };
 const finite = fc.double({ min: 1e-6, max: 1e6, noNaN: true });
 const signal = new AbortController().signal;
-
-function throwsOption(act: () => unknown, message: RegExp): void {
-  try {
-    act();
-  } catch (error) {
-    assert.instance(error, OptionError);
-    if (error instanceof Error) assert.match(error.message, message);
-    return;
-  }
-  assert.unreachable(`it was not refused: ${message}`);
-}
 
 test('quantiles lie among the values, in order, wherever the values stand', () => {
   fc.assert(

@@ -14,21 +14,10 @@ import type { BenchResult } from '../bench/speed/result.ts';
 import { spread } from '../bench/speed/statistics.ts';
 import { formatResult } from '../bench/speed/table.ts';
 import { judgeTargets, type Target } from '../bench/speed/targets.ts';
-import { need, OptionError } from '../engine/errors.ts';
+import { need } from '../engine/errors.ts';
+import { TINY, throwsOption } from './bench-trials.ts';
 
-const TINY = { B: 2, T: 3, N: 3, K: 2, H: 4, D: 4, E: 4, V: 4, C: 1, F: 4, W: 4 };
 const signal = new AbortController().signal;
-
-function throwsOption(act: () => unknown, message: RegExp): void {
-  try {
-    act();
-  } catch (error) {
-    assert.instance(error, OptionError);
-    if (error instanceof Error) assert.match(error.message, message);
-    return;
-  }
-  assert.unreachable(`it was not refused: ${message}`);
-}
 
 test('command lines: defaults, lists, and errors that name the mend', () => {
   const options = (...args: string[]): BenchOptions => {

@@ -4,8 +4,7 @@
 // measured is left out, and whoever was not timed is named with the reason.
 // Not here: the drawings (charts.ts), the looks (../report-style.ts) and the numbers (result.ts).
 
-import { escapeText as escaped } from '../report.ts';
-import { reportStyle } from '../report-style.ts';
+import { escapeText as escaped, htmlPage } from '../html-page.ts';
 import { barChart, growthChart } from './charts.ts';
 import type { AxisResult, BenchResult, ContestantResult, KernelsResult, ProductsResult, SizeResult } from './result.ts';
 import { amount, kernelName, label, loopCalls, milliseconds } from './table.ts';
@@ -33,23 +32,7 @@ export async function renderPage(result: BenchResult): Promise<string> {
     await growth(result.scaling),
     footer(result),
   ];
-  const policy = "default-src 'none'; style-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>Benchmark - rimgrad</title>
-<style>${reportStyle}${extraStyle}</style>
-</head>
-<body>
-<main>
-${sections.filter((section) => section !== '').join('\n')}
-</main>
-</body>
-</html>
-`;
+  return htmlPage('Benchmark - rimgrad', sections, extraStyle);
 }
 
 function header({ environment: where, sizes, command }: BenchResult): string {
