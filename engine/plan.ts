@@ -50,6 +50,11 @@ export interface Dispatch {
   readonly operations: number;
 }
 
+/** Bytes that a call binds: a place that is bound twice counts once. */
+export function bytesOf({ buffers }: Dispatch): number {
+  return [...new Set(buffers.map(({ place }) => place))].reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** Calls repeated once a time step. */
 export interface Loop {
   readonly steps: number;

@@ -6,6 +6,7 @@
 
 import { boundOf } from './bounds.ts';
 import { at, formatShape, OptionError } from './errors.ts';
+import { fuse } from './fusion.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
 import { advance, counterOf } from './ops/random.ts';
@@ -47,7 +48,7 @@ class Planner {
     ];
     const live = liveNodes(wanted);
     this.#together = new Together(this.#record, updates);
-    for (const node of live.order) this.#node(node, live.scans);
+    for (const node of fuse(live.order, new Set(wanted))) this.#node(node, live.scans);
     const results = new Map<string, { tensor: Tensor; place: Place }>();
     for (const [name, tensor] of Object.entries(outputs)) {
       const place = this.#record.placeOf(tensor);

@@ -10,7 +10,7 @@ import { at, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
 import { checkLimits } from './limits.ts';
-import { type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
+import { bytesOf, type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
@@ -330,9 +330,6 @@ export function cutsOf(calls: readonly Pick<Call, 'dispatch'>[]): number[] {
 }
 
 /** The work of a call: its operations, or the bytes that it binds where those are more. */
-export function workOf({ operations, buffers }: Dispatch): number {
-  return Math.max(
-    operations,
-    buffers.reduce((sum, { place }) => sum + place.bytes, 0),
-  );
+export function workOf(dispatch: Dispatch): number {
+  return Math.max(dispatch.operations, bytesOf(dispatch));
 }
