@@ -42,7 +42,8 @@ export interface Call {
 
 /**
  * Makes a program that computes named tensors and then carries out updates of Variables.
- * @throws LimitError where the device is too small, before anything runs; DeviceError where WebGPU refuses
+ * @throws LimitError where the device is too small, before anything runs, or has no memory left; DeviceError where WebGPU
+ *   refuses. Nothing of it stays behind.
  */
 export async function compile(
   device: Device,
