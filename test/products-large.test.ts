@@ -110,7 +110,10 @@ test('a product that no kernel takes in one call is computed in several, which m
         const [size, offsets] = [read('m') * read('n'), [0, 1, 2].map((k) => read('offsets', k))];
         // The longer side is cut; the result and the operand that has it go on where the part before ended.
         const begins = [next, 0, next];
-        assert.ok([begins, [0, next, next]].some((each) => each.join() === offsets.join()), offsets.join());
+        assert.ok(
+          [begins, [0, next, next]].some((each) => each.join() === offsets.join()),
+          offsets.join(),
+        );
         assert.is(next % 64, 0);
         next += n === 2 ** 22 ? size / m : size;
       }
