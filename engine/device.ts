@@ -1,13 +1,16 @@
 // The device: what the engine keeps of one WebGPU device.
 //
-// It owns the pipelines (by final source, a compile in flight is shared), the storage of Variables, the staging buffers of
+// It owns the pipelines (pipelines.ts), the storage of Variables, the staging buffers of
 // reads, the count of bytes, and the bound on steps in flight. Whatever WebGPU reports outside of a call (a lost device, a
 // validation error, exhausted memory) rejects the next call that the user awaits; nothing is only logged.
 // It destroys what it made: the GPUDevice itself only where it opened it. It touches no global: the runtime's entry
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { at, DeviceError, LimitError, need } from './errors.ts';
+import { at, DeviceError, formatShape, LimitError, need } from './errors.ts';
+import { checkBuffer, formatBytes, outOfMemory } from './limits.ts';
+import { type CompiledKernel, Pipelines } from './pipelines.ts';
+import { type Reports, reasonOf, scoped } from './scopes.ts';
 import { type Tuning, untuned } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -21,7 +24,6 @@ export const USAGE = {
   queryResolve: 512,
 } as const;
 const MAP_READ = 1;
-const COMPUTE_STAGE = 4;
 
 /** Steps that may be on their way to the GPU before `run` waits. */
 const IN_FLIGHT = 3;
@@ -53,12 +55,6 @@ export interface Created {
   readonly querySets: number;
 }
 
-/** A pipeline and the layout of its bind group. */
-export interface CompiledKernel {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
-
 /** One WebGPU device and what the engine keeps on it. Made by `openDevice`. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -68,15 +64,16 @@ export class Device {
   /** Which kernels its products take. */
   readonly tuning: Tuning;
   readonly #owned: boolean;
-  readonly #pipelines = new Map<string, Promise<CompiledKernel>>();
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines: Pipelines;
   readonly #variables = new Map<Variable, GPUBuffer>();
   readonly #staging: GPUBuffer[] = [];
   readonly #live = new Set<GPUBuffer>();
-  readonly #created = { buffers: 0, bindGroups: 0, pipelines: 0, querySets: 0 };
+  readonly #created = { buffers: 0, bindGroups: 0, querySets: 0 };
   /** Steps on their way to the GPU, and those that wait for one of them to land, in order. */
   #flying = 0;
   readonly #waiting: (() => void)[] = [];
+  /** The last `guarded` that began. */
+  #guard: Promise<unknown> = Promise.resolve();
   #bytes = 0;
   #peak = 0;
   #fault: DeviceError | undefined;
@@ -94,6 +91,7 @@ export class Device {
     this.subgroupSize = subgroupSize;
     this.tuning = tuning;
     this.#owned = owned;
+    this.#pipelines = new Pipelines(this);
     gpu.addEventListener('uncapturederror', this.#onError);
     void gpu.lost.then(({ message }) => {
       this.#fault ??= new DeviceError(
@@ -120,7 +118,7 @@ export class Device {
 
   /** Counts of the WebGPU objects made so far. */
   created(): Created {
-    return { ...this.#created };
+    return { ...this.#created, pipelines: this.#pipelines.made };
   }
 
   /** @throws DeviceError where the device was lost, disposed of, or reported an error: then it stays unusable */
@@ -129,15 +127,16 @@ export class Device {
     if (this.#fault !== undefined) throw this.#fault;
   }
 
-  /** A buffer that is counted. @throws LimitError over the largest size the device takes */
+  /** A buffer that is counted. @throws LimitError over the largest size the device takes, or where there is no memory */
   buffer(label: string, bytes: number, usage: number): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
-    if (size > this.gpu.limits.maxBufferSize) {
-      throw new LimitError(
-        `${label}: needs a buffer of ${size} bytes, and this device takes ${this.gpu.limits.maxBufferSize}; use a smaller batch, fewer time steps, or open the device with a larger limits.maxBufferSize`,
-      );
+    checkBuffer(label, size, this.gpu.limits.maxBufferSize);
+    let buffer: GPUBuffer;
+    try {
+      buffer = this.gpu.createBuffer({ label, size, usage });
+    } catch (cause) {
+      throw outOfMemory(label, `a buffer of ${formatBytes(size)}`, this.#bytes, reasonOf(cause), cause);
     }
-    const buffer = this.gpu.createBuffer({ label, size, usage });
     this.#created.buffers++;
     this.#live.add(buffer);
     this.#bytes += size;
@@ -154,11 +153,7 @@ export class Device {
 
   /** The pipeline of a specialised kernel, compiled once per source. */
   pipeline(kernel: Kernel, source: string): Promise<CompiledKernel> {
-    const known = this.#pipelines.get(source);
-    if (known !== undefined) return known;
-    const compiling = this.#compile(kernel, source);
-    this.#pipelines.set(source, compiling);
-    return compiling;
+    return this.#pipelines.of(kernel, source);
   }
 
   /** A bind group: uniforms at binding 0, storage behind. */
@@ -182,14 +177,15 @@ export class Device {
   settle(variable: Variable): void {
     variable.settle(this, (home) => {
       const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
-      const buffer = this.buffer(`variable ${home.name}`, 4 * home.size, usage);
+      const what = `variable ${home.name} ${formatShape(home.shape)}`;
+      const buffer = this.buffer(what, 4 * home.size, usage);
       this.#variables.set(home, buffer);
       return {
         owner: this,
         write: (offset, data) => {
           this.gpu.queue.writeBuffer(buffer, 4 * offset, data as Data & { buffer: ArrayBuffer });
         },
-        read: (offset, size) => this.read(buffer, 4 * offset, 4 * size),
+        read: (offset, size) => this.read(buffer, 4 * offset, 4 * size, what),
         dispose: () => {
           this.#variables.delete(home);
           this.free(buffer);
@@ -203,25 +199,40 @@ export class Device {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 
-  /** Bytes of a buffer, by way of a staging buffer that is used again. */
-  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+  /**
+   * Bytes of a buffer, as they are after what was submitted so far, by way of a staging buffer that is used again.
+   * @param what what is read, for messages
+   * @throws LimitError where there is no memory for it; DeviceError where the device does not give it
+   */
+  async read(buffer: GPUBuffer, offset: number, bytes: number, what: string): Promise<ArrayBuffer> {
     this.check();
-    const staging = this.#freeStaging(bytes) ?? this.buffer('staging', bytes, USAGE.mapRead | USAGE.copyTarget);
-    const encoder = this.gpu.createCommandEncoder({ label: 'read' });
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
-    this.gpu.queue.submit([encoder.finish()]);
+    let staging = this.#freeStaging(bytes);
+    const held = this.#bytes;
+    const { made, reports } = scoped(this.gpu, () => {
+      staging ??= this.buffer(`reading ${what}`, bytes, USAGE.mapRead | USAGE.copyTarget);
+      const encoder = this.gpu.createCommandEncoder({ label: 'read' });
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.gpu.queue.submit([encoder.finish()]);
+      return { staging, mapped: staging.mapAsync(MAP_READ, 0, bytes) };
+    });
     try {
-      await staging.mapAsync(MAP_READ, 0, bytes);
-    } catch (cause) {
-      this.free(staging);
-      this.check();
-      throw new DeviceError('the device did not give back the data that was read', { cause });
+      if ('error' in made) throw made.error;
+      const [mapped] = await Promise.allSettled([made.result.mapped]);
+      await this.#refuse(`reading ${what}`, reports, () => `a staging buffer of ${formatBytes(bytes)}`, held);
+      if (mapped.status === 'rejected') {
+        throw new DeviceError(
+          `reading ${what}: the device did not give back the data (${reasonOf(mapped.reason)}); read it again, or open a new device and load the last checkpoint`,
+          { cause: mapped.reason },
+        );
+      }
+      const copy = copied(made.result.staging, bytes, what);
+      made.result.staging.unmap();
+      this.#staging.push(made.result.staging);
+      return copy;
+    } catch (error) {
+      if (staging !== undefined) this.free(staging);
+      throw error;
     }
-    const copy = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    this.#staging.push(staging);
-    this.check();
-    return copy;
   }
 
   /** True where a step that is submitted now has to wait for another to land. */
@@ -262,35 +273,49 @@ export class Device {
   /** Resolves when everything submitted so far has been carried out. */
   async idle(): Promise<void> {
     this.check();
-    await this.gpu.queue.onSubmittedWorkDone();
+    const ended = await this.gpu.queue.onSubmittedWorkDone().catch((cause: unknown) => ({ cause }));
     this.check();
+    if (ended !== undefined) {
+      throw new DeviceError(
+        `the device did not end its work (${reasonOf(ended.cause)}); open a new one and load the last checkpoint`,
+        ended,
+      );
+    }
   }
 
   /**
-   * Runs `make`, which may create WebGPU objects, and rejects with what WebGPU reports of it. It must not wait: the
-   * scopes that catch the errors belong to whatever is called while they are open.
-   * @throws DeviceError for a validation error or exhausted memory
+   * Runs `make`, which may create WebGPU objects, and rejects with what WebGPU reports of it, after `undo` has freed what was
+   * made; one at a time, so that nobody builds on what is undone. It must not wait: the scopes that catch the errors
+   * belong to whatever is called while they are open.
+   * @param asked what is asked of the device, for the message that it has no memory
+   * @throws LimitError where memory is exhausted; DeviceError for a validation error
    */
-  async guarded<T>(what: string, make: () => T): Promise<T> {
+  async guarded<T>(what: string, make: () => T, undo: () => void, asked: () => string): Promise<T> {
+    const own = this.#guard.then(async () => {
+      this.check();
+      const held = this.#bytes;
+      const { made, reports } = scoped(this.gpu, make);
+      try {
+        await this.#refuse(what, reports, asked, held);
+        if ('error' in made) throw made.error;
+        return made.result;
+      } catch (error) {
+        undo();
+        throw error;
+      }
+    });
+    this.#guard = own.catch(() => undefined);
+    return own;
+  }
+
+  /** @throws LimitError or DeviceError for what WebGPU reported */
+  async #refuse(what: string, reports: Promise<Reports>, asked: () => string, held: number): Promise<void> {
+    const { invalid, exhausted } = await reports;
     this.check();
-    this.gpu.pushErrorScope('out-of-memory');
-    this.gpu.pushErrorScope('validation');
-    let made: { readonly result: T } | { readonly error: unknown };
-    try {
-      made = { result: make() };
-    } catch (error) {
-      made = { error };
+    if (exhausted !== null) throw outOfMemory(what, asked(), held, exhausted.message);
+    if (invalid !== null) {
+      throw new DeviceError(`${what}: WebGPU refused it: ${invalid.message}; please report it, with the device`);
     }
-    const [invalid, exhausted] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
-    if ('error' in made) throw made.error;
-    this.check();
-    if (exhausted !== null) {
-      throw new DeviceError(
-        `${what}: the device is out of memory (${exhausted.message}); use a smaller batch or fewer steps`,
-      );
-    }
-    if (invalid !== null) throw new DeviceError(`${what}: WebGPU refused it: ${invalid.message}`);
-    return made.result;
   }
 
   /** Frees everything made on the device, values that programs gave to Variables too; destroys it where `openDevice` opened it. */
@@ -319,49 +344,16 @@ export class Device {
     });
     return best < 0 ? undefined : this.#staging.splice(best, 1)[0];
   }
+}
 
-  async #compile(kernel: Kernel, source: string): Promise<CompiledKernel> {
-    // What is wrong with the source rejects the pipeline; the scope keeps it from being reported a second time.
-    this.gpu.pushErrorScope('validation');
-    const layout = this.#layoutOf(kernel);
-    const module = this.gpu.createShaderModule({ label: kernel.name, code: source });
-    const compiling = this.gpu.createComputePipelineAsync({
-      label: kernel.name,
-      layout: this.gpu.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: 'main' },
-    });
-    const refused = this.gpu.popErrorScope().catch(() => null);
-    this.#created.pipelines++;
-    try {
-      return { pipeline: await compiling, layout };
-    } catch (cause) {
-      this.#pipelines.delete(source);
-      this.check();
-      const { messages } = await module.getCompilationInfo();
-      const lines = messages.map(
-        ({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`,
-      );
-      const detail =
-        lines.join('\n') || (await refused)?.message || (cause instanceof Error ? cause.message : String(cause));
-      throw new DeviceError(`the kernel ${kernel.name} did not compile on this device:\n${detail}`, { cause });
-    }
-  }
-
-  #layoutOf(kernel: Kernel): GPUBindGroupLayout {
-    const known = this.#layouts.get(kernel.name);
-    if (known !== undefined) return known;
-    const storage = Object.values(kernel.bindings).map(
-      ({ binding, access }): GPUBindGroupLayoutEntry => ({
-        binding,
-        visibility: COMPUTE_STAGE,
-        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
-      }),
+/** The bytes of a mapped buffer. @throws LimitError where the host has no memory for them */
+function copied(staging: GPUBuffer, bytes: number, what: string): ArrayBuffer {
+  try {
+    return staging.getMappedRange(0, bytes).slice(0);
+  } catch (cause) {
+    throw new LimitError(
+      `reading ${what}: this runtime did not hold ${formatBytes(bytes)} of it (${reasonOf(cause)}); read a slice of it at a time`,
+      { cause },
     );
-    const layout = this.gpu.createBindGroupLayout({
-      label: kernel.name,
-      entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'uniform' } }, ...storage],
-    });
-    this.#layouts.set(kernel.name, layout);
-    return layout;
   }
 }

@@ -26,12 +26,12 @@ export class FeedError extends RimgradError {
   override readonly name: string = 'FeedError';
 }
 
-/** A request that passes a limit of the device: bytes a binding, storage buffers, workgroups, memory. */
+/** A request that passes a limit of the device: bytes a binding or buffer, workgroups, memory. What asks for less works on it. */
 export class LimitError extends RimgradError {
   override readonly name: string = 'LimitError';
 }
 
-/** No adapter, a lost device, a validation error or exhausted memory reported by WebGPU. */
+/** No adapter, a lost device, a validation error reported by WebGPU, exhausted memory reported outside of a call. */
 export class DeviceError extends RimgradError {
   override readonly name: string = 'DeviceError';
 }

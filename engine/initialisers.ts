@@ -7,12 +7,13 @@
 // Not: convolution kernels, whose fans cover their window. Give those their fan by option.
 
 import { at, checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
+import { checkElements } from './limits.ts';
 import { normalArray, uniformArray } from './random.ts';
 
 /**
  * Makes the initial values of a weight, row-major.
  *
- * @throws ShapeError when the shape is none, or has too few axes for the rule.
+ * @throws ShapeError when the shape is none, or has too few axes for the rule; LimitError for more elements than kernels count.
  */
 export type Initialiser = (
   shape: readonly number[],
@@ -188,6 +189,7 @@ function countOf(where: string, shape: readonly number[]): number {
       );
     }
   }
+  checkElements(`${where}: the weight`, shape, count);
   return count;
 }
 

@@ -5,7 +5,7 @@
 // true: what is fed, constant, wanted or a Variable has memory of its own. Not here: the record itself (recorder.ts).
 
 import { boundOf } from './bounds.ts';
-import { at, formatShape, OptionError } from './errors.ts';
+import { at, OptionError } from './errors.ts';
 import { fuse } from './fusion.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
@@ -102,8 +102,7 @@ class Planner {
   }
 
   #input(tensor: Tensor): void {
-    const label = `input ${inputOf(tensor)?.name} ${formatShape(tensor.shape)}`;
-    const place = this.#record.allocate(label, 4 * tensor.size);
+    const place = this.#record.memoryOf(`input ${inputOf(tensor)?.name}`, tensor);
     this.#record.put(tensor, place);
     this.#inputs.push({ tensor, place, below: undefined });
   }

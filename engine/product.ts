@@ -60,8 +60,36 @@ export interface Product {
 
 /** Appends the kernel calls of a product. @throws ShapeError for more than 3 batch walks, or rows and terms at once */
 export function emitProduct(emit: ProductEmitter, product: Product): void {
-  const form = formOf(product, termsOf(emit, product));
-  chosenFor(form, emit.subgroupSize, emit.tuning).emit(emit, form);
+  emitForm(emit, formOf(product, termsOf(emit, product)));
+}
+
+/** One call, or, where no kernel has the workgroups, several: each computes some of the rows or columns. */
+function emitForm(emit: ProductEmitter, form: Form): void {
+  const chosen = chosenFor(form, emit.subgroupSize, emit.tuning);
+  if (chosen.fits(form, emit.subgroupSize)) chosen.emit(emit, form);
+  else for (const part of halvesOf(form)) emitForm(emit, part);
+}
+
+/** Active rows are packed within blocks of so many rows. */
+const BLOCK = 64;
+
+/** A product in two, along the longer side of its result; the first ends at a multiple of the blocks. */
+function halvesOf(form: Form): readonly Form[] {
+  const along = form.m.size >= form.n.size ? 'm' : 'n';
+  const walk = form[along];
+  const middle = BLOCK * Math.ceil(walk.size / (2 * BLOCK));
+  return [0, middle].map((start): Form => {
+    const { a, b, y, plus } = form.offsets;
+    return {
+      ...form,
+      [along]: { ...walk, size: start === 0 ? middle : walk.size - middle },
+      offsets: { a: a + start * walk.a, b: b + start * walk.b, y: y + start * walk.y, plus: plus + start * walk.plus },
+      rows:
+        form.rows === undefined || along === 'n'
+          ? form.rows
+          : { ...form.rows, offset: form.rows.offset + start * form.rows.stride },
+    };
+  });
 }
 
 /** A product with nothing left out, its result contiguous along n where it is along m or n. @throws ShapeError */

@@ -3,7 +3,7 @@
 // profiling never trains. Passes of their own cost something: compare the shares, and take absolute times from `run`.
 
 import { type Device, USAGE } from './device.ts';
-import { at, need } from './errors.ts';
+import { at, formatShape, need } from './errors.ts';
 import { bytesOf } from './plan.ts';
 import type { Call } from './program.ts';
 import type { Variable } from './variable.ts';
@@ -40,10 +40,22 @@ export async function profileCalls(device: Device, calls: readonly Call[]): Prom
     for (const { write, place } of dispatch.buffers)
       if (write && place.value.variable) changed.add(place.value.variable);
   }
-  const asides = [...changed].map((variable) => {
-    const buffer = device.storageOf(variable);
-    return { buffer, aside: device.buffer('profile aside', buffer.size, USAGE.copySource | USAGE.copyTarget) };
-  });
+  const asides: { readonly buffer: GPUBuffer; readonly aside: GPUBuffer }[] = [];
+  const free = (): void => {
+    for (const { aside } of asides.splice(0)) device.free(aside);
+  };
+  await device.guarded(
+    'profile',
+    () => {
+      for (const variable of changed) {
+        const buffer = device.storageOf(variable);
+        const what = `a copy of variable ${variable.name} ${formatShape(variable.shape)}`;
+        asides.push({ buffer, aside: device.buffer(what, buffer.size, USAGE.copySource | USAGE.copyTarget) });
+      }
+    },
+    free,
+    () => `copies of ${changed.size} Variables that the program changes`,
+  );
   const copyAll = (back: boolean): void => {
     const encoder = device.gpu.createCommandEncoder();
     for (const { buffer, aside } of asides) {
@@ -59,7 +71,7 @@ export async function profileCalls(device: Device, calls: readonly Call[]): Prom
     return { timestamps, ...summarise(calls, times) };
   } finally {
     copyAll(true);
-    for (const { aside } of asides) device.free(aside);
+    free();
   }
 }
 
@@ -91,26 +103,44 @@ function encode(pass: GPUComputePassEncoder, { dispatch, pipeline, group }: Call
 async function byTimestamps(device: Device, calls: readonly Call[]): Promise<number[]> {
   const times: number[] = [];
   const bytes = 16 * CALLS_A_SET;
-  const querySet = device.querySet(2 * CALLS_A_SET);
-  const resolved = device.buffer('timestamps', bytes, USAGE.queryResolve | USAGE.copySource);
+  let querySet: GPUQuerySet | undefined;
+  let buffer: GPUBuffer | undefined;
+  const free = (): void => {
+    querySet?.destroy();
+    if (buffer !== undefined) device.free(buffer);
+  };
+  const made = await device.guarded(
+    'profile',
+    () => {
+      querySet = device.querySet(2 * CALLS_A_SET);
+      buffer = device.buffer('timestamps', bytes, USAGE.queryResolve | USAGE.copySource);
+      return { querySet, resolved: buffer };
+    },
+    free,
+    () => `timestamps of ${CALLS_A_SET} calls`,
+  );
+  const { resolved } = made;
   try {
     for (let first = 0; first < calls.length; first += CALLS_A_SET) {
       const part = calls.slice(first, first + CALLS_A_SET);
       const encoder = device.gpu.createCommandEncoder();
       part.forEach((call, i) => {
-        const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+        const timestampWrites = {
+          querySet: made.querySet,
+          beginningOfPassWriteIndex: 2 * i,
+          endOfPassWriteIndex: 2 * i + 1,
+        };
         encode(encoder.beginComputePass({ timestampWrites }), call);
       });
-      encoder.resolveQuerySet(querySet, 0, 2 * part.length, resolved, 0);
+      encoder.resolveQuerySet(made.querySet, 0, 2 * part.length, resolved, 0);
       device.gpu.queue.submit([encoder.finish()]);
-      const stamps = new BigUint64Array(await device.read(resolved, 0, 16 * part.length));
+      const stamps = new BigUint64Array(await device.read(resolved, 0, 16 * part.length, 'timestamps'));
       part.forEach((_, i) => {
         times.push(Number(at(stamps, 2 * i + 1) - at(stamps, 2 * i)) / 1e6);
       });
     }
   } finally {
-    querySet.destroy();
-    device.free(resolved);
+    free();
   }
   return times;
 }

@@ -4,18 +4,19 @@
 // of kernel calls, making nothing but the encoder, pass and command buffer that WebGPU demands. It resolves as soon as the
 // step is submitted and at most three are in flight; results are read separately.
 
-import type { CompiledKernel, Device } from './device.ts';
+import type { Device } from './device.ts';
 import { USAGE } from './device.ts';
-import { at, need, OptionError } from './errors.ts';
+import { at, formatShape, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
-import { checkLimits } from './limits.ts';
+import { askedBy, checkLimits } from './limits.ts';
+import type { CompiledKernel } from './pipelines.ts';
 import { bytesOf, type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
 import type { Update } from './update.ts';
-import type { Data } from './variable.ts';
+import type { Data, Variable } from './variable.ts';
 
 /** How to compile. */
 export interface CompileOptions {
@@ -41,7 +42,8 @@ export interface Call {
 
 /**
  * Makes a program that computes named tensors and then carries out updates of Variables.
- * @throws LimitError where the device is too small, before anything runs; DeviceError where WebGPU refuses
+ * @throws LimitError where the device is too small, before anything runs, or has no memory left; DeviceError where WebGPU
+ *   refuses. Nothing of it stays behind.
  */
 export async function compile(
   device: Device,
@@ -56,20 +58,27 @@ export async function compile(
   const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning: device.tuning });
   checkInputs(plan);
   checkLimits(device.gpu.limits, plan);
+  for (const variable of plan.variables) variable.plan();
   const kernels = await compileKernels(device, plan, options.onProgress);
-  const settled = plan.variables.filter((variable) => !device.holds(variable));
+  const settled: Variable[] = [];
   let program: Program | undefined;
-  try {
-    return await device.guarded('compile', () => {
-      for (const variable of plan.variables) device.settle(variable);
+  return device.guarded(
+    'compile',
+    () => {
+      for (const variable of plan.variables) {
+        if (device.holds(variable)) continue;
+        device.settle(variable);
+        settled.push(variable);
+      }
       program = new Program(device, plan, kernels);
       return program;
-    });
-  } catch (error) {
-    program?.dispose();
-    for (const variable of settled) if (device.holds(variable)) variable.dispose();
-    throw error;
-  }
+    },
+    () => {
+      program?.dispose();
+      for (const variable of settled) if (device.holds(variable)) variable.dispose();
+    },
+    () => askedBy(plan, settled),
+  );
 }
 
 /** Compiles, runs once, reads every output and frees the program: for a single look at tensors. */
@@ -105,11 +114,33 @@ export class Program {
   constructor(device: Device, plan: Plan, kernels: ReadonlyMap<string, CompiledKernel>) {
     this.device = device;
     this.plan = plan;
-    this.#slots = plan.slots.map((bytes, i) =>
-      device.buffer(`slot ${i}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget),
-    );
     const uniforms = packAll(plan);
-    this.#uniforms = device.buffer('uniforms', uniforms.bytes.byteLength, USAGE.uniform | USAGE.copyTarget);
+    const made: GPUBuffer[] = [];
+    const buffer = (label: string, bytes: number, usage: number): GPUBuffer => {
+      const own = device.buffer(label, bytes, usage);
+      made.push(own);
+      return own;
+    };
+    try {
+      this.#slots = plan.slots.map((bytes, i) =>
+        buffer(`slot ${i}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget),
+      );
+      this.#uniforms = buffer(
+        `uniforms of ${uniforms.offsets.size} kernel calls`,
+        uniforms.bytes.byteLength,
+        USAGE.uniform | USAGE.copyTarget,
+      );
+      this.#calls = this.#record(kernels, uniforms);
+    } catch (error) {
+      for (const own of made) device.free(own);
+      throw error;
+    }
+    this.#cuts = cutsOf(this.#calls);
+  }
+
+  /** Writes what stays the same, and makes the calls. */
+  #record(kernels: ReadonlyMap<string, CompiledKernel>, uniforms: Uniforms): Call[] {
+    const { device, plan } = this;
     device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
     for (const { place, values } of plan.constants) {
       const data = typeof values === 'number' ? new Float32Array(place.bytes / 4).fill(values) : values;
@@ -133,8 +164,7 @@ export class Program {
         });
       }
     }
-    this.#calls = calls;
-    this.#cuts = cutsOf(calls);
+    return calls;
   }
 
   /** The kernel calls of a run, in order. */
@@ -196,7 +226,8 @@ export class Program {
     }
     if (!this.#ran) throw new OptionError(`program: '${name}' was not computed yet; await run(...) before reading it`);
     const { place, tensor } = output;
-    const bytes = await this.device.read(this.#bufferOf(place), place.offset, 4 * tensor.size);
+    const what = `'${name}' ${formatShape(tensor.shape)}`;
+    const bytes = await this.device.read(this.#bufferOf(place), place.offset, 4 * tensor.size, what);
     return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
 
@@ -287,8 +318,14 @@ async function compileKernels(
   return new Map(compiled);
 }
 
+/** The uniforms of all calls, and where those of each begin. */
+interface Uniforms {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly offsets: ReadonlyMap<Dispatch, number>;
+}
+
 /** All uniforms in one buffer, equal ones once, each at a multiple of the alignment. */
-function packAll(plan: Plan): { bytes: Uint8Array<ArrayBuffer>; offsets: Map<Dispatch, number> } {
+function packAll(plan: Plan): Uniforms {
   const alignment = 256;
   const known = new Map<string, number>();
   const offsets = new Map<Dispatch, number>();

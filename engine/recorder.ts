@@ -6,7 +6,8 @@
 
 import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/kernel.ts';
-import { at, formatShape, LimitError, need, OptionError, RimgradError } from './errors.ts';
+import { at, formatShape, need, OptionError, RimgradError } from './errors.ts';
+import { checkElements, tooManyWorkgroups } from './limits.ts';
 import { type Emitter, gridOf, type Joined, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import type { Dispatch, Item, Place, PlanOptions, Value } from './plan.ts';
 import type { Node, Tensor } from './tensor.ts';
@@ -64,8 +65,7 @@ export class Recorder {
       );
     }
     const outputs = node.outputs.map((output) => {
-      const label = `${node.op.name} ${formatShape(output.shape)}`;
-      const place = placeFor?.(output) ?? this.allocate(label, 4 * output.size);
+      const place = placeFor?.(output) ?? this.memoryOf(node.op.name, output);
       this.#places.set(output, place);
       return place;
     });
@@ -94,8 +94,8 @@ export class Recorder {
       training: this.#options.training,
       subgroupSize: this.#options.subgroupSize,
       tuning: this.#options.tuning,
-      scratch: (elements) => this.allocate(`${label} scratch`, 4 * elements),
-      zero: () => this.#constantPlace('0', 4, 0),
+      scratch: (elements) => this.allocate(`scratch of ${outputs[0]?.value.label ?? label}`, 4 * elements),
+      zero: () => this.#constantPlace('0', 'constant [1]', 4, 0),
       joined: (views) => joinPlaces(views as readonly Place[]),
       call: (kernel, call) => this.#call(label, kernel, call),
     };
@@ -144,11 +144,6 @@ export class Recorder {
   }
 
   #call<K extends Kernel>(label: string, kernel: K, call: KernelCall<K>): void {
-    if (call.workgroups.some((count) => count > MAX_WORKGROUPS || count < 1)) {
-      throw new LimitError(
-        `${label}: ${kernel.name} needs ${call.workgroups.join(' x ')} workgroups, and a device takes ${MAX_WORKGROUPS} a dimension; make the tensor smaller or split it`,
-      );
-    }
     const time = this.#clock++;
     const given: Readonly<Record<string, View>> = call.buffers;
     const buffers = Object.entries(kernel.bindings).map(([name, { binding, access }]) => {
@@ -163,6 +158,9 @@ export class Recorder {
         `${label}: ${kernel.name} writes a buffer that it also binds elsewhere (${clash.place.value.label})`,
       );
     }
+    if (call.workgroups.some((count) => count > MAX_WORKGROUPS || count < 1)) {
+      throw tooManyWorkgroups({ label, kernel, workgroups: call.workgroups, buffers });
+    }
     const written = buffers.reduce((sum, { write, place }) => sum + (write ? place.bytes / 4 : 0), 0);
     this.#calls.push({
       label,
@@ -176,6 +174,12 @@ export class Recorder {
   }
 
   // ---- memory
+
+  /** New memory of a tensor, under the name of what makes it. @throws LimitError for more elements than kernels count */
+  memoryOf(name: string, { shape, size }: Tensor): Place {
+    checkElements(name, shape, size);
+    return this.allocate(`${name} ${formatShape(shape)}`, 4 * size);
+  }
 
   /** New memory. */
   allocate(label: string, bytes: number): Place {
@@ -212,7 +216,6 @@ export class Recorder {
   variable(variable: Variable): Place {
     const known = this.#places.get(variable);
     if (known !== undefined) return known;
-    variable.plan();
     this.variables.add(variable);
     const bytes = roundUp(4 * variable.size, VECTOR);
     const place: Place = { value: this.#home(variable), offset: 4 * variable.home.offset, step: 0, bytes };
@@ -224,26 +227,25 @@ export class Recorder {
     const known = this.#homes.get(variable);
     if (known !== undefined) return known;
     const bytes = roundUp(4 * variable.size, VECTOR);
-    const value: Value = { label: `variable ${variable.name}`, bytes, first: -1, last: -1, slot: -1, variable };
+    const label = `variable ${variable.name} ${formatShape(variable.shape)}`;
+    const value: Value = { label, bytes, first: -1, last: -1, slot: -1, variable };
     this.#homes.set(variable, value);
     return value;
   }
 
   /** Memory of a constant, which equal ones share. */
   constant(tensor: Tensor, values: Data | number): void {
-    this.#places.set(
-      tensor,
-      typeof values === 'number'
-        ? this.#constantPlace(String(Object.is(values, -0) ? '-0' : values), 4 * tensor.size, values)
-        : this.#constantPlace(`of node ${tensor.node.id}`, 4 * tensor.size, values),
-    );
+    checkElements('constant', tensor.shape, tensor.size);
+    const key = typeof values === 'number' ? String(Object.is(values, -0) ? '-0' : values) : `node ${tensor.node.id}`;
+    const label = `constant ${formatShape(tensor.shape)}`;
+    this.#places.set(tensor, this.#constantPlace(key, label, 4 * tensor.size, values));
   }
 
-  #constantPlace(key: string, bytes: number, values: Data | number): Place {
+  #constantPlace(key: string, label: string, bytes: number, values: Data | number): Place {
     const full = `${key} x ${bytes}`;
     const known = this.#constantOfKey.get(full);
     if (known !== undefined) return known;
-    const place = this.allocate(`constant ${full}`, bytes);
+    const place = this.allocate(label, bytes);
     this.#constantOfKey.set(full, place);
     this.constants.push({ place, values });
     return place;
@@ -251,7 +253,7 @@ export class Recorder {
 
   /** A copy of a tensor's value. */
   copyOf(tensor: Tensor, from: Place): Place {
-    const to = this.allocate('copy', 4 * tensor.size);
+    const to = this.memoryOf(`copy of ${tensor.node.op.name}`, tensor);
     this.copy('copy', from, to, tensor.size);
     return to;
   }

@@ -128,7 +128,7 @@ function recordLoop(
 function packed(record: Recorder, output: Tensor, inside: Place, elements: number, steps: number): Place {
   const { value, offset, step } = inside;
   if (step === 4 * elements) return { value, offset, step: 0, bytes: roundUp(4 * output.size, VECTOR) };
-  const place = record.allocate('scan packing', 4 * output.size);
+  const place = record.memoryOf('scan packing', output);
   const whole: Place = { value, offset, step: 0, bytes: steps * step };
   record.copyRows('scan packing', whole, place, steps, elements, [step / 4, elements]);
   return place;

@@ -54,6 +54,11 @@ export class Tensor {
         );
       }
     }
+    if (!Number.isSafeInteger(4 * sizeOf(spec.shape))) {
+      throw new ShapeError(
+        `${node.op.name}: ${formatShape(spec.shape)} has more elements than a number counts exactly; make its sizes smaller`,
+      );
+    }
     this.node = node;
     this.index = index;
     this.shape = Object.freeze([...spec.shape]);

@@ -4,7 +4,7 @@
 // Always: a tensor begins at a multiple of the alignment of bindings; no arena is larger than every device binds. Not here:
 // what is computed from what (planner.ts), and which tensors an update wants together (its row).
 
-import { at, need } from './errors.ts';
+import { at, formatShape, need } from './errors.ts';
 import type { Place, Value } from './plan.ts';
 import { ALIGNMENT, BINDING_BYTES, type Recorder, roundUp, VECTOR } from './recorder.ts';
 import type { Node, Tensor } from './tensor.ts';
@@ -72,7 +72,10 @@ export class Together {
     }
     const places = new Map<Tensor, Place>();
     for (const { roots, bytes } of arenas) {
-      const { value } = this.#record.allocate(`${update.op.name} gradients`, bytes);
+      const shapes = roots.slice(0, 3).map(({ shape }) => formatShape(shape));
+      const more = roots.length > shapes.length ? ` and ${roots.length - shapes.length} more` : '';
+      const label = `${update.op.name} gradients ${shapes.join(', ')}${more}`;
+      const { value } = this.#record.allocate(label, bytes);
       let offset = 0;
       for (const root of roots) {
         places.set(root, placeIn(value, offset, root));

@@ -6,6 +6,7 @@
 import { packUniforms, specialise } from '../kernels/kernel.ts';
 import { type Device, USAGE } from './device.ts';
 import { at, DeviceError, need } from './errors.ts';
+import { checkBinding, formatBytes } from './limits.ts';
 import type { View } from './op.ts';
 import { emitProduct, formOf, type Product } from './product.ts';
 import { candidates, type ProductEmitter } from './product-kernels.ts';
@@ -82,37 +83,51 @@ interface Job {
 /**
  * The rates of all candidates that compute a shape, the fastest first. A round takes several steps of the clock at least:
  * browsers make it coarse.
- * @throws DeviceError where the clock stands still
+ * @throws DeviceError where the clock stands still; LimitError for a shape that the device has no room for
  */
 export async function ratesOf(device: Device, shape: ProductShape, options: RateOptions = {}): Promise<Rate[]> {
   const { rounds = 5 } = options;
   const step = clockStep();
   const milliseconds = Math.max(options.milliseconds ?? 10, 4 * step);
+  const { batches, m, n, k } = shape;
+  const sizes = [batches * m * k, batches * k * n, batches * m * n, batches * Math.max(m, k + 1)];
+  const largest = Math.max(...sizes);
+  checkBinding(`tune: an operand of ${JSON.stringify(shape)}`, 4 * largest, device.gpu.limits);
   const made: GPUBuffer[] = [];
-  const bufferOf = (elements: number, fill: (i: number) => number): Memory => {
-    const buffer = device.buffer('tune', 4 * elements, USAGE.storage | USAGE.copyTarget);
-    made.push(buffer);
-    device.gpu.queue.writeBuffer(
-      buffer,
-      0,
-      Float32Array.from({ length: elements }, (_, i) => fill(i)),
+  const making: Promise<GPUBuffer>[] = [];
+  const bufferOf: BufferMaker = (data, usage) => {
+    const bytes = data.byteLength;
+    const buffer = device.guarded(
+      'tune',
+      () => {
+        const own = device.buffer(`an operand of ${JSON.stringify(shape)}`, bytes, usage | USAGE.copyTarget);
+        made.push(own);
+        device.gpu.queue.writeBuffer(own, 0, data);
+        return own;
+      },
+      () => {},
+      () => `a buffer of ${formatBytes(bytes)} for products of ${JSON.stringify(shape)}`,
     );
-    return { bytes: 4 * elements, buffer };
+    making.push(buffer);
+    buffer.catch(() => undefined);
+    return { bytes, buffer };
   };
+  const filled = (elements: number, fill: (i: number) => number): Memory =>
+    bufferOf(
+      Float32Array.from({ length: elements }, (_, i) => fill(i)),
+      USAGE.storage,
+    );
   try {
-    const { batches, m, n, k } = shape;
-    const [a, b] = [
-      bufferOf(batches * m * k, (i) => ((i * 7) % 13) / 13 - 0.5),
-      bufferOf(batches * k * n, (i) => (i % 11) / 11),
-    ];
-    const [y, zero] = [bufferOf(batches * m * n, () => 0), bufferOf(4, () => 0)];
-    const mask = bufferOf(batches * Math.max(m, k), (i) => ((i * 7919) % 6 < 4 ? 1 : 0));
+    const a = filled(batches * m * k, (i) => ((i * 7) % 13) / 13 - 0.5);
+    const b = filled(batches * k * n, (i) => (i % 11) / 11);
+    const [y, zero] = [filled(batches * m * n, () => 0), filled(4, () => 0)];
+    const mask = filled(batches * Math.max(m, k), (i) => ((i * 7919) % 6 < 4 ? 1 : 0));
     const jobs: Job[] = [];
     const form = formOf(productOf(shape, zero), undefined);
     for (const { name, fits } of candidates.values()) {
       if (!fits(form, device.subgroupSize)) continue;
       const tuning = { ...untuned(device.adapter), choices: { '*': name } };
-      const run = await runner(device, made, tuning, bufferOf, { ...productOf(shape, mask), a, b, y }, zero);
+      const run = await runner(device, tuning, bufferOf, { ...productOf(shape, mask), a, b, y }, zero);
       jobs.push({ name, run, rates: [] });
     }
     const operations = 2 * batches * m * n * k * (shape.masked === undefined ? 1 : 2 / 3);
@@ -135,6 +150,7 @@ export async function ratesOf(device: Device, shape: ProductShape, options: Rate
     };
     return jobs.map(rateOf).sort((x, z) => z.operationsPerSecond - x.operationsPerSecond);
   } finally {
+    await Promise.allSettled(making);
     for (const buffer of made) device.free(buffer);
   }
 }
@@ -162,15 +178,16 @@ async function timeOf(run: Job['run'], least: number): Promise<number> {
 
 /** Device memory that a kernel call may be given. */
 interface Memory extends View {
-  readonly buffer: GPUBuffer;
+  readonly buffer: Promise<GPUBuffer>;
 }
+
+type BufferMaker = (data: ArrayBufferView<ArrayBuffer> | ArrayBuffer, usage: number) => Memory;
 
 /** Runs the calls of a product over and over in one submit: milliseconds by the clock of the host. */
 async function runner(
   device: Device,
-  made: GPUBuffer[],
   tuning: Tuning,
-  bufferOf: (elements: number, fill: (i: number) => number) => Memory,
+  bufferOf: BufferMaker,
   product: Product,
   zero: Memory,
 ): Promise<(times: number) => Promise<number>> {
@@ -178,26 +195,25 @@ async function runner(
   const emit: ProductEmitter = {
     subgroupSize: device.subgroupSize,
     tuning,
-    scratch: (elements) => bufferOf(elements, () => 0),
+    scratch: (elements) => bufferOf(new Float32Array(elements), USAGE.storage),
     zero: () => zero,
     call: (kernel, call) => {
       const make = async () => {
         const { pipeline, layout } = await device.pipeline(kernel, specialise(kernel, call.constants ?? {}));
-        const uniforms = device.buffer('tune', kernel.uniforms.size, USAGE.uniform | USAGE.copyTarget);
-        made.push(uniforms);
-        device.gpu.queue.writeBuffer(uniforms, 0, packUniforms(kernel, call.uniforms));
+        const uniforms = bufferOf(packUniforms(kernel, call.uniforms), USAGE.uniform);
         const views: Readonly<Record<string, View>> = call.buffers;
-        const entries = Object.entries(kernel.bindings).map(([name, { binding }]) => {
-          const { buffer } = need(views[name], name) as Memory;
-          return { binding, resource: { buffer } };
-        });
-        const group = device.bindGroup(layout, [{ binding: 0, resource: { buffer: uniforms } }, ...entries]);
+        const bound = [uniforms, ...Object.keys(kernel.bindings).map((name) => need(views[name], name) as Memory)];
+        const numbers = [0, ...Object.values(kernel.bindings).map(({ binding }) => binding)];
+        const buffers = await Promise.all(bound.map(({ buffer }) => buffer));
+        const entries = buffers.map((buffer, i) => ({ binding: at(numbers, i), resource: { buffer } }));
+        const group = device.bindGroup(layout, entries);
         return { pipeline, group, workgroups: call.workgroups };
       };
       waiting.push(make());
     },
   };
   emitProduct(emit, product);
+  await Promise.allSettled(waiting);
   const calls = await Promise.all(waiting);
   return async (times) => {
     const encoder = device.gpu.createCommandEncoder({ label: 'tune' });

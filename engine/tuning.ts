@@ -31,7 +31,7 @@ export function chosenFor(form: Form, lanes: number, tuning: Tuning | undefined)
   const measured = candidates.get(tuning?.choices[classOf(form)] ?? tuning?.choices['*'] ?? '');
   if (measured?.fits(form, lanes) === true) return measured;
   const preferred = tuning?.software === false ? onGPU(form) : onProcessor(form, lanes);
-  // The register tiles that go furthest come last: what is too large for them too is refused where calls are recorded.
+  // The register tiles that go furthest come last: what is too large for them too is computed in several calls (product.ts).
   const named = [...preferred, small(form.m.size, form.n.size)].map((name) =>
     need(candidates.get(name), `the kernel ${name}`),
   );

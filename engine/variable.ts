@@ -100,7 +100,7 @@ export class Variable extends Tensor {
     if (this.#settled) this.#home.variable.#residence?.write(this.#home.offset, data);
   }
 
-  /** Used by the planner: from now on it lies where it lies. */
+  /** Used by programs: from now on it lies where it lies. */
   plan(): void {
     this.#planned = true;
   }

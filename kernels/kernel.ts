@@ -1,5 +1,5 @@
 /**
- * What a kernel is, and the three things done with one: specialise its source, pack its uniforms, tell its workgroup size.
+ * What a kernel is, and what is done with one: specialise its source, pack its uniforms, tell its workgroup's size and memory.
  * A kernel is one file `kernels/kebab-name.wgsl`, valid WGSL that stands alone; `generate.mjs` reads all of them and writes
  * `catalogue.ts`, whose entries are literal types, so that a missing buffer or a misspelt constant does not compile.
  * Knows nothing of devices, buffers or shapes, and needs no WebGPU types.
@@ -158,6 +158,37 @@ export function workgroupSize(kernel: Kernel, constants: Unchecked): [number, nu
     );
   }
   return size;
+}
+
+const SCALAR_BYTES = 4;
+
+/**
+ * Bytes of workgroup memory that a specialised source declares: scalars, vec2 and vec4 of 4-byte components, and arrays of
+ * them, whose lengths are literals, constants, or products of constants.
+ * @throws KernelError for a length that is made otherwise
+ */
+export function workgroupBytes(source: string): number {
+  const lengthOf = (text: string): number =>
+    text
+      .split('*')
+      .map((factor) => factor.trim())
+      .reduce((product, factor) => {
+        if (/^\d+u?$/.test(factor)) return product * Number.parseInt(factor, 10);
+        const declared = new RegExp(`^const ${factor}: u32 = ([^;]*);`, 'm').exec(source)?.[1];
+        if (!/^\w+$/.test(factor) || declared === undefined) {
+          throw new KernelError(`workgroup memory: ${text} is no product of u32 constants; give it as one`);
+        }
+        return product * lengthOf(declared);
+      }, 1);
+  const bytesOf = (type: string): number => {
+    const array = /^array<(.*), ([^,]*)>$/.exec(type);
+    if (array !== null) return bytesOf(array[1] ?? '') * lengthOf(array[2] ?? '');
+    return SCALAR_BYTES * Number(/^vec([24])/.exec(type)?.[1] ?? 1);
+  };
+  return [...source.matchAll(/^var<workgroup> \w+: ([^;]*);/gm)].reduce(
+    (sum, [, type]) => sum + bytesOf(type ?? ''),
+    0,
+  );
 }
 
 function constantOf(kernel: Kernel, name: string): Kernel['constants'][string] {

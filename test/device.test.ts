@@ -265,9 +265,9 @@ onDevice('what is too large is refused before anything is made, and named', asyn
   const cases: readonly (readonly [Tensor, RegExp])[] = [
     [
       tanh(fill(0, [300])),
-      /^tanh: binds 1200 bytes .*this device binds 1024 at most; use a smaller batch, fewer time steps/,
+      /^tanh: unary binds (constant|tanh) \[300\], 1200 bytes, and maxStorageBufferBindingSize of this device is 1024; use a smaller batch, fewer time steps/,
     ],
-    [sum(w), /^sum: binds 6400 bytes \(variable weights\).*larger limits\.maxStorageBufferBindingSize/],
+    [sum(w), /^sum: reduce binds variable weights \[40,40\], 6400 bytes, .*larger limits\.maxStorageBufferBindingSize/],
   ];
   for (const [tensor, message] of cases) await refused(() => compile(device, { tensor }), 'LimitError', message);
   const { outputs } = scan(
@@ -278,7 +278,7 @@ onDevice('what is too large is refused before anything is made, and named', asyn
   await refused(
     () => compile(device, { last: outputs.h }),
     'LimitError',
-    /^.*: (binds|needs a buffer of) \d+ bytes.*use a smaller batch/,
+    /^.*: (\w+ binds|needs a buffer of) .*\d+ bytes.*use a smaller batch/,
   );
   assert.equal(device.memory().buffers, 0);
   assert.is(device.created().buffers, 0);
@@ -291,13 +291,21 @@ onDevice('a buffer over the largest is refused with the name of the tensor', asy
   await refused(
     () => compile(device, { y: sum(big) }),
     'LimitError',
-    /^(tanh|constant).*: needs a buffer of 8000 bytes, and this device takes 4096; .*larger limits\.maxBufferSize/,
+    /^(tanh|constant) \[2000\]: needs a buffer of 8000 bytes, and maxBufferSize of this device is 4096; .*larger limits\.maxBufferSize/,
   );
   const w = new Variable('weights', [40, 40], new Float32Array(1600));
-  await refused(() => compile(device, { y: sum(w) }), 'LimitError', /^variable weights: needs a buffer of 6400 bytes/);
+  await refused(
+    () => compile(device, { y: sum(w) }),
+    'LimitError',
+    /^variable weights \[40,40\]: needs a buffer of 6400 bytes/,
+  );
   assert.equal(device.memory().buffers, 0);
   const updates = [assign(w, mul(w, 2))];
-  await refused(() => compile(device, {}, updates), 'LimitError', /^affine \[40,40\]: needs a buffer of 6400 bytes/);
+  await refused(
+    () => compile(device, {}, updates),
+    'LimitError',
+    /^variable weights \[40,40\]: needs a buffer of 6400 bytes.*make the weights smaller/,
+  );
   assert.equal([...(await w.read())].length, 1600);
 });
 

@@ -242,7 +242,7 @@ test('weights that are too large are told what makes weights smaller', async () 
   await refused(
     () => checkLimits(limits, plan),
     'LimitError',
-    /binds 1200 bytes \(variable w\).*valueSize, hiddenSize/,
+    /binds variable w \[300\], 1200 bytes,.*valueSize, hiddenSize/,
   );
 });
 

@@ -3,7 +3,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LimitError } from '../engine/errors.ts';
+import { need } from '../engine/errors.ts';
 import { einsum, input } from '../engine/node.ts';
 import { MAX_WORKGROUPS } from '../engine/op.ts';
 import { dispatchesOf, type Plan } from '../engine/plan.ts';
@@ -89,15 +89,36 @@ test('a subgroup with a mask of rows, which are packed within blocks of 64', () 
   assert.is(chosen(most + 1), 'vector-subgroup-16x4');
 });
 
-test('a product that no kernel takes in one call is refused with the limit', () => {
+test('a product that no kernel takes in one call is computed in several, which meet', () => {
   for (const tuning of [PROCESSOR, GPU]) {
-    try {
-      planned(5 * 2 ** 24, 1, 1, tuning);
-    } catch (error) {
-      assert.instance(error, LimitError);
-      continue;
+    for (const [m, n] of [
+      [2 ** 25, 1],
+      [5 * 2 ** 24, 1],
+      [1, 2 ** 25],
+      [8, 2 ** 22],
+      [1, 64 * MAX_WORKGROUPS + 1],
+    ] as const) {
+      const calls = dispatchesOf(planned(m, 1, n, tuning));
+      assert.ok(calls.length > 1, `[${m},${n}] in one call`);
+      let next = 0;
+      for (const { kernel, uniforms, workgroups } of calls) {
+        assert.ok(workgroups.every((count) => count <= MAX_WORKGROUPS));
+        const read = (name: string, k = 0): number => {
+          const field = need(Object.entries(kernel.uniforms.fields).find(([each]) => each === name)?.[1], name);
+          return new DataView(uniforms).getUint32(field.offset + 4 * k, true);
+        };
+        const [size, offsets] = [read('m') * read('n'), [0, 1, 2].map((k) => read('offsets', k))];
+        // The longer side is cut; the result and the operand that has it go on where the part before ended.
+        const begins = [next, 0, next];
+        assert.ok(
+          [begins, [0, next, next]].some((each) => each.join() === offsets.join()),
+          offsets.join(),
+        );
+        assert.is(next % 64, 0);
+        next += n === 2 ** 22 ? size / m : size;
+      }
+      assert.is(next, n === 2 ** 22 ? n : m * n);
     }
-    assert.unreachable('it was not refused');
   }
 });
 

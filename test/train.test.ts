@@ -77,7 +77,11 @@ test('a batch is halved while it passes a limit, and refused where it cannot be'
     };
   assert.is((await inParts(24, make(500))).parts, 2);
   assert.equal(tried.splice(0), [1, 2]);
-  await refused(() => inParts(24, make(300)), 'LimitError', /device binds 307200 at most; make the weights smaller/);
+  await refused(
+    () => inParts(24, make(300)),
+    'LimitError',
+    /maxStorageBufferBindingSize of this device is 307200; make the weights smaller/,
+  );
   assert.equal(tried, [1, 2, 4, 8], 'a part of 3 sequences cannot be halved');
 });
 

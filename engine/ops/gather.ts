@@ -13,6 +13,7 @@ import {
 } from '../../kernels/catalogue.ts';
 import { at, formatShape, ShapeError } from '../errors.ts';
 import { applyOne, type Emitter, gridOf, type Op } from '../op.ts';
+import { BINDING_BYTES } from '../recorder.ts';
 import { type Shape, sameShape, sizeOf, type Tensor } from '../tensor.ts';
 import { NAN_BITS } from './rows.ts';
 import { permute } from './shape.ts';
@@ -125,12 +126,15 @@ function emitSegmentSum(emit: Emitter, shape: Shape, { shared, positions, rows }
   const [d, index, y] = [at(emit.inputs, 0), at(emit.inputs, 1), at(emit.outputs, 0)];
   const table = rows * columns;
   if (rows <= 64 || table * length <= 1 << 22) {
-    const parts = Math.ceil(length / PART);
+    const cut = Math.ceil(length / PART);
+    // Parts that no device binds together are one.
+    const parts = 4 * groups * cut * table > BINDING_BYTES ? 1 : cut;
+    const partLength = parts === 1 ? length : PART;
     const count = groups * parts * table;
     const target = parts === 1 ? y : emit.scratch(count);
     emit.call(segmentSumKernel, {
       buffers: { d, index, y: target },
-      uniforms: { count, positions: length, parts, partLength: Math.min(PART, length), rows, columns },
+      uniforms: { count, positions: length, parts, partLength, rows, columns },
       workgroups: gridOf(count, WORKGROUP),
       operations: groups * table * length,
     });
