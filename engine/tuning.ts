@@ -4,7 +4,7 @@
 // Not here: the candidates themselves (product-kernels.ts).
 
 import type { AdapterDescription } from './device.ts';
-import { need, OptionError } from './errors.ts';
+import { need, OptionError, quote } from './errors.ts';
 import { type Candidate, candidates, type Form, liesAlong } from './product-kernels.ts';
 
 /** What is chosen on a device, by class of products. */
@@ -73,18 +73,18 @@ export function checkTuning(tuning: Tuning, { software }: AdapterDescription): v
   ] as const) {
     const value = given[name];
     if (typeof value !== type || value === null || Array.isArray(value)) {
-      throw refusal(`the ${name} of the tuning is no ${type} but ${String(value)}`);
+      throw refusal(`the ${name} of the tuning is no ${type} but ${quote(value)}`);
     }
   }
   for (const name of Object.values(choices as object) as unknown[]) {
     if (typeof name !== 'string' || !candidates.has(name)) {
-      throw refusal(`the tuning names a kernel '${String(name)}' that this version does not have`);
+      throw refusal(`the tuning names a kernel ${quote(name)} that this version does not have`);
     }
   }
   if (given.software !== software) {
     const kind = (is: boolean): string => (is ? 'a software adapter' : 'hardware');
     throw refusal(
-      `the tuning was measured on ${kind(!software)} (${String(given.adapter)}), and this is ${kind(software)}`,
+      `the tuning was measured on ${kind(!software)} (${quote(given.adapter)}), and this is ${kind(software)}`,
     );
   }
 }

@@ -128,7 +128,7 @@ test('what is not known is a failure with its reason, and the other files are ch
   assert.is(code, EXIT.failed);
   assert.is(error, '');
   const expected: readonly (readonly [string, RegExp])[] = [
-    ['0_subop_mse', /'hinge loss' is no kind of case that this checker knows/],
+    ['0_subop_mse', /"hinge loss" is no kind of case that this checker knows/],
     ['10_subop_mse', /^ok/],
     ['1_subop_mse', /its metadata has no 'case'/],
     ['2_subop_mse', /out\.extra; they were not compared/],
