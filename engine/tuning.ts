@@ -58,6 +58,8 @@ function small(m: number, n: number): string {
   return `scalar-${m >= 16 ? 8 : m >= 4 ? 4 : 1}x${n >= 32 ? 8 : 4}`;
 }
 
+const FIELDS: readonly string[] = ['format', 'adapter', 'software', 'choices'] satisfies (keyof Tuning)[];
+
 /** @throws OptionError for what is no tuning, or one of an adapter of another kind: software or not */
 export function checkTuning(tuning: Tuning, { software }: AdapterDescription): void {
   const refusal = (why: string): OptionError => new OptionError(`openDevice: ${why}; make it anew with tune()`);
@@ -65,6 +67,8 @@ export function checkTuning(tuning: Tuning, { software }: AdapterDescription): v
   if (typeof given !== 'object' || given === null || given.format !== 'rimgrad tuning 1') {
     throw refusal("tuning is not what tune() returns (its format is not 'rimgrad tuning 1')");
   }
+  const strange = Object.keys(given).find((key) => !FIELDS.includes(key));
+  if (strange !== undefined) throw refusal(`the tuning has an unknown field ${quote(strange)}`);
   const { choices } = given;
   for (const [name, type] of [
     ['adapter', 'string'],

@@ -146,6 +146,9 @@ const presets: Readonly<
 
 /** The full options of a preset with some of them set. @throws OptionError for an unknown or impossible one */
 export function presetOptions(preset: Preset, given: PresetOptions): CellOptions {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new OptionError(`RIM: the options must be an object, not ${quote(given)}`);
+  }
   const options: CellOptions = {
     ...presets[preset],
     valueSize: 4 * given.hiddenSize,

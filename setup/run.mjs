@@ -13,8 +13,8 @@ import { root, SetupError, say } from './say.mjs';
 
 const biome = 'node_modules/@biomejs/biome/bin/biome';
 
-// `script` is run with `args` before the user's own, node with `node` before them; `build`: dist/ must be built ('try': type errors are reported by
-// the script itself); `adapter`: 'ensure' or only 'find'; `chromium` likewise.
+// `script` is run with `args` before the user's own, and node with `node` before it; `build`: dist/ must be built ('try': type
+// errors are reported by the script itself); `adapter`: 'ensure' or only 'find'; `chromium` likewise.
 const commands = {
   start: { script: 'dist/bench/main.js', build: true, adapter: 'ensure' },
   test: { script: 'dist/test/run.js', build: 'try', adapter: 'ensure', chromium: 'ensure' },

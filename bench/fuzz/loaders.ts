@@ -15,7 +15,7 @@ import { loadVariables, saveVariables } from '../../engine/weights.ts';
 import { type PresetOptions, presetOptions } from '../../rims/index.ts';
 import { GoldenFile } from '../golden/file.ts';
 import { kindOf } from '../golden/kinds.ts';
-import { parseMetrics, parseObject } from '../metrics.ts';
+import { parseMetrics } from '../metrics.ts';
 import { parseConfig, textOf, writeConfig } from '../runs.ts';
 import { formatDefect } from './format.ts';
 import { asLines, cells, configs, jsonFiles, metrics, tunings } from './json-files.ts';
@@ -57,6 +57,16 @@ export interface Loader {
 const FILE_AND_MEND = /^FILE( line \d+)?: .+; .+$/;
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** What a user would give who parses a file by himself: any JSON. */
+function parsedBy(bytes: Uint8Array, file: string): unknown {
+  try {
+    return JSON.parse(textOf(bytes, file));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new FileError(`${file}: no JSON; not the library's to read`);
+    throw error;
+  }
+}
 
 /** The Variables that weights are loaded into. */
 const MODEL: readonly (readonly [name: string, dtype: string, shape: readonly number[]])[] = [
@@ -198,7 +208,7 @@ export function allLoaders(golden: string): readonly Loader[] {
       share: 1,
       files: jsonFiles(tunings),
       load: (bytes, file) => {
-        const tuning: unknown = parseObject(textOf(bytes, file), file);
+        const tuning = parsedBy(bytes, file);
         checkTuning(tuning as Tuning, { vendor: '', architecture: '', device: '', description: '', software: true });
         return { content: () => JSON.stringify(tuning), again: () => encode(JSON.stringify(tuning)) };
       },
@@ -212,7 +222,7 @@ export function allLoaders(golden: string): readonly Loader[] {
       share: 2,
       files: jsonFiles(cells),
       load: (bytes, file) => {
-        const given: unknown = parseObject(textOf(bytes, file), file);
+        const given = parsedBy(bytes, file);
         const options = presetOptions('paper', given as PresetOptions);
         return { content: () => JSON.stringify(options), again: () => encode(JSON.stringify(options)) };
       },
