@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FileError, OptionError } from '../../engine/errors.ts';
 import { EXIT } from '../main-job.ts';
 import { describe, oneLine } from '../messages.ts';
@@ -41,12 +41,21 @@ async function main(args: readonly string[]): Promise<number> {
         'by a typed error: never a crash, a hang, a read outside of the bytes, or more memory than the file allows.',
     )
     .option('--runs <n>', 'cases', whole(1), 10_000)
-    .option('--seed <n>', 'same seed, same files', whole(0), Date.now() % 1_000_000_007)
+    .addOption(
+      new Option('--seed <n>', 'same seed, same files')
+        .argParser(whole(0))
+        .default(Date.now() % 1_000_000_007, 'drawn'),
+    )
     .option('--loader <name>', 'only this one')
     .option('--case <n>', 'only the case of this number', whole(0))
-    .option('--golden <folder>', 'golden files that serve as examples', join(root, 'test/golden'))
+    .addOption(
+      new Option('--golden <folder>', 'golden files that serve as examples').default(
+        join(root, 'test/golden'),
+        'test/golden',
+      ),
+    )
     .option('--out <folder>', 'where bytes that broke a rule are kept', 'runs/fuzz')
-    .configureHelp({ helpWidth: 100 })
+    .configureHelp({ helpWidth: 125 })
     .configureOutput({ writeErr: () => {} })
     .allowExcessArguments(false)
     .exitOverride();

@@ -36,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
     .option('--steps <n>', 'training steps', whole, 20_000)
     .option('--every <n>', 'steps between samples', whole, 100)
     .option('--out <file>', 'write the samples and the findings here, as JSON')
-    .configureHelp({ helpWidth: 100 })
+    .configureHelp({ helpWidth: 125 })
     .configureOutput({ writeErr: () => {} })
     .allowExcessArguments(false)
     .exitOverride();
