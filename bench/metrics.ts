@@ -4,7 +4,8 @@
 // the run folder to the report. `parseMetric` is the only way back from text, and takes nothing on trust.
 // Not here: how they are computed (the trainer), where they are kept (runs.ts), how they look (report.ts).
 
-import { FileError } from '../engine/errors.ts';
+import { FileError, quote } from '../engine/errors.ts';
+import { jsonDefect } from '../engine/json-text.ts';
 
 /** One training step of one model. */
 export interface TrainStep {
@@ -123,18 +124,37 @@ export function parseMetric(line: string, where: string): Metric {
     const symbols = numbers(record.symbols, `${where}: 'symbols'`);
     const rows = record.mask;
     if (!Array.isArray(rows) || rows.length !== symbols.length) {
-      throw new FileError(`${where}: 'mask' must have one row for each of the ${symbols.length} symbols`);
+      throw new FileError(
+        `${where}: 'mask' must have one row for each of the ${symbols.length} symbols; the line is damaged`,
+      );
     }
     const mask = rows.map((row, t) => numbers(row, `${where}: 'mask' row ${t}`));
     return { kind, model, digits: number('digits'), blank: number('blank'), symbols, mask };
   }
-  throw new FileError(`${where}: '${kind}' is no kind of metric; known kinds: train, evaluation, activation`);
+  throw new FileError(
+    `${where}: '${quote(kind).slice(1, -1)}' is no kind of metric; known kinds: train, evaluation, activation`,
+  );
 }
 
 /**
- * A JSON object from text.
+ * All metrics of a file's text, a line each.
  *
- * @throws FileError when the text is not JSON, or not an object.
+ * @param file what an error names.
+ * @throws FileError naming the line that is cut off, damaged or foreign.
+ */
+export function parseMetrics(text: string, file: string): Metric[] {
+  if (text === '') return [];
+  const lines = text.split('\n');
+  if (lines.pop() !== '') {
+    throw new FileError(`${file}: line ${lines.length + 1} is cut off; remove that line to read the ones before it`);
+  }
+  return lines.map((line, i) => parseMetric(line, `${file} line ${i + 1}`));
+}
+
+/**
+ * A JSON object from text. Names that stand twice and half characters are refused, and more levels than our files have.
+ *
+ * @throws FileError when the text is not JSON, or not such an object.
  */
 export function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
   let value: unknown;
@@ -146,6 +166,8 @@ export function parseObject(text: string, where: string): Readonly<Record<string
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FileError(`${where}: a JSON object was expected; this is a file of another program`);
   }
+  const defect = jsonDefect(text, { levels: 3 });
+  if (defect !== undefined) throw new FileError(`${where}: ${defect}; it is damaged or of another program`);
   return Object.fromEntries(Object.entries(value));
 }
 

@@ -27,7 +27,7 @@ import {
   type SafetensorsTensor,
   writeSafetensors,
 } from '../engine/safetensors.ts';
-import { type Metric, parseMetric, parseObject } from './metrics.ts';
+import { type Metric, parseMetrics, parseObject } from './metrics.ts';
 
 /** How a run ended, or that it did not yet (or was killed). */
 export type RunStatus = 'running' | 'finished' | 'stopped' | 'failed';
@@ -236,7 +236,7 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
 }
 
 function writeConfigFile(path: string, config: RunConfig): void {
-  writeAtomically(join(path, CONFIG), `${JSON.stringify({ format: FORMAT, ...config }, null, 2)}\n`);
+  writeAtomically(join(path, CONFIG), writeConfig(config));
 }
 
 function readConfig(path: string): RunConfig {
@@ -244,28 +244,50 @@ function readConfig(path: string): RunConfig {
   if (!existsSync(path)) throw new FileError(`${path}: no such folder; give the folder of a run`);
   if (!existsSync(file))
     throw new FileError(`${path}: no ${CONFIG} in it, so this is no run folder; give the folder of a run`);
-  const record = parseObject(readText(file), file);
+  return parseConfig(
+    onDisk(file, () => readFileSync(file)),
+    file,
+  );
+}
+
+/** The bytes of a config.json. */
+export function writeConfig(config: RunConfig): string {
+  return `${JSON.stringify({ format: FORMAT, ...config }, null, 2)}\n`;
+}
+
+/**
+ * A config.json from its bytes.
+ *
+ * @param file what an error names.
+ * @throws FileError when it is none.
+ */
+export function parseConfig(bytes: Uint8Array, file: string): RunConfig {
+  const record = parseObject(textOf(bytes, file), file);
+  const damaged = (name: string, what: string): FileError =>
+    new FileError(`${file}: '${name}' must be ${what}; the file is damaged`);
   if (record.format !== FORMAT) {
     throw new FileError(`${file}: 'format' must be '${FORMAT}'; it was written by another program or version`);
   }
   const text = (name: string): string => {
     const value = record[name];
     if (typeof value === 'string') return value;
-    throw new FileError(`${file}: '${name}' must be text; the file is damaged`);
+    throw damaged(name, 'text');
   };
   const object = (name: string): Readonly<Record<string, unknown>> => {
     const value = record[name];
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return Object.fromEntries(Object.entries(value));
-    throw new FileError(`${file}: '${name}' must be an object; the file is damaged`);
+    throw damaged(name, 'an object');
   };
   const status = STATUSES.find((known) => known === record.status);
-  if (status === undefined) throw new FileError(`${file}: 'status' must be one of ${STATUSES.join(', ')}`);
-  const parameters: Record<string, number> = {};
-  for (const [model, count] of Object.entries(object('parameters'))) {
-    if (typeof count !== 'number') throw new FileError(`${file}: 'parameters' must hold numbers; the file is damaged`);
-    parameters[model] = count;
-  }
+  if (status === undefined) throw damaged('status', `one of ${STATUSES.join(', ')}`);
+  const options = object('options');
+  if (!Object.values(options).every(isOption))
+    throw damaged('options', 'texts, numbers, true or false, or lists of them');
+  const parameters = Object.entries(object('parameters')).map(([model, count]): [string, number] => {
+    if (typeof count === 'number' && Number.isFinite(count)) return [model, count];
+    throw damaged('parameters', 'an object of numbers');
+  });
   return {
     task: text('task'),
     started: text('started'),
@@ -273,24 +295,27 @@ function readConfig(path: string): RunConfig {
     ...(record.note === undefined ? {} : { note: text('note') }),
     adapter: text('adapter'),
     runtime: text('runtime'),
-    parameters,
-    options: object('options'),
+    parameters: Object.fromEntries(parameters),
+    options,
   };
+}
+
+/** What an option of a job may be. */
+function isOption(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((each) => !Array.isArray(each) && isOption(each));
+  return (
+    typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+  );
 }
 
 function readMetrics(file: string): Metric[] {
   if (!existsSync(file)) throw new FileError(`${file}: missing; the run folder is not whole`);
-  const text = readText(file);
-  if (text === '') return [];
-  const lines = text.split('\n');
-  if (lines.pop() !== '') {
-    throw new FileError(`${file}: line ${lines.length + 1} is cut off; remove that line to read the ones before it`);
-  }
-  return lines.map((line, i) => parseMetric(line, `${file} line ${i + 1}`));
+  const bytes = onDisk(file, () => readFileSync(file));
+  return parseMetrics(textOf(bytes, file), file);
 }
 
-function readText(file: string): string {
-  const bytes = onDisk(file, () => readFileSync(file));
+/** The text of a file. @throws FileError where its bytes are none */
+export function textOf(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

@@ -61,10 +61,34 @@ function indexError(length: number, index: number): RimgradError {
       );
 }
 
-/** A shape as messages show it: `[64,100]`, and `[]` for a scalar. */
+/** A shape as messages show it: `[64,100]`, and `[]` for a scalar. A file may give one of any length: it is cut where it is long. */
 export function formatShape(shape: ArrayLike<number>): string {
-  return `[${Array.from(shape).join(',')}]`;
+  const shown = Array.from({ length: Math.min(shape.length, MOST_SIZES) }, (_, i) => shape[i]);
+  return `[${shown.join(',')}${shape.length > MOST_SIZES ? ',...' : ''}]`;
 }
+
+const MOST_SIZES = 16;
+
+/** A value from a user or a file as messages show it: in one line, cut where it is long. */
+export function quote(value: unknown): string {
+  let text: (value: unknown) => string = String;
+  if (typeof value === 'string') text = JSON.stringify;
+  if (typeof value === 'object' && value !== null) {
+    // Lists and objects may lie in each other without end, and have a toString of their own: only what is flat is written out.
+    const items: readonly unknown[] = Object.values(value);
+    const flat = items.length <= MOST_SIZES && items.every((item) => !/object|bigint/.test(typeof item));
+    text = flat ? JSON.stringify : () => `${Array.isArray(value) ? 'a list' : 'an object'} of ${items.length}`;
+  }
+  // Control characters that JSON leaves as they are, and line ends of Unicode, would break the line of a message.
+  const line = text(typeof value === 'string' ? value.slice(0, LONGEST) : value).replaceAll(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    '?',
+  );
+  return line.length > LONGEST ? `${line.slice(0, LONGEST - 3)}...` : line;
+}
+
+/** Characters of a value that messages show. */
+const LONGEST = 80;
 
 /**
  * Refuses every key of `options` that is not in `known`, so that a misspelt option is never silently ignored.
@@ -78,12 +102,14 @@ export function checkOptions(where: string, options: object, known: readonly str
     const near = nearest(key, known);
     const mend = near === undefined ? '' : ` Did you mean '${near}'?`;
     const list = known.length === 0 ? 'it takes no options' : `known options: ${known.join(', ')}`;
-    throw new OptionError(`${where}: there is no option '${key}'.${mend} (${list})`);
+    throw new OptionError(`${where}: there is no option '${quote(key).slice(1, -1)}'.${mend} (${list})`);
   }
 }
 
 /** The name closest to `word` by edit distance; undefined when none is near enough to be a likely misspelling. */
 export function nearest(word: string, names: readonly string[]): string | undefined {
+  // A name of a file may be of any length: none is near to one this long, and looking would take long too.
+  if (word.length > LONGEST) return undefined;
   let best: string | undefined;
   let least = Math.max(2, Math.floor(word.length / 2)) + 1;
   for (const name of names) {

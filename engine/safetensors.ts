@@ -5,8 +5,9 @@
 // Writing is deterministic: equal tensors and metadata give equal bytes, whatever order they come in.
 // Not: reading or writing disks (the caller has bytes), and not what the names of a checkpoint mean.
 
-import { FileError, formatShape, OptionError, ShapeError } from './errors.ts';
+import { FileError, formatShape, OptionError, quote, ShapeError } from './errors.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
+import { isWellFormed, jsonDefect } from './json-text.ts';
 
 /** How each dtype stands in memory. F16 and BF16 are raw bits: `toFloat32` converts them. BOOL is a byte an element. */
 export interface SafetensorsArrays {
@@ -129,34 +130,10 @@ function parseHeader(bytes: Uint8Array, file: string): Map<string, unknown> {
   if (!isObject(header) || bytes[0] !== 0x7b) {
     throw new FileError(`${file}: no JSON object starts at byte 8; check that it is a safetensors file`);
   }
-  const defect = structureDefect(text);
+  // The object of all tensors, that of one tensor, and its lists.
+  const defect = jsonDefect(text, { levels: 3, plainNumbers: true });
   if (defect !== undefined) throw new FileError(`${file}: in the header, ${defect}; write it again without`);
   return new Map(Object.entries(header));
-}
-
-// What JSON.parse lets pass: a key that an object has twice, and nesting deeper than a list in a tensor in the header. The
-// text must be valid JSON.
-function structureDefect(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    if (character === '{' || character === '[') {
-      if (open.push(new Set()) > 3) return `character ${i} opens a fourth level`;
-    } else if (character === '}' || character === ']') {
-      open.pop();
-    } else if (character === '"') {
-      const start = i++;
-      while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
-      let next = i + 1;
-      while (next < text.length && ' \t\r\n'.includes(text.charAt(next))) next++;
-      if (text[next] !== ':') continue;
-      const key = String(JSON.parse(text.slice(start, i + 1)));
-      const keys = open.at(-1);
-      if (keys?.has(key)) return `the name ${quote(key)} stands twice`;
-      keys?.add(key);
-    }
-  }
-  return undefined;
 }
 
 function isObject(value: unknown): value is object {
@@ -204,19 +181,19 @@ function readEntry(name: string, value: unknown, file: string): Entry {
   if (needed !== end - begin) {
     const needs = needed === undefined ? 'more bytes than can be counted' : `${needed} bytes`;
     throw new FileError(
-      `${where}: ${dtype} ${showShape(shape)} needs ${needs}, data_offsets give it ${end - begin}; write the file again`,
+      `${where}: ${dtype} ${formatShape(shape)} needs ${needs}, data_offsets give it ${end - begin}; write the file again`,
     );
   }
   return { name, dtype, shape, begin, end };
 }
 
-// A list of whole numbers of at least 0, or undefined. Adding 0 turns -0 into 0.
+// A list of whole numbers of at least 0, or undefined.
 function readSizes(value: unknown): number[] | undefined {
   if (!Array.isArray(value)) return undefined;
   const sizes: number[] = [];
   for (const size of value) {
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return undefined;
-    sizes.push(size + 0);
+    sizes.push(size);
   }
   return sizes;
 }
@@ -301,7 +278,7 @@ export function toFloat32(tensor: SafetensorsTensor): Float32Array {
       return bfloat16ToFloat32(tensor.data);
     default:
       throw new ShapeError(
-        `toFloat32: ${tensor.dtype} ${showShape(tensor.shape)} holds no floating-point numbers; use its data as it is`,
+        `toFloat32: ${tensor.dtype} ${formatShape(tensor.shape)} holds no floating-point numbers; use its data as it is`,
       );
   }
 }
@@ -372,7 +349,7 @@ function checkTensor(name: string, tensor: SafetensorsTensor): void {
   const bytes = readSizes(shape) === undefined ? undefined : byteLength(dtype, shape);
   if (bytes !== data.byteLength) {
     throw new ShapeError(
-      `${where}: shape ${showShape(shape)} and ${data.length} elements differ; give the data's shape`,
+      `${where}: shape ${formatShape(shape)} and ${data.length} elements differ; give the data's shape`,
     );
   }
 }
@@ -380,20 +357,4 @@ function checkTensor(name: string, tensor: SafetensorsTensor): void {
 // By UTF-16 units: the same order in every locale.
 function compareNames(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-// Whether a string has no lone surrogate, which UTF-8 cannot hold.
-function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
-}
-
-// A value as messages show it: JSON, cut where it is long.
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-// A shape as messages show it; a file may give one of any length.
-function showShape(shape: readonly number[]): string {
-  return shape.length > 16 ? `${formatShape(shape.slice(0, 16)).slice(0, -1)},...]` : formatShape(shape);
 }

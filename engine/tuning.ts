@@ -4,7 +4,7 @@
 // Not here: the candidates themselves (product-kernels.ts).
 
 import type { AdapterDescription } from './device.ts';
-import { need, OptionError } from './errors.ts';
+import { need, OptionError, quote } from './errors.ts';
 import { type Candidate, candidates, type Form, liesAlong } from './product-kernels.ts';
 
 /** What is chosen on a device, by class of products. */
@@ -58,6 +58,8 @@ function small(m: number, n: number): string {
   return `scalar-${m >= 16 ? 8 : m >= 4 ? 4 : 1}x${n >= 32 ? 8 : 4}`;
 }
 
+const FIELDS: readonly string[] = ['format', 'adapter', 'software', 'choices'] satisfies (keyof Tuning)[];
+
 /** @throws OptionError for what is no tuning, or one of an adapter of another kind: software or not */
 export function checkTuning(tuning: Tuning, { software }: AdapterDescription): void {
   const refusal = (why: string): OptionError => new OptionError(`openDevice: ${why}; make it anew with tune()`);
@@ -65,6 +67,8 @@ export function checkTuning(tuning: Tuning, { software }: AdapterDescription): v
   if (typeof given !== 'object' || given === null || given.format !== 'rimgrad tuning 1') {
     throw refusal("tuning is not what tune() returns (its format is not 'rimgrad tuning 1')");
   }
+  const strange = Object.keys(given).find((key) => !FIELDS.includes(key));
+  if (strange !== undefined) throw refusal(`the tuning has an unknown field ${quote(strange)}`);
   const { choices } = given;
   for (const [name, type] of [
     ['adapter', 'string'],
@@ -73,18 +77,18 @@ export function checkTuning(tuning: Tuning, { software }: AdapterDescription): v
   ] as const) {
     const value = given[name];
     if (typeof value !== type || value === null || Array.isArray(value)) {
-      throw refusal(`the ${name} of the tuning is no ${type} but ${String(value)}`);
+      throw refusal(`the ${name} of the tuning is no ${type} but ${quote(value)}`);
     }
   }
   for (const name of Object.values(choices as object) as unknown[]) {
     if (typeof name !== 'string' || !candidates.has(name)) {
-      throw refusal(`the tuning names a kernel '${String(name)}' that this version does not have`);
+      throw refusal(`the tuning names a kernel ${quote(name)} that this version does not have`);
     }
   }
   if (given.software !== software) {
     const kind = (is: boolean): string => (is ? 'a software adapter' : 'hardware');
     throw refusal(
-      `the tuning was measured on ${kind(!software)} (${String(given.adapter)}), and this is ${kind(software)}`,
+      `the tuning was measured on ${kind(!software)} (${quote(given.adapter)}), and this is ${kind(software)}`,
     );
   }
 }

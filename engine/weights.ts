@@ -5,7 +5,7 @@
 // what belongs to a checkpoint is the caller's list.
 // Not here: the format itself (safetensors.ts), disks (the caller has bytes), and the names (whoever makes the Variables).
 
-import { at, checkOptions, FileError, formatShape, need, OptionError } from './errors.ts';
+import { at, checkOptions, FileError, formatShape, need, OptionError, quote } from './errors.ts';
 import {
   readSafetensors,
   type SafetensorsFile,
@@ -115,7 +115,7 @@ function dataOf(tensor: SafetensorsTensor): Data {
 function listed(names: readonly string[]): string {
   const shown = names
     .slice(0, 8)
-    .map((name) => `'${name}'`)
+    .map((name) => `'${quote(name).slice(1, -1)}'`)
     .join(', ');
   return names.length > 8
     ? `${shown} and ${names.length - 8} more are`

@@ -12,4 +12,4 @@ export {
   type RIMTrace,
   type SequenceOptions,
 } from './rim.ts';
-export type { WeightName, Weights } from './weights.ts';
+export { type WeightName, type Weights, weightCount } from './weights.ts';

@@ -2,7 +2,7 @@
 // presets. What each value does is in selection.ts, communication.ts and cell.ts; the differences are explained in the
 // docstrings below, with the paper's equation numbers (Goyal et al. 2019, arXiv 1909.10893).
 
-import { checkOptions, OptionError } from '../engine/errors.ts';
+import { checkOptions, OptionError, quote } from '../engine/errors.ts';
 
 /** Everything that defines a cell. Letters: DESIGN's, as in `[B,N,H]`. */
 export interface CellOptions {
@@ -146,6 +146,9 @@ const presets: Readonly<
 
 /** The full options of a preset with some of them set. @throws OptionError for an unknown or impossible one */
 export function presetOptions(preset: Preset, given: PresetOptions): CellOptions {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new OptionError(`RIM: the options must be an object, not ${quote(given)}`);
+  }
   const options: CellOptions = {
     ...presets[preset],
     valueSize: 4 * given.hiddenSize,
@@ -198,7 +201,7 @@ export const CELL_OPTIONS: readonly string[] = [...SIZES, ...FLAGS, ...Object.ke
 /** @throws OptionError where the value of an option is none of those it can take */
 export function checkChoice(name: string, value: unknown, values: readonly string[]): void {
   if (values.some((each) => each === value)) return;
-  throw new OptionError(`RIM: ${name} must be ${values.map((each) => `'${each}'`).join(' or ')}, not ${String(value)}`);
+  throw new OptionError(`RIM: ${name} must be ${values.map((each) => `'${each}'`).join(' or ')}, not ${quote(value)}`);
 }
 
 /** The same options. @throws OptionError naming what is unknown, missing or impossible, and the mend */
@@ -206,19 +209,19 @@ export function checkCell(options: CellOptions): CellOptions {
   checkOptions('RIM', options, CELL_OPTIONS);
   for (const name of SIZES) {
     if (!Number.isSafeInteger(options[name]) || options[name] < 1) {
-      throw new OptionError(`RIM: ${name} must be a whole number of at least 1, not ${String(options[name])}`);
+      throw new OptionError(`RIM: ${name} must be a whole number of at least 1, not ${quote(options[name])}`);
     }
   }
   for (const name of FLAGS) {
     if (typeof options[name] !== 'boolean')
-      throw new OptionError(`RIM: ${name} must be true or false, not ${String(options[name])}`);
+      throw new OptionError(`RIM: ${name} must be true or false, not ${quote(options[name])}`);
   }
   for (const [name, values] of Object.entries(CHOICES)) {
     checkChoice(name, options[name as keyof typeof CHOICES], values);
   }
   for (const name of RATES) {
     if (!(options[name] >= 0 && options[name] < 1))
-      throw new OptionError(`RIM: ${name} must be in [0, 1), not ${options[name]}`);
+      throw new OptionError(`RIM: ${name} must be in [0, 1), not ${quote(options[name])}`);
   }
   const { modules, active, inputRows } = options;
   if (active > modules)

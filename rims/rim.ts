@@ -18,7 +18,7 @@ import {
   Variable,
   where,
 } from '../engine/core.ts';
-import { at, checkOptions, formatShape, need, OptionError, ShapeError } from '../engine/errors.ts';
+import { at, checkOptions, formatShape, need, OptionError, quote, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
 import { chunkLength } from './chunk-length.ts';
 import { fusedCell, plainReason } from './fused.ts';
@@ -133,10 +133,10 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
   const { chunk = 'auto', recompute = false } = sequence;
   if (chunk !== 'auto') checkChunk('RIM', chunk, " or 'auto'");
   if (!Number.isSafeInteger(layers) || layers < 1) {
-    throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${String(layers)}`);
+    throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${quote(layers)}`);
   }
   for (const [name, flag] of Object.entries({ bidirectional, recompute })) {
-    if (typeof flag !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${String(flag)}`);
+    if (typeof flag !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${quote(flag)}`);
   }
   checkChoice('layerFeed', layerFeed, ['all', 'active']);
   checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);

@@ -30,16 +30,10 @@ export function gateCount(cell: CellOptions['cell']): 3 | 4 {
   return cell === 'gru' ? 3 : 4;
 }
 
-/**
- * Makes the weights of a cell, seeded.
- * @param name the prefix of their names in files
- * @param stream the first stream of random numbers to use; the weights take 16
- */
-export function makeWeights(
-  options: CellOptions,
-  name: string,
-  random: { readonly seed: number; readonly stream: number },
-): Weights {
+/** A row of the table of weights. */
+type WeightRow = readonly [present: boolean, shape: readonly number[], initial: initialisers.Initialiser];
+
+function weightTable(options: CellOptions): Readonly<Record<WeightName, WeightRow>> {
   const { inputSize: D, hiddenSize: H, modules: N, inputRows: R, inputHeads: I, keySize: E, valueSize: V } = options;
   const { commHeads: C, commKeySize: F, commValueSize: W } = options;
   const G = gateCount(options.cell);
@@ -55,10 +49,7 @@ export function makeWeights(
   const rows = options.inputBias ? fanIn(D) : matrix(D);
   const recurrent = fanIn(options.initialisation === 'small' && options.cellBias ? N * H : H);
 
-  const table: Record<
-    WeightName,
-    readonly [present: boolean, shape: readonly number[], initial: initialisers.Initialiser]
-  > = {
+  return {
     key: [attention, [...row, D, I * E], rows],
     keyBias: [attention && options.inputBias, [I * E], fanIn(D)],
     value: [true, [...row, D, I * V], rows],
@@ -80,6 +71,26 @@ export function makeWeights(
     ],
     commGateBias: [comm && options.commOutput === 'gated' && options.commBias, [...own, H], fanIn(C * W)],
   };
+}
+
+/** How many numbers all weights of a cell have together, without making them. */
+export function weightCount(options: CellOptions): number {
+  return Object.values(weightTable(options)).reduce((sum, [present, shape]) => {
+    return sum + (present ? shape.reduce((product, size) => product * size, 1) : 0);
+  }, 0);
+}
+
+/**
+ * Makes the weights of a cell, seeded.
+ * @param name the prefix of their names in files
+ * @param stream the first stream of random numbers to use; the weights take 16
+ */
+export function makeWeights(
+  options: CellOptions,
+  name: string,
+  random: { readonly seed: number; readonly stream: number },
+): Weights {
+  const table = weightTable(options);
   const weights: Partial<Record<WeightName, Variable>> = {};
   (Object.keys(table) as WeightName[]).forEach((weight, i) => {
     const [present, shape, initial] = table[weight];

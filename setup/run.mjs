@@ -13,8 +13,8 @@ import { root, SetupError, say } from './say.mjs';
 
 const biome = 'node_modules/@biomejs/biome/bin/biome';
 
-// `script` is run with `args` before the user's own; `build`: dist/ must be built ('try': type errors are reported by
-// the script itself); `adapter`: 'ensure' or only 'find'; `chromium` likewise.
+// `script` is run with `args` before the user's own, and node with `node` before it; `build`: dist/ must be built ('try': type
+// errors are reported by the script itself); `adapter`: 'ensure' or only 'find'; `chromium` likewise.
 const commands = {
   start: { script: 'dist/bench/main.js', build: true, adapter: 'ensure' },
   test: { script: 'dist/test/run.js', build: 'try', adapter: 'ensure', chromium: 'ensure' },
@@ -23,6 +23,8 @@ const commands = {
   gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure' },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   bench: { script: 'dist/bench/speed/command.js', build: true, adapter: 'ensure' },
+  soak: { script: 'dist/bench/soak/command.js', build: true, adapter: 'ensure', node: ['--expose-gc'] },
+  fuzz: { script: 'dist/bench/fuzz/command.js', build: true },
   report: { script: 'dist/bench/report-command.js', build: true },
   kernels: { script: 'kernels/generate.mjs' },
   build: { build: true },
@@ -45,7 +47,7 @@ async function main([name, ...args]) {
   }
   if (command.chromium)
     env.RIMGRAD_CHROMIUM = (command.chromium === 'ensure' ? ensureChromium() : findChromium()) ?? '';
-  return run([join(root, command.script), ...(command.args ?? []), ...args], env);
+  return run([...(command.node ?? []), join(root, command.script), ...(command.args ?? []), ...args], env);
 }
 
 /** Two lines that Dawn writes to stderr for every adapter of some drivers, and that tell a user nothing. */

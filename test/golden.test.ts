@@ -128,13 +128,13 @@ test('what is not known is a failure with its reason, and the other files are ch
   assert.is(code, EXIT.failed);
   assert.is(error, '');
   const expected: readonly (readonly [string, RegExp])[] = [
-    ['0_subop_mse', /'hinge loss' is no kind of case that this checker knows/],
+    ['0_subop_mse', /"hinge loss" is no kind of case that this checker knows/],
     ['10_subop_mse', /^ok/],
     ['1_subop_mse', /its metadata has no 'case'/],
-    ['2_subop_mse', /out\.extra; they were not compared/],
+    ['2_subop_mse', /"out\.extra"; they were not compared/],
     ['3_subop_mse', /no tensor 'grad\.input\.pred'/],
     ['4_subop_mse', /no tensor 'input\.target'/],
-    ['5_paper_gru_step_nocomm', /'cell' is 'RNN'; this checker knows LSTM, GRU/],
+    ['5_paper_gru_step_nocomm', /'cell' is "RNN"; this checker knows LSTM, GRU/],
     ['6_paper_gru_step_nocomm', /9 modules cannot be active of 4/],
     ['7_paper_gru_step_nocomm', /does not fit the sizes in the metadata/],
     ['8_official_gru_step_read4', /'blk\.weight_hh' does not hold the blocks/],

@@ -120,7 +120,7 @@ test('a tuning is taken, and one of another version refused', async () => {
   assert.is.not(kernelOn(device), matmulShared.name);
   assert.is(kernelOn(tuned), matmulShared.name);
   tuned.dispose();
-  await refused(() => openDevice({ tuning: { ...tuning, choices: { '*': 'guessed' } } }), 'OptionError', /'guessed'/);
+  await refused(() => openDevice({ tuning: { ...tuning, choices: { '*': 'guessed' } } }), 'OptionError', /"guessed"/);
 });
 
 test('what is no tuning, or one of another kind of adapter, is refused', async () => {
@@ -134,7 +134,7 @@ test('what is no tuning, or one of another kind of adapter, is refused', async (
     [{ ...tuning, adapter: 7 }, /the adapter of the tuning is no string but 7/],
     [{ ...tuning, choices: null }, /the choices of the tuning is no object but null/],
     [{ ...tuning, choices: ['scalar-1x4'] }, /the choices of the tuning is no object/],
-    [{ ...tuning, choices: { '*': 4 } }, /a kernel '4'/],
+    [{ ...tuning, choices: { '*': 4 } }, /a kernel 4 /],
     [{ ...tuning, software: !software }, /was measured on .* and this is/],
   ];
   for (const [each, message] of wrong) {

@@ -62,7 +62,7 @@ test('unknown options name the near one', () => {
 });
 
 test('values that an option cannot take', () => {
-  wrong({ cell: 'rnn' }, "cell must be 'lstm' or 'gru'", 'not rnn');
+  wrong({ cell: 'rnn' }, "cell must be 'lstm' or 'gru'", 'not "rnn"');
   wrong({ headRule: 'mean' }, "headRule must be 'separate' or 'averaged'");
   wrong({ selection: 'null' }, "'least-null' or 'raw-score' or 'across-modules'");
   wrong({ inactiveInput: 'zeros' }, "'attended' or 'zero'");
@@ -104,7 +104,7 @@ test('sizes are whole numbers of at least 1', () => {
     'layers',
   ]) {
     for (const value of [0, -1, 2.5, Number.NaN, '2'])
-      wrong({ [name]: value }, `${name} must be a whole number of at least 1`, `not ${value}`);
+      wrong({ [name]: value }, `${name} must be a whole number of at least 1`, `not ${value === '2' ? '"2"' : value}`);
   }
   refused(
     OptionError,

@@ -200,7 +200,7 @@ test('every defect of a file is refused by name', () => {
     [
       'deep nesting in a tensor',
       fileOf(`{"x":{"dtype":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`),
-      'a fourth level',
+      'a level below the 3 that there may be',
     ],
     ['a list', fileOf('[]'), 'no JSON object'],
     ['null', fileOf('null'), 'no JSON object'],

@@ -4,7 +4,7 @@
 // the float64 one first; the worst counts. A number that is not finite, on either side, is a failure.
 // Always: a tally ends only when every tensor of the file was compared, used as an input, or left out for a stated reason.
 
-import { at, FileError, formatShape } from '../../engine/errors.ts';
+import { at, FileError, formatShape, quote } from '../../engine/errors.ts';
 import { sizeOf } from '../../engine/tensor.ts';
 import type { GoldenFile, Stored } from './file.ts';
 
@@ -114,7 +114,7 @@ export class Tally {
     if (unused.length > 0) {
       const more = unused.length > 4 ? ` and ${unused.length - 4} more` : '';
       throw new FileError(
-        `${this.file.name}: this kind of case ('${this.file.case}') is not known to have the tensors ${unused.slice(0, 4).join(', ')}${more}; they were not compared`,
+        `${this.file.name}: this kind of case (${quote(this.file.case)}) is not known to have the tensors ${unused.slice(0, 4).map(quote).join(', ')}${more}; they were not compared`,
       );
     }
     if (this.comparisons.length === 0) throw new FileError(`${this.file.name}: it stores nothing to compare`);

@@ -8,7 +8,7 @@ import { type CellState, makeRIM, presetOptions, RIMCell } from '../../rims/inde
 import { type Case, graphKind, type Kind } from './case.ts';
 import type { GoldenFile } from './file.ts';
 import { asSequence, cellGradient, replay } from './rim-replay.ts';
-import { claimWeights, type Layout, placesOf, type Source, transposed } from './rim-weights.ts';
+import { claimWeights, heldBy, type Layout, placesOf, type Source, transposed } from './rim-weights.ts';
 import { weighted } from './subops.ts';
 
 /** The cell of a `dido_*` file. @throws FileError, OptionError where its metadata does not describe one */
@@ -17,19 +17,22 @@ export function didoLayout(file: GoldenFile): Layout {
   file.oneOf('dropout', '0');
   const [D, H, N] = [file.whole('input_size'), file.whole('hidden_size'), file.whole('num_units')];
   const [I, E, V] = [file.whole('num_input_heads'), file.whole('input_key_size'), file.whole('input_value_size')];
-  const options = presetOptions('dido', {
-    cell,
-    inputSize: D,
-    hiddenSize: H,
-    modules: N,
-    active: file.whole('k'),
-    inputHeads: I,
-    keySize: E,
-    valueSize: V,
-    commHeads: file.whole('num_comm_heads'),
-    commKeySize: file.whole('comm_key_size'),
-    commValueSize: H,
-  });
+  const options = heldBy(
+    file,
+    presetOptions('dido', {
+      cell,
+      inputSize: D,
+      hiddenSize: H,
+      modules: N,
+      active: file.whole('k'),
+      inputHeads: I,
+      keySize: E,
+      valueSize: V,
+      commHeads: file.whole('num_comm_heads'),
+      commKeySize: file.whole('comm_key_size'),
+      commValueSize: H,
+    }),
+  );
   const gates = (stored: string, rows: number): Source => {
     if (cell === 'gru') return { stored };
     const chunks = [0, 1, 3, 2];
@@ -123,6 +126,8 @@ function sequenceCase(graph: Case): void {
   const { modules: N, hiddenSize: H, cell: kind } = first.options;
   const layers = file.whole('n_layers');
   const directions = file.flag('bidirectional') ? 2 : 1;
+  // Each cell has rows of its own in the file: so many layers are not made for nothing.
+  file.shape(`param.rimcell.${layers * directions - 1}.key.weight`, 2);
   const rim = makeRIM(first.options, { seed: 0 }, { layers, bidirectional: directions === 2 });
   const above = aboveFirst(first, directions * N * H);
   rim.cells.forEach((cell, i) => {

@@ -6,7 +6,7 @@
 // silence. Always: what is missing or of a wrong form is a FileError that names it.
 // Not here: what a case means (the families beside this file) and how values are compared (compare.ts).
 
-import { FileError, formatShape } from '../../engine/errors.ts';
+import { FileError, formatShape, quote } from '../../engine/errors.ts';
 import { readSafetensors, type SafetensorsTensor } from '../../engine/safetensors.ts';
 import { type Shape, sizeOf } from '../../engine/tensor.ts';
 
@@ -63,7 +63,7 @@ export class GoldenFile {
   numbers(key: string, count: number): number[] {
     const parts = this.text(key).split(/[\s,]+/);
     if (parts.length !== count) {
-      throw new FileError(`${this.name}: metadata '${key}' is '${this.text(key)}', not ${count} numbers`);
+      throw new FileError(`${this.name}: metadata '${key}' is ${quote(this.text(key))}, not ${count} numbers`);
     }
     return parts.map((part) => this.#parse(key, part));
   }
@@ -72,7 +72,9 @@ export class GoldenFile {
   whole(key: string): number {
     const value = this.number(key);
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new FileError(`${this.name}: metadata '${key}' is '${this.text(key)}', not a whole number of at least 1`);
+      throw new FileError(
+        `${this.name}: metadata '${key}' is ${quote(this.text(key))}, not a whole number of at least 1`,
+      );
     }
     return value;
   }
@@ -81,7 +83,7 @@ export class GoldenFile {
   flag(key: string): boolean {
     const text = this.text(key);
     if (text !== 'true' && text !== 'false') {
-      throw new FileError(`${this.name}: metadata '${key}' is '${text}', not true or false`);
+      throw new FileError(`${this.name}: metadata '${key}' is ${quote(text)}, not true or false`);
     }
     return text === 'true';
   }
@@ -91,7 +93,7 @@ export class GoldenFile {
     const text = this.text(key);
     const found = texts.find((each) => each === text);
     if (found === undefined) {
-      throw new FileError(`${this.name}: metadata '${key}' is '${text}'; this checker knows ${texts.join(', ')}`);
+      throw new FileError(`${this.name}: metadata '${key}' is ${quote(text)}; this checker knows ${texts.join(', ')}`);
     }
     return found;
   }
@@ -169,6 +171,13 @@ export class GoldenFile {
     else for (const tensor of this.#tensors.keys()) if (tensors.test(tensor)) this.#used.add(tensor);
   }
 
+  /** Elements of all tensors together. */
+  get elements(): number {
+    let sum = 0;
+    for (const { data } of this.#tensors.values()) sum += data.length;
+    return sum;
+  }
+
   /** Names of all tensors. */
   names(): string[] {
     return [...this.#tensors.keys()];
@@ -183,7 +192,7 @@ export class GoldenFile {
     const found = this.#tensors.get(tensor);
     if (found === undefined) {
       throw new FileError(
-        `${this.name}: there is no tensor '${tensor}', which this kind of case ('${this.case}') must have`,
+        `${this.name}: there is no tensor '${tensor}', which this kind of case (${quote(this.case)}) must have`,
       );
     }
     return found;
@@ -192,7 +201,7 @@ export class GoldenFile {
   #parse(key: string, text: string): number {
     const value = Number(text);
     if (text.trim() === '' || !Number.isFinite(value)) {
-      throw new FileError(`${this.name}: metadata '${key}' is '${text}', not a number`);
+      throw new FileError(`${this.name}: metadata '${key}' is ${quote(text)}, not a number`);
     }
     return value;
   }

@@ -1,6 +1,6 @@
 // All kinds of cases that the checker knows, and the look-up by the text that a file carries.
 
-import { RimgradError } from '../../engine/errors.ts';
+import { quote, RimgradError } from '../../engine/errors.ts';
 import { baselineKinds } from './baselines.ts';
 import type { Kind } from './case.ts';
 import { Tally } from './compare.ts';
@@ -25,6 +25,6 @@ export function kindOf(file: GoldenFile): Kind {
   const [kind] = found;
   if (kind !== undefined && found.length === 1) return kind;
   throw new RimgradError(
-    `${file.name}: '${file.case}' is no kind of case that this checker knows; nothing of the file was compared`,
+    `${file.name}: ${quote(file.case)} is no kind of case that this checker knows; nothing of the file was compared`,
   );
 }

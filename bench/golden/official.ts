@@ -9,7 +9,7 @@ import { type CellOptions, type CellState, makeRIM, presetOptions, RIMCell } fro
 import { type Case, graphKind, type Kind } from './case.ts';
 import type { GoldenFile } from './file.ts';
 import { asSequence, carriedCandidates, cellGradient, replay } from './rim-replay.ts';
-import { claimedWeight, claimWeights, type Layout, placesOf, type Source, transposed } from './rim-weights.ts';
+import { claimedWeight, claimWeights, heldBy, type Layout, placesOf, type Source, transposed } from './rim-weights.ts';
 import { weighted } from './subops.ts';
 
 /** Heads of the communication, which the reference fixes and training files do not repeat. */
@@ -28,19 +28,22 @@ export function officialLayout(file: GoldenFile, prefix: string): Layout {
     if (all % commHeads !== 0) throw new FileError(`${file.name}: ${commHeads} heads do not divide '${tensor}'`);
     return all / commHeads;
   };
-  const options = presetOptions('official', {
-    cell,
-    inputSize: size('inp_att.GLN_ks.w', 1),
-    hiddenSize: file.whole('block_size'),
-    modules: file.whole('num_blocks_out'),
-    active: file.whole('topk'),
-    inputRows: file.whole('num_modules_read_input') - 1,
-    keySize: size('inp_att.GLN_ks.w', 2),
-    valueSize: size('inp_att.GLN_vs.w', 2),
-    communication,
-    commHeads,
-    ...(communication && { commKeySize: perHead('mha.GLN_qs.w', 2), commValueSize: perHead('mha.GLN_vs.w', 2) }),
-  });
+  const options = heldBy(
+    file,
+    presetOptions('official', {
+      cell,
+      inputSize: size('inp_att.GLN_ks.w', 1),
+      hiddenSize: file.whole('block_size'),
+      modules: file.whole('num_blocks_out'),
+      active: file.whole('topk'),
+      inputRows: file.whole('num_modules_read_input') - 1,
+      keySize: size('inp_att.GLN_ks.w', 2),
+      valueSize: size('inp_att.GLN_vs.w', 2),
+      communication,
+      commHeads,
+      ...(communication && { commKeySize: perHead('mha.GLN_qs.w', 2), commValueSize: perHead('mha.GLN_vs.w', 2) }),
+    }),
+  );
   return { options, sources: { ...attentionSources(options), ...gateSources(options) } };
 }
 

@@ -8,7 +8,7 @@ import { type CellState, type CellTrace, makeRIM, presetOptions, RIMCell } from 
 import { type Case, graphKind, type Kind } from './case.ts';
 import type { GoldenFile } from './file.ts';
 import { asRows, asSequence, cellGradient, replay } from './rim-replay.ts';
-import { claimWeights, type Layout } from './rim-weights.ts';
+import { claimWeights, heldBy, type Layout } from './rim-weights.ts';
 import { weighted } from './subops.ts';
 
 /** The cell of a `paper_*` file. @throws FileError, OptionError where its metadata does not describe one */
@@ -21,22 +21,25 @@ export function paperLayout(file: GoldenFile): Layout {
     'stored mask times attended input',
     'stored mask times input probabilities, after the choice of active modules',
   );
-  const options = presetOptions('paper', {
-    cell,
-    inputSize: file.whole('input_size'),
-    hiddenSize: file.whole('hidden_size'),
-    modules: file.whole('num_units'),
-    active: file.whole('k'),
-    inputRows: file.whole('input_rows'),
-    inputHeads: file.whole('num_input_heads'),
-    keySize: file.whole('input_key_size'),
-    valueSize: file.whole('input_value_size'),
-    communication: file.flag('comm'),
-    commHeads: file.whole('num_comm_heads'),
-    commKeySize: file.whole('comm_key_size'),
-    commValueSize: file.whole('comm_value_size'),
-    commTopK: file.whole('comm_topk'),
-  });
+  const options = heldBy(
+    file,
+    presetOptions('paper', {
+      cell,
+      inputSize: file.whole('input_size'),
+      hiddenSize: file.whole('hidden_size'),
+      modules: file.whole('num_units'),
+      active: file.whole('k'),
+      inputRows: file.whole('input_rows'),
+      inputHeads: file.whole('num_input_heads'),
+      keySize: file.whole('input_key_size'),
+      valueSize: file.whole('input_value_size'),
+      communication: file.flag('comm'),
+      commHeads: file.whole('num_comm_heads'),
+      commKeySize: file.whole('comm_key_size'),
+      commValueSize: file.whole('comm_value_size'),
+      commTopK: file.whole('comm_topk'),
+    }),
+  );
   const sources = {
     key: { stored: 'key.w' },
     value: { stored: 'value.w' },

@@ -5,7 +5,7 @@
 import { Variable } from '../../engine/core.ts';
 import { at, FileError } from '../../engine/errors.ts';
 import { sizeOf } from '../../engine/tensor.ts';
-import type { CellOptions, WeightName, Weights } from '../../rims/index.ts';
+import { type CellOptions, type WeightName, type Weights, weightCount } from '../../rims/index.ts';
 import type { Case } from './case.ts';
 import type { Allowance } from './compare.ts';
 import type { GoldenFile } from './file.ts';
@@ -28,6 +28,18 @@ export interface Source {
 export interface Layout {
   readonly options: CellOptions;
   readonly sources: Readonly<Partial<Record<WeightName, Source>>>;
+}
+
+/**
+ * The same options, once it is known that a file can hold the weights that they ask for: before anything of that size is made.
+ * @throws FileError where it cannot
+ */
+export function heldBy(file: GoldenFile, options: CellOptions): CellOptions {
+  const wanted = weightCount(options);
+  if (wanted <= file.elements) return options;
+  throw new FileError(
+    `${file.name}: the sizes in its metadata ask for ${wanted} weights, and all its tensors together have ${file.elements} elements; correct the metadata`,
+  );
 }
 
 /** The place of every element of a tensor of these sizes, by its indices. */

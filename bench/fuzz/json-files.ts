@@ -1,0 +1,117 @@
+// Files of JSON as a fuzzer needs them: run configurations, metrics, tunings and cell options, whole or damaged.
+//
+// Always: the text is put together here, not by the writers that are tested. Not here: what a file must be (loaders.ts).
+
+import fc from 'fast-check';
+import { candidates } from '../../engine/product-kernels.ts';
+import { bytesChanges, changeBytes, changeTree, render, type Tree, treeChanges, treeOf } from './damage.ts';
+import type { Drawn } from './tensor-files.ts';
+
+const words = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 8 }), fc.constantFrom('__proto__', 'toString', 'RIM'));
+const numbers = fc.oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }));
+const sizes = fc.integer({ min: 1, max: 8 });
+const keyed = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<Readonly<Record<string, T>>> =>
+  fc
+    .uniqueArray(fc.tuple(words, values), { selector: ([key]) => key, maxLength: 4 })
+    .map((all) => Object.fromEntries(all));
+
+/** A config.json. */
+export const configs: fc.Arbitrary<unknown> = fc.record(
+  {
+    format: fc.constant('rimgrad run 1'),
+    task: words,
+    started: fc.constant('2026-01-31T23:59:59.000Z'),
+    status: fc.constantFrom('running', 'finished', 'stopped', 'failed'),
+    note: words,
+    adapter: words,
+    runtime: words,
+    parameters: keyed(numbers),
+    options: keyed(fc.oneof(words, numbers, fc.boolean(), fc.array(numbers, { maxLength: 3 }))),
+  },
+  { requiredKeys: ['format', 'task', 'started', 'status', 'adapter', 'runtime', 'parameters', 'options'] },
+);
+
+const sequences = fc.nat({ max: 4 }).chain((length) => {
+  const rows = <T>(row: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(row, { minLength: length, maxLength: length });
+  return fc.record({
+    kind: fc.constant('activation'),
+    model: words,
+    digits: sizes,
+    blank: sizes,
+    symbols: rows(fc.nat({ max: 9 })),
+    mask: rows(fc.array(fc.nat({ max: 1 }), { minLength: 3, maxLength: 3 })),
+  });
+});
+
+/** The lines of a metrics.jsonl. */
+export const metrics: fc.Arbitrary<readonly unknown[]> = fc.array(
+  fc.oneof(
+    fc.record({
+      kind: fc.constant('train'),
+      model: words,
+      step: sizes,
+      loss: numbers,
+      accuracy: numbers,
+      seconds: numbers,
+    }),
+    fc.record({
+      kind: fc.constant('evaluation'),
+      model: words,
+      step: sizes,
+      blank: sizes,
+      crossEntropy: numbers,
+      accuracy: numbers,
+    }),
+    sequences,
+  ),
+  { maxLength: 4 },
+);
+
+/** What `tune` returns, for a software adapter. */
+export const tunings: fc.Arbitrary<unknown> = fc.record({
+  format: fc.constant('rimgrad tuning 1'),
+  adapter: words,
+  software: fc.constant(true),
+  choices: keyed(fc.constantFrom(...candidates.keys())),
+});
+
+/** What a preset of a RIM takes. */
+export const cells: fc.Arbitrary<unknown> = fc.record(
+  {
+    inputSize: sizes,
+    hiddenSize: sizes,
+    modules: fc.integer({ min: 4, max: 8 }),
+    active: fc.integer({ min: 1, max: 4 }),
+    cell: fc.constantFrom('lstm', 'gru'),
+    keySize: sizes,
+    inputDropout: fc.double({ min: 0, max: 0.9, noNaN: true }),
+    sources: fc.constantFrom('kept', 'candidate'),
+    communication: fc.boolean(),
+  },
+  { requiredKeys: ['inputSize', 'hiddenSize', 'modules', 'active'] },
+);
+
+/** Files with one of these values, most of them damaged. @param write how the tree of the value becomes the text of a file */
+export function jsonFiles(values: fc.Arbitrary<unknown>, write: (tree: Tree) => string = render): fc.Arbitrary<Drawn> {
+  const none = fc.constant([]);
+  const tree = fc.array(treeChanges, { maxLength: 2 });
+  const bytes = fc.array(bytesChanges, { maxLength: 2 });
+  // Mostly damage of one sort: broken text hides wrong values.
+  return fc
+    .oneof(
+      { arbitrary: fc.record({ value: values, tree, bytes: none }), weight: 4 },
+      { arbitrary: fc.record({ value: values, tree: none, bytes }), weight: 2 },
+      { arbitrary: fc.record({ value: values, tree, bytes }), weight: 1 },
+    )
+    .map(({ value, tree, bytes }) => {
+      const changed = tree.reduce(changeTree, treeOf(value));
+      const whole = new TextEncoder().encode(write(changed));
+      const damaged = bytes.reduce<Uint8Array>((file, change) => changeBytes(file, change, [0, 1, file.length]), whole);
+      return { bytes: damaged, damage: [...tree, ...bytes].map(({ what }) => what) };
+    });
+}
+
+/** A list as a file of a line for each item. */
+export function asLines(tree: Tree): string {
+  return tree.kind === 'list' ? tree.items.map((item) => `${render(item)}\n`).join('') : render(tree);
+}
