@@ -310,8 +310,10 @@ const others: Readonly<Record<string, Maker>> = {
   dropout: ({ a, n, random }) => one(ops.dropout(a.tensor, { rate: (n % 8) / 10, random }), 4 * a.bound),
   // A slope as a tensor like any other, so that there are gradients of gradients.
   slope: ({ a, b, n }) => {
-    const y = ops.tanh(ops.mul(a.tensor, beside(a.tensor, b.tensor, n)));
-    return one(ops.grad(ops.sum(y), [a.tensor]).of(a.tensor), b.bound * MOST_ELEMENTS);
+    // Nothing that has no second derivative lies between.
+    const x = ops.identity(a.tensor);
+    const y = ops.tanh(ops.mul(x, beside(x, b.tensor, n)));
+    return one(ops.grad(ops.sum(y), [x]).of(x), b.bound * MOST_ELEMENTS);
   },
   constant: ({ a, n }) =>
     one(
