@@ -7,14 +7,28 @@ import * as assert from 'uvu/assert';
 import { largest, worse } from '../check/calculus.ts';
 import { errorOf, KERNEL_LIMIT } from '../check/gradcheck.ts';
 import { type InterpretOptions, interpret } from '../check/interpret.ts';
-import { build as filled, dtypeOf, type Value } from '../check/value.ts';
+import { dtypeOf, build as filled, type Value } from '../check/value.ts';
 import { at, need } from '../engine/errors.ts';
 import type { Data, Tensor } from '../engine/node.ts';
 import { uniformArray } from '../engine/random.ts';
 
 /** Ops whose results are an operand's elements as they are, 0 or 1: no rounding there. */
 const exact: ReadonlySet<string> = new Set([
-  ...['identity', 'copy', 'abs', 'sign', 'relu', 'clamp', 'inside', 'maximum', 'minimum', 'max', 'min', 'where', 'remark'],
+  ...[
+    'identity',
+    'copy',
+    'abs',
+    'sign',
+    'relu',
+    'clamp',
+    'inside',
+    'maximum',
+    'minimum',
+    'max',
+    'min',
+    'where',
+    'remark',
+  ],
   ...['greater', 'greaterEqual', 'less', 'lessEqual', 'equal', 'topKMask', 'sort', 'gather', 'blockGradient', 'flip'],
   ...['maskGradient', 'reshape', 'permute', 'slice', 'pad', 'concat', 'broadcastTo', 'reluBackward', 'dropoutMask'],
 ]);
@@ -116,9 +130,29 @@ function disturber(k: number): NonNullable<InterpretOptions['disturb']> {
 }
 
 const summing: ReadonlySet<string> = new Set([
-  ...['add', 'sub', 'affine', 'sum', 'einsum', 'cumulativeSum', 'cumulativeProductBackward', 'segmentSum', 'sin', 'cos'],
+  ...[
+    'add',
+    'sub',
+    'affine',
+    'sum',
+    'einsum',
+    'cumulativeSum',
+    'cumulativeProductBackward',
+    'segmentSum',
+    'sin',
+    'cos',
+  ],
   ...['layerNorm', 'layerNormBackward', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'gruGatesBackward'],
-  ...['lstmGatesBackward', 'gruGates', 'lstmGates', 'convolve', 'convolveInput', 'convolveWeight', 'log', 'sumOfSquares'],
+  ...[
+    'lstmGatesBackward',
+    'gruGates',
+    'lstmGates',
+    'convolve',
+    'convolveInput',
+    'convolveWeight',
+    'log',
+    'sumOfSquares',
+  ],
 ]);
 
 /** The magnitude of the terms of a sum. */

@@ -5,8 +5,8 @@
 
 import type { Draw } from '../check/draw.ts';
 import { at } from '../engine/errors.ts';
-import * as ops from '../engine/node.ts';
 import type { RandomState, Shape, Tensor } from '../engine/node.ts';
+import * as ops from '../engine/node.ts';
 import { putAlong } from '../engine/ops/gather.ts';
 import { broadcastShapes, sizeOf } from '../engine/tensor.ts';
 
@@ -205,8 +205,7 @@ const reductions: Readonly<Record<string, Maker>> = {
   sumOfSquares: ({ a: { tensor, bound }, n }) =>
     one(ops.sumOfSquares(tensor, axesOf(tensor, n)), bound * bound * tensor.size),
   globalNorm: ({ a, b }) => one(ops.globalNorm([a.tensor, ops.add(ops.square(b.tensor), 0.5)]), 40 * a.bound + b.bound),
-  meanSquare: ({ a, b }) =>
-    one(ops.meanSquare(a.tensor, resized(b.tensor, a.tensor.shape)), (a.bound + b.bound) ** 2),
+  meanSquare: ({ a, b }) => one(ops.meanSquare(a.tensor, resized(b.tensor, a.tensor.shape)), (a.bound + b.bound) ** 2),
 };
 
 const matrix = (x: Tensor): Tensor => ops.reshape(x, [x.size / lastOf(rowsOf(x)), lastOf(rowsOf(x))]);
@@ -325,9 +324,14 @@ const others: Readonly<Record<string, Maker>> = {
     ),
 };
 
-const ofUnary = ([make, bound]: Unary): Maker => ({ a }) => one(make(a.tensor), bound(a.bound));
-const ofBinary = ([make, bound]: Binary): Maker => ({ a, b, n }) =>
-  one(make(a.tensor, beside(a.tensor, b.tensor, n)), bound(a.bound, b.bound));
+const ofUnary =
+  ([make, bound]: Unary): Maker =>
+  ({ a }) =>
+    one(make(a.tensor), bound(a.bound));
+const ofBinary =
+  ([make, bound]: Binary): Maker =>
+  ({ a, b, n }) =>
+    one(make(a.tensor, beside(a.tensor, b.tensor, n)), bound(a.bound, b.bound));
 
 const mapped = <T>(table: Readonly<Record<string, T>>, f: (each: T) => Maker): Record<string, Maker> =>
   Object.fromEntries(Object.entries(table).map(([name, each]) => [name, f(each)]));

@@ -80,7 +80,8 @@ async function make({ graph: drawn, rule: number, clip, carried, before, learned
     const start = normalArray(gradient.size, { seed: drawn.numbers, stream: 200 + i });
     if (gradient.dtype === 'f32') pairs.push([new Variable(`p${i}`, gradient.shape, start), gradient]);
   });
-  const next: [Variable, Tensor][] = carried === null ? [] : [[need(v, 'v'), resized(pick(carried), [need(v, 'v').size])]];
+  const next: [Variable, Tensor][] =
+    carried === null ? [] : [[need(v, 'v'), resized(pick(carried), [need(v, 'v').size])]];
   const clipNorm = clip ? 0.5 : undefined;
   const optimiser = rule.make(pairs, { learningRate: RATE, ...(clipNorm === undefined ? {} : { clipNorm }) });
   const assigned = next.map(([variable, value]) => assign(variable, value));
@@ -133,7 +134,13 @@ function judgeFirst(made: Made, expected: Expected, after: ReadonlyMap<Variable,
     const g = at(gradients, i);
     const [before, got] = [need(made.start.get(variable), 'a start'), need(after.get(variable), 'a value')];
     const stepped = (k: number, by: number): number =>
-      rule.step(at(before, k), scale * (at(g, k) + by), rule.state.map(() => 0), RATE, 0);
+      rule.step(
+        at(before, k),
+        scale * (at(g, k) + by),
+        rule.state.map(() => 0),
+        RATE,
+        0,
+      );
     const error = (KERNEL_LIMIT + AMPLIFIED * slack) * Math.max(0.05, ...gradients.map(largest));
     got.forEach((value: number, k: number) => {
       const wanted = stepped(k, 0);
@@ -162,7 +169,11 @@ test('graphs that train: values and Variables, steps again and compiled again', 
         const [values, after] = at(steps, i);
         const expected = await expectedStep(made, fed, before);
         judge(expected, values, tally);
-        judge(expected, new Map(carried.map(([variable], k) => [`c${k}`, need(after.get(variable), 'a value')])), tally);
+        judge(
+          expected,
+          new Map(carried.map(([variable], k) => [`c${k}`, need(after.get(variable), 'a value')])),
+          tally,
+        );
         if (i === 0) judgeFirst(made, expected, after, tally);
       }
       for (const [what, each] of [

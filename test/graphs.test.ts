@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { at, need } from '../engine/errors.ts';
 import { compile } from '../engine/node.ts';
 import { runs, seed } from './drawing.ts';
 import { build, graphs, otherFeeds } from './graph-draw.ts';
@@ -47,6 +48,29 @@ test('graphs: values and gradients, run again and compiled again', async () => {
     }
   });
   await fc.assert(property, { seed, numRuns: runs(200), includeErrorInReport: true });
+  tally.settle();
+});
+
+test('graphs: a NaN that is fed goes where it goes in float64, and nowhere else', async () => {
+  const tally = new Tally();
+  const property = fc.asyncProperty(graphs, fc.nat(), async (drawn, place) => {
+    const graph = build({ ...drawn, training: false });
+    const { variables } = graph;
+    const real = Object.keys(graph.feeds).filter((name) => graph.feeds[name] instanceof Float32Array);
+    const name = at(real, place % real.length);
+    const data = need(graph.feeds[name], name).map((x, i, all) => (i === place % all.length ? Number.NaN : x));
+    const feeds = { ...graph.feeds, [name]: data };
+    const wanted = wantedOf(graph);
+    const expected = await expectedOf(wanted, { feeds, variables });
+    const program = await compile(theDevice(), wanted);
+    try {
+      judge(expected, await outputsOf(program, feeds), tally);
+    } finally {
+      program.dispose();
+      for (const variable of variables.keys()) variable.dispose();
+    }
+  });
+  await fc.assert(property, { seed, numRuns: runs(60), includeErrorInReport: true });
   tally.settle();
 });
 
