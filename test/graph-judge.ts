@@ -155,11 +155,12 @@ const summing: ReadonlySet<string> = new Set([
   ],
 ]);
 
-/** The magnitude of the terms of a sum. */
+/** The magnitude of the terms of a sum: of operands, of their products, or of the gradient that arrives. */
 function magnitudeOf(name: string, inputs: readonly Value[]): number {
-  const all = inputs.map(({ data }) => finite(data));
+  const all = inputs.filter((input) => dtypeOf(input) === 'f32').map(({ data }) => finite(data));
+  if (name === 'crossEntropyBackward') return at(all, all.length - 1);
   const product = name === 'einsum' || name.startsWith('convolve') || name.endsWith('Backward');
-  return product ? all.reduce((a, b) => a * Math.max(1e-3, b), 1) : Math.max(...all);
+  return product ? all.reduce((a, b) => a * Math.max(1e-3, b), 1) : Math.max(0, ...all);
 }
 
 function finite(data: ArrayLike<number>): number {

@@ -22,8 +22,6 @@ export interface Generator {
   /** True for a row without a derivative of its own: a backward whose gradient is not offered, or a draw. */
   readonly forward?: boolean;
   readonly training?: boolean;
-  /** Largest error of its kernels, where it is another than KERNEL_LIMIT. */
-  readonly limit?: number;
 }
 
 /** A generator from what is drawn and how a graph is made of it. */
