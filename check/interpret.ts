@@ -24,6 +24,11 @@ export interface InterpretOptions {
   readonly training?: boolean;
   /** Tensors that keep their value when a leaf changes, beside blocked values and selections, which always do. */
   readonly held?: readonly Tensor[];
+  /**
+   * Called with each value that an op computed, and what it computed it from: what it returns takes the value's place. By
+   * small changes one learns how far rounding moves what is made of it.
+   */
+  readonly disturb?: (output: Tensor, value: Value, inputs: readonly Value[]) => Value;
 }
 
 /**
@@ -83,6 +88,7 @@ export class Interpretation {
   readonly #held: ReadonlySet<Tensor>;
   readonly #record = new Held();
   readonly #training: boolean;
+  readonly #disturb: NonNullable<InterpretOptions['disturb']>;
 
   /** Evaluates the graph of some tensors. */
   static async of(outputs: readonly Tensor[], options: InterpretOptions = {}): Promise<Interpretation> {
@@ -101,6 +107,7 @@ export class Interpretation {
     this.#nodes = nodesOf(outputs);
     this.#held = new Set(options.held ?? []);
     this.#training = options.training ?? false;
+    this.#disturb = options.disturb ?? ((_, value) => value);
     for (const node of this.#nodes) {
       const leaf = leafOf(node, options.feeds ?? {}, variables);
       const values = leaf === undefined ? this.#evaluate(node, (t) => this.value(t), undefined) : [leaf];
@@ -143,7 +150,9 @@ export class Interpretation {
     }
     const inputs = node.inputs.map(readValue);
     const values = meaning(inputs, node.attrs, node.outputs, { training: this.#training });
-    return node.outputs.map((output, i) => this.#hold(output, at(values, i), inputs, replay));
+    return node.outputs.map((output, i) =>
+      this.#hold(output, this.#disturb(output, at(values, i), inputs), inputs, replay),
+    );
   }
 
   #hold(output: Tensor, value: Value, inputs: readonly Value[], replay: Read | undefined): Value {

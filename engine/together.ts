@@ -35,7 +35,7 @@ export class Together {
   /** Where an output of a node is to be computed, for nodes that have such a one. */
   placeFor(node: Node): ((output: Tensor) => Place | undefined) | undefined {
     const root = node.outputs.find((output) => this.#roots.has(output));
-    if (root === undefined) return undefined;
+    if (root === undefined || node.op.alias === true) return undefined;
     const place = need(this.#roots.get(root), 'a place');
     if (node.inputs.some((input) => this.#record.placeOf(input).value === place.value)) return undefined;
     return (output) => (output === root ? place : undefined);

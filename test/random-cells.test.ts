@@ -11,12 +11,10 @@ import { calculusError, KERNEL_LIMIT, kernelError } from '../check/gradcheck.ts'
 import { at } from '../engine/errors.ts';
 import type { Tensor } from '../engine/node.ts';
 import * as ops from '../engine/node.ts';
+import { runs, seed } from './drawing.ts';
 import { onAdapter, theDevice } from './on-adapter.ts';
 
 onAdapter(test);
-
-const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
-console.log(`fast-check seed ${seed} (RIMGRAD_SEED=${seed} repeats this run)`);
 
 /** Every value of a cell has one of these shapes: steps that need padding to the alignment of bindings, and steps that do not. */
 const shapes = [
@@ -107,14 +105,14 @@ function graph(draw: Draw, made: Cell): readonly Tensor[] {
 
 async function holds(
   limit: number,
-  runs: number,
+  count: number,
   errorOf: (each: Case, numbers: number) => Promise<number>,
 ): Promise<void> {
   const property = fc.asyncProperty(cell, fc.nat(), async (made, numbers) => {
     const error = await errorOf({ name: 'a made-up cell', graph: (draw) => graph(draw, made), probes: 6 }, numbers);
     assert.ok(error <= limit, `off by ${error}`);
   });
-  await fc.assert(property, { seed, numRuns: runs, includeErrorInReport: true });
+  await fc.assert(property, { seed, numRuns: runs(count), includeErrorInReport: true });
 }
 
 test('made-up cells: kernels', async () => {

@@ -6,9 +6,16 @@ import { type Meanings, means, meansAll } from './meaning.ts';
 
 const sumOf = (row: ArrayLike<number>): number => Array.from(row).reduce((total, x) => total + x, 0);
 
+/** How one element stands to another: below 0 where it is smaller. A NaN is larger than any number. */
+function compared(one: number, other: number): number {
+  if (Number.isNaN(one) || Number.isNaN(other)) return Number(Number.isNaN(one)) - Number(Number.isNaN(other));
+  return one < other ? -1 : Number(one > other);
+}
+
 /** Columns by their element, the largest first; of equal ones the lowest column first. */
 function ranked(row: Numbers, columns: readonly number[], largestFirst = true): number[] {
-  return [...columns].sort((a, b) => (largestFirst ? at(row, b) - at(row, a) : at(row, a) - at(row, b)) || a - b);
+  const sign = largestFirst ? -1 : 1;
+  return [...columns].sort((a, b) => sign * compared(at(row, a), at(row, b)) || a - b);
 }
 
 const columnsOf = (row: Numbers): number[] => Array.from(row, (_, i) => i);
@@ -18,7 +25,7 @@ function softmaxRow(row: Numbers, part: readonly number[]): number[] {
   const most = Math.max(...part.map((i) => at(row, i)));
   const weights = Array.from(row, (x, i) => (part.includes(i) ? Math.exp(x - most) : 0));
   const total = sumOf(weights);
-  return weights.map((weight) => (part.length === 0 ? 0 : weight / total));
+  return weights.map((weight, i) => (part.includes(i) ? weight / total : 0));
 }
 
 /** Mean and variance (biased) of a row. */

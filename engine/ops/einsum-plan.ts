@@ -23,6 +23,9 @@ export interface EinsumAttrs {
   readonly rows?: string;
 }
 
+/** Walks of a batch that a kernel takes. */
+const MOST_BATCHES = 3;
+
 /** The least size of a walk that is not joined with another by a copy. */
 const LEAST = 32;
 
@@ -101,16 +104,27 @@ export function planEinsum(emit: Emitter, attrs: EinsumAttrs, shapes: readonly S
   };
   if (walks(m).length > 1 || walks(k).length > 1) left = arranged(left, m);
   if (walks(n).length > 1 || walks(k).length > 1) right = arranged(right, n);
+  if (walks(batch).length > MOST_BATCHES) [left, right] = [arranged(left, m), arranged(right, n)];
   // What is added is spread over the result where it repeats along only some of the axes that are one walk.
-  const wide = (): boolean => walks(m).length > 1 || walks(n).length > 1 || walks(batch).length > 3;
+  const wide = (): boolean => walks(m).length > 1 || walks(n).length > 1 || walks(batch).length > MOST_BATCHES;
   if (added !== undefined && wide()) {
     const view = emit.scratch(sizeOf(yShape));
     const strides = [...y].map((label) => strideOf(added, label));
     emitCopy(emit, { view: added.view, strides }, { view, strides: stridesOf(yShape) }, yShape);
     added = { view, ...result };
   }
-  if (wide())
-    throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
+  if (wide()) {
+    // With its batch first, then m, then n, a result is one walk a class: it is made so, and copied to where it belongs.
+    const ordered = [...[...y].filter((l) => a.includes(l) && b.includes(l)), ...inM, ...inN].join('');
+    if (ordered === y) {
+      throw new ShapeError(`einsum: '${a},${b}->${y}' scatters its result too widely; permute the operands first`);
+    }
+    const made = { view: emit.scratch(sizeOf(yShape)), labels: ordered, shape: [...ordered].map(sizeOfLabel) };
+    planEinsum({ ...emit, outputs: [made.view] }, { ...attrs, y: ordered }, shapes);
+    const strides = [...y].map((label) => strideOf(made, label));
+    emitCopy(emit, { view: made.view, strides }, { view: at(emit.outputs, 0), strides: stridesOf(yShape) }, yShape);
+    return;
+  }
 
   const only = (labels: readonly string[]): Walk => walkOf(walks(labels)[0] ?? { size: 1, strides: [] });
   const batches = walks(batch);

@@ -37,8 +37,12 @@ const einsumOp: Op<EinsumAttrs> = {
   overTime: (over) => {
     const own = over.attrs;
     const t = freeLabel(own.a + own.b);
-    const operands = over.node.inputs.map((_, i) => (over.varies(i) ? over.sequence(i) : over.constant(i)));
-    return [product({ ...inSequence(own, t, (i) => over.varies(i)), y: t + own.y }, ...operands)];
+    // Time is an axis of a factor, and of both where a mask over time leaves out terms, though only what is added may vary.
+    const masked = own.rows !== undefined && over.varies(over.node.inputs.length - 1);
+    const still = !over.varies(0) && !over.varies(1);
+    const timed = (i: number): boolean => over.varies(i) || (masked && i < 2) || (still && i === 0);
+    const operands = over.node.inputs.map((_, i) => (timed(i) ? over.sequence(i) : over.constant(i)));
+    return [product({ ...inSequence(own, t, timed), y: t + own.y }, ...operands)];
   },
   sumOverTime: (over) => {
     const own = over.attrs;
