@@ -85,7 +85,8 @@ export const einsumCases: readonly Case[] = [
     [
       ['bni,bno->nio', [9, 3, 4], [9, 3, 8], 'nb', [3, 9]],
       ['tbni,tbno->nio', [3, 5, 2, 7], [3, 5, 2, 5], 'tnb', [3, 2, 5]],
-      ['kn,km->mn', [6, 8], [6, 4], 'k', [6]],
+      // As many terms as two for every lane that lists them.
+      ['kn,km->mn', [128, 8], [128, 4], 'k', [128]],
     ] as const
   ).map(
     ([equation, a, b, labels, rows]): Case => ({

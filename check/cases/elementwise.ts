@@ -78,6 +78,14 @@ export const elementwiseCases: readonly Case[] = [
       return [ops.sigmoid(x), ops.tanh(x), ops.softplus(x)];
     },
   },
+  {
+    // Apart from large ones, beside which their errors would not show.
+    name: 'sigmoid, softplus: small results',
+    graph: (draw) => {
+      const x = draw.given([2, 4], [-30, -20, -12, -9, -7, -6, -5, -4.7]);
+      return [ops.sigmoid(x), ops.softplus(x)];
+    },
+  },
   { name: 'identity: u32', graph: (draw) => [ops.identity(draw.below(1000, [3, 5]))] },
   {
     name: 'numbers on either side',
