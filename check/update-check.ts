@@ -29,7 +29,7 @@ export interface UpdateRun {
   /** Carries out step t on the host. */
   advance(t: number): void | Promise<void>;
   /** Every Variable that changes, what the host has of it now, and for moments, which are small, what a magnitude counts as at least. */
-  compared(): readonly (readonly [Variable, readonly number[], number?])[];
+  compared(): readonly (readonly [Variable, readonly number[], (number | undefined)?])[];
 }
 
 /** The worst error of the Variables of a case after each of its steps. */

@@ -35,7 +35,7 @@ function ofCase(name: string): Subject {
 
 /** Two products over the terms of a mask, in workgroup memory. */
 function ofProduct(): Subject {
-  const small = { g: 2, m: 20, n: 19, k: 40, a: 'm', b: 'n', before: 4, behind: 0, share: 'some' } as const;
+  const small = { g: 2, m: 20, n: 19, k: 40, a: 'm', b: 'n', before: 4, behind: 0, share: 'all' } as const;
   const trial = productTrial({ ...small, plus: false, masked: 'terms' }, 1);
   return {
     plan: planProgram({ y: trial.make('shared-16-8-32') }, [], { training: false, subgroupSize: 0 }),

@@ -89,7 +89,10 @@ function runOf(rule: Rule, variant: Variant): UpdateRun {
         ...corrections.map((each) => [each, rule.corrections?.(good) ?? []] as const),
         ...moments.map((each, i) => {
           const elements = at(trial.state, Math.floor(i / kinds));
-          return [each, elements.map((s) => at(s, i % kinds)), SMALL] as const;
+          const kind = i % kinds;
+          // Sums of directions may cancel; sums of squares do not.
+          const least = at(rule.state, kind).endsWith('.v') ? SMALL : undefined;
+          return [each, elements.map((s) => at(s, kind)), least] as const;
         }),
       ];
     },
