@@ -6,7 +6,7 @@ import { at, need, ShapeError } from '../engine/errors.ts';
 import { grad } from '../engine/grad.ts';
 import { sizeOf, type Tensor } from '../engine/tensor.ts';
 import { Interpretation, type InterpretOptions } from './interpret.ts';
-import type { Numbers } from './value.ts';
+import { largest, type Numbers, worse } from './value.ts';
 
 /** Largest error that a right gradient may have: relative to the largest gradient of the tensor. */
 export const CALCULUS_LIMIT = 1e-6;
@@ -75,16 +75,4 @@ function probesOf(size: number, most: number): number[] {
   if (size <= most) return Array.from({ length: size }, (_, i) => i);
   const places = Array.from({ length: most }, (_, k) => Math.round((k * (size - 1)) / Math.max(1, most - 1)));
   return [...new Set(places)];
-}
-
-/** The greater of two errors; what is not a number is the worst of all. */
-export function worse(a: number, b: number): number {
-  return Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : Math.max(a, b);
-}
-
-/** The largest magnitude. */
-export function largest(values: ArrayLike<number>): number {
-  let most = 0;
-  for (let i = 0; i < values.length; i++) most = worse(most, Math.abs(at(values, i)));
-  return most;
 }

@@ -128,8 +128,13 @@ export interface Case {
   readonly probes?: number;
   /** True for a program that trains: dropout is on. */
   readonly training?: boolean;
-  /** True where an op drops a gradient on purpose, so that it is no derivative: then its kernels alone are checked. */
+  /**
+   * True where an op drops a gradient on purpose, so that it is no derivative, or another case asks whether it is one: then its
+   * kernels alone are checked.
+   */
   readonly blocked?: boolean;
+  /** The kernel that its products are computed by, a name of engine/product-kernels.ts, where the device has it and it fits. */
+  readonly candidate?: string;
 }
 
 /** A case made into a graph: what it is fed, its outputs, its loss, and what the loss is differentiated by. */

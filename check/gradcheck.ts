@@ -1,28 +1,33 @@
-// The gradient check that a user can run on their own device. For every case two questions, a line each:
+// The gradient check that a user can run on their own device. For every case of a graph two questions, a line each:
 // - kernel: do the device's kernels compute, forward and backward, what the float64 interpreter computes?
 // - calculus: is the backward the derivative of the forward, by central differences in float64?
-// Together they tell that a gradient from this very device is right. The cases are those of cases/, or any others.
+// and for every case of updates one: update, does each of several steps leave what a float64 host computes (update-check.ts)?
+// Together they tell that training on this very device is right. The cases are those of cases/, or any others.
 
 import type { Device } from '../engine/device.ts';
 import { at, checkOptions } from '../engine/errors.ts';
 import { grad } from '../engine/grad.ts';
-import { compile } from '../engine/program.ts';
+import { compile, type Program } from '../engine/program.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Data } from '../engine/variable.ts';
-import { CALCULUS_LIMIT, checkCalculus, largest, worse } from './calculus.ts';
-import { allCases } from './cases/index.ts';
+import { CALCULUS_LIMIT, checkCalculus } from './calculus.ts';
+import { allCases, updateCases } from './cases/index.ts';
 import { type Case, type DrawnCase, drawCase } from './draw.ts';
 import { interpret } from './interpret.ts';
-import type { Value } from './value.ts';
+import { type UpdateCase, updateError } from './update-check.ts';
+import { errorOf, worse } from './value.ts';
 
 /** Largest error of a kernel, relative to the largest magnitude of a tensor, where a case names no other. */
 export const KERNEL_LIMIT = 1e-5;
+
+/** What is asked of a case. */
+export type GradientCheckQuestion = 'kernel' | 'calculus' | 'update';
 
 /** One finding of the check. */
 export interface GradientCheckLine {
   /** The case. */
   readonly name: string;
-  readonly what: 'kernel' | 'calculus';
+  readonly what: GradientCheckQuestion;
   /** The worst error, relative to the largest magnitude of the tensor that it was found in. */
   readonly worst: number;
   readonly limit: number;
@@ -36,7 +41,9 @@ export interface GradientCheckOptions {
   /** Only cases whose name contains this. */
   readonly filter?: string;
   /** Other cases than those of the library. */
-  readonly cases?: readonly Case[];
+  readonly cases?: readonly (Case | UpdateCase)[];
+  /** Only these questions; all by default. */
+  readonly questions?: readonly GradientCheckQuestion[];
   /** Seed of the drawn numbers; 1 by default. */
   readonly seed?: number;
   /** Called with each line as it is found. */
@@ -50,18 +57,21 @@ export interface GradientCheckResult {
 }
 
 /**
- * Checks every op, and whatever other cases there are, on a device.
+ * Checks every op, the RIM in each preset, optimisers, and whatever other cases there are, on a device. What it finds is
+ * data; `formatGradientCheck` makes a table of it.
  * @throws DeviceError where the device is lost
  */
 export async function gradientCheck(device: Device, options: GradientCheckOptions = {}): Promise<GradientCheckResult> {
-  checkOptions('gradientCheck', options, ['filter', 'cases', 'seed', 'onLine']);
+  checkOptions('gradientCheck', options, ['filter', 'cases', 'questions', 'seed', 'onLine']);
+  const { filter = '', cases = [...allCases, ...updateCases], questions = ['kernel', 'calculus', 'update'] } = options;
   const lines: GradientCheckLine[] = [];
   const note = async (
     name: string,
-    what: 'kernel' | 'calculus',
+    what: GradientCheckQuestion,
     limit: number,
     check: () => Promise<number>,
   ): Promise<void> => {
+    if (!questions.includes(what)) return;
     let line: GradientCheckLine;
     try {
       const worst = await check();
@@ -74,8 +84,12 @@ export async function gradientCheck(device: Device, options: GradientCheckOption
     lines.push(line);
     options.onLine?.(line);
   };
-  for (const each of options.cases ?? allCases) {
-    if (!each.name.includes(options.filter ?? '')) continue;
+  for (const each of cases) {
+    if (!each.name.includes(filter)) continue;
+    if ('updates' in each) {
+      await note(each.name, 'update', each.limit ?? KERNEL_LIMIT, () => updateError(device, each));
+      continue;
+    }
     await note(each.name, 'kernel', each.limit ?? KERNEL_LIMIT, () => kernelError(device, each, options.seed));
     if (each.blocked === true) continue;
     await note(each.name, 'calculus', CALCULUS_LIMIT, () => calculusError(each, options.seed));
@@ -92,7 +106,7 @@ export async function kernelError(device: Device, each: Case, seed?: number): Pr
     const wanted = part(drawn);
     const meant = part(each.expected === undefined ? drawn : drawCase({ ...each, graph: each.expected }, seed));
     const expected = await interpret(meant, { feeds: drawn.feeds, training });
-    const got = await run(device, wanted, drawn.feeds, training);
+    const got = await run(device, wanted, drawn.feeds, each);
     return got.map((data, i) => errorOf(data, at(expected, i))).reduce(worse, 0);
   });
   return (await Promise.all(errors)).reduce(worse, 0);
@@ -113,44 +127,30 @@ export function wantedOf({ outputs, loss, wrt }: DrawnCase): readonly Tensor[] {
   return [...outputs, ...wrt.map((tensor) => gradients.of(tensor))];
 }
 
-/**
- * The largest difference between a tensor of the device and its float64 value, relative to the largest magnitude of the
- * tensor, but at least to 0.05: numbers are drawn at size 1, and where a handful of such terms cancel, what is left keeps
- * the f32 rounding of the terms, 6e-8 each, which no kernel can help. u32 tensors must be equal.
- */
-export function errorOf(got: Data, expected: Value): number {
-  if (got.length !== expected.data.length) return Number.NaN;
-  const exact = expected.data instanceof Uint32Array;
-  const scale = Math.max(0.05, largest(expected.data));
-  let most = 0;
-  expected.data.forEach((x: number, i: number) => {
-    const y = at(got, i);
-    const error = x === y ? 0 : Math.abs(y - x) / scale;
-    most = worse(most, exact && error > 0 ? Number.POSITIVE_INFINITY : error);
-  });
-  return most;
-}
-
 async function run(
   device: Device,
   wanted: readonly Tensor[],
   feeds: Readonly<Record<string, Data>>,
-  training: boolean,
+  { training = false, candidate }: Case,
 ): Promise<Data[]> {
   const names = wanted.map((_, i) => `y${i}`);
   const outputs = Object.fromEntries(names.map((name, i) => [name, at(wanted, i)]));
-  const program = await compile(device, outputs, [], { mode: training ? 'train' : 'evaluate' });
+  const tuning = { ...device.tuning, choices: candidate === undefined ? device.tuning.choices : { '*': candidate } };
+  const program = await compile(device, outputs, [], { mode: training ? 'train' : 'evaluate', tuning });
   try {
     // An input that nothing wanted depends on is no input of the program.
     const used = new Set(
       program.plan.inputs.map(({ tensor }) => (tensor.node.attrs as { readonly name: string }).name),
     );
     await program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => used.has(name))));
-    const values: Data[] = [];
-    for (const name of names) values.push(await program.read(name));
-    return values;
+    return await readTogether(program, names);
   } finally {
     program.dispose();
     for (const variable of program.plan.variables) variable.dispose();
   }
+}
+
+/** Some outputs, all asked for before any is waited for: some runtimes take long to give back what is read. */
+function readTogether(program: Program, names: readonly string[]): Promise<Data[]> {
+  return Promise.all(names.map((name) => program.read(name)));
 }

@@ -2,11 +2,12 @@
 // No kernels are used but through a device that the user opened; nothing here is part of the core bundle.
 
 export { CALCULUS_LIMIT, type CalculusOptions, type CalculusResult, checkCalculus } from './calculus.ts';
-export { allCases, opCases } from './cases/index.ts';
+export { allCases, opCases, updateCases } from './cases/index.ts';
 export { type Case, Draw, type DrawnCase, drawCase } from './draw.ts';
 export {
   type GradientCheckLine,
   type GradientCheckOptions,
+  type GradientCheckQuestion,
   type GradientCheckResult,
   gradientCheck,
   KERNEL_LIMIT,
@@ -14,4 +15,6 @@ export {
 export { type InterpretOptions, interpret } from './interpret.ts';
 export { meanings } from './meanings/index.ts';
 export type { Meaning, Meanings } from './meanings/meaning.ts';
+export { formatGradientCheck, formatLine, formatVerdict, TABLE_HEAD } from './table.ts';
+export type { UpdateCase, UpdateRun } from './update-check.ts';
 export type { Numbers, Value } from './value.ts';

@@ -4,6 +4,7 @@
 
 import { at, RimgradError } from '../engine/errors.ts';
 import { type Dtype, type Shape, sizeOf, stridesOf } from '../engine/tensor.ts';
+import type { Data } from '../engine/variable.ts';
 
 /** The elements of a tensor: float64 for f32 tensors, u32 for u32 tensors. */
 export type Numbers = Float64Array | Uint32Array;
@@ -104,4 +105,34 @@ export function forEachIndex(shape: Shape, f: (index: readonly number[]) => void
     for (let axis = 0; axis < shape.length; axis++) index[axis] = Math.floor(i / at(strides, axis)) % at(shape, axis);
     f(index);
   }
+}
+
+/**
+ * The largest difference between a tensor of the device and its float64 value, relative to the largest magnitude of the
+ * tensor, but at least to `least`: numbers are drawn at size 1, and where a handful of such terms cancel, what is left keeps
+ * the f32 rounding of the terms, 6e-8 each, which no kernel can help. u32 tensors must be equal.
+ */
+export function errorOf(got: Data, expected: Value, least = 0.05): number {
+  if (got.length !== expected.data.length) return Number.NaN;
+  const exact = expected.data instanceof Uint32Array;
+  const scale = Math.max(least, largest(expected.data));
+  let most = 0;
+  expected.data.forEach((x: number, i: number) => {
+    const y = at(got, i);
+    const error = x === y ? 0 : Math.abs(y - x) / scale;
+    most = worse(most, exact && error > 0 ? Number.POSITIVE_INFINITY : error);
+  });
+  return most;
+}
+
+/** The greater of two errors; what is not a number is the worst of all. */
+export function worse(a: number, b: number): number {
+  return Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : Math.max(a, b);
+}
+
+/** The largest magnitude. */
+export function largest(values: ArrayLike<number>): number {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = worse(most, Math.abs(at(values, i)));
+  return most;
 }

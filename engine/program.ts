@@ -15,6 +15,7 @@ import { bytesOf, type Dispatch, dispatchesOf, isLoop, type Place, type Plan } f
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import type { Tensor } from './tensor.ts';
+import type { Tuning } from './tuning.ts';
 import type { Update } from './update.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -22,6 +23,8 @@ import type { Data, Variable } from './variable.ts';
 export interface CompileOptions {
   /** Whether dropout acts and random state advances: by default where there are updates. */
   readonly mode?: 'train' | 'evaluate';
+  /** Which kernels its products take: by default those of the device. Results are the same to the bit. */
+  readonly tuning?: Tuning;
   /** Called as kernels get ready, for a progress display. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -55,7 +58,8 @@ export async function compile(
     throw new OptionError('compile: nothing is wanted; name an output or give updates');
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
-  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning: device.tuning });
+  const { tuning = device.tuning } = options;
+  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning });
   checkInputs(plan);
   checkLimits(device.gpu.limits, plan);
   for (const variable of plan.variables) variable.plan();

@@ -34,9 +34,8 @@ fn greatestOfRow(lane: u32, own: f32) -> f32 {
     }
     workgroupBarrier();
   }
-  let greatest = lanes[0];
-  workgroupBarrier();
-  return greatest;
+  // The lanes are used again behind the barriers of faultOfRow only.
+  return lanes[0];
 }
 
 fn faultOfRow(lane: u32, own: u32) -> u32 {

@@ -20,7 +20,7 @@ const commands = {
   test: { script: 'dist/test/run.js', build: 'try', adapter: 'ensure', chromium: 'ensure' },
   doctor: { script: 'dist/bench/doctor.js', build: true, adapter: 'find', chromium: 'find' },
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
-  gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure' },
+  gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure', chromium: 'find' },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   bench: { script: 'dist/bench/speed/command.js', build: true, adapter: 'ensure' },
   soak: { script: 'dist/bench/soak/command.js', build: true, adapter: 'ensure', node: ['--expose-gc'] },

@@ -4,8 +4,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { worse } from '../check/calculus.ts';
 import { interpret } from '../check/interpret.ts';
+import { worse } from '../check/value.ts';
 import { at, need } from '../engine/errors.ts';
 import {
   add,

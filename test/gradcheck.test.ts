@@ -5,8 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Case, gradientCheck } from '../check/index.ts';
-import { add, mul, square, tanh } from '../engine/node.ts';
+import { type Case, formatGradientCheck, gradientCheck, type UpdateCase, updateCases } from '../check/index.ts';
+import { add, matmul, mul, square, tanh } from '../engine/node.ts';
 import { onAdapter, theDevice } from './on-adapter.ts';
 
 onAdapter(test);
@@ -58,6 +58,43 @@ test('a case that cannot be built is a line with its problem', async () => {
   assert.ok(lines[3]?.ok);
 });
 
+test('updates are asked a question of their own, and a wrong one fails', async () => {
+  const rate = updateCases.find(({ name }) => name === 'update: sgd, momentum, groups');
+  assert.ok(rate);
+  const wrong: UpdateCase = {
+    name: 'mine: an update that the host does not make',
+    updates: () => ({ ...rate.updates(), advance: () => undefined }),
+  };
+  const { lines, ok } = await gradientCheck(theDevice(), { cases: [rate, wrong, right], questions: ['update'] });
+  assert.not(ok);
+  assert.equal(
+    lines.map((line) => [line.what, line.ok]),
+    [
+      ['update', true],
+      ['update', false],
+    ],
+  );
+  const table = formatGradientCheck(lines, 'my GPU').split('\n');
+  assert.is(table.length, 4);
+  assert.match(table[1] ?? '', /^ok {3}update {3}update: sgd, momentum, groups +\d\.\de-\d+ +1e-5$/);
+  assert.match(table[2] ?? '', /^FAIL update {3}mine/);
+  assert.match(
+    table[3] ?? '',
+    /^FAILED: 1 of 2 checks passed on my GPU; nearest to its limit, at \d+ %: update update: sgd/,
+  );
+});
+
+test('products are computed by the kernel that a case names', async () => {
+  const named: Case = {
+    name: 'mine: by a kernel',
+    candidate: 'shared-16-8-32',
+    graph: (draw) => [matmul(draw.normal([3, 4]), draw.normal([4, 5]))],
+  };
+  const before = theDevice().created().pipelines;
+  assert.ok((await gradientCheck(theDevice(), { cases: [named] })).ok);
+  assert.ok(theDevice().created().pipelines > before);
+});
+
 test('an unknown option is refused', async () => {
   try {
     // @ts-expect-error: there is no such option
@@ -84,10 +121,10 @@ test('the command line: lines and a verdict, or JSON', () => {
 });
 
 test('the command line: what is wrong is said without a stack trace', () => {
-  for (const args of [['no such case'], ['--seed', 'x'], ['--no-such-option']]) {
+  for (const args of [['no such case'], ['--seed', 'x'], ['--no-such-option'], ['--runtime', 'moon']]) {
     const { status, out, problems } = commandLine(...args);
     assert.is(status, 1, args.join(' '));
-    assert.match(out + problems, /no case has|no whole number|unknown option/);
+    assert.match(out + problems, /no case has|no whole number|unknown option|Allowed choices/);
     assert.not.match(problems, /\n\s+at /);
   }
 });

@@ -4,10 +4,9 @@
 // share of its magnitude tells nothing and is not judged; callers demand that such are few. It tests nothing itself.
 
 import * as assert from 'uvu/assert';
-import { largest, worse } from '../check/calculus.ts';
-import { errorOf, KERNEL_LIMIT } from '../check/gradcheck.ts';
+import { KERNEL_LIMIT } from '../check/gradcheck.ts';
 import { type InterpretOptions, interpret } from '../check/interpret.ts';
-import { dtypeOf, build as filled, type Value } from '../check/value.ts';
+import { dtypeOf, errorOf, build as filled, largest, type Value, worse } from '../check/value.ts';
 import { at, need } from '../engine/errors.ts';
 import type { Data, Tensor } from '../engine/node.ts';
 import { uniformArray } from '../engine/random.ts';

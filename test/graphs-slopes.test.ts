@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkCalculus, worse } from '../check/calculus.ts';
+import { checkCalculus } from '../check/calculus.ts';
+import { worse } from '../check/value.ts';
 import { Variable } from '../engine/node.ts';
 import { inputOf } from '../engine/ops/leaf.ts';
 import { runs, seed } from './drawing.ts';

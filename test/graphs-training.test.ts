@@ -6,8 +6,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { largest } from '../check/calculus.ts';
 import { KERNEL_LIMIT } from '../check/gradcheck.ts';
+import { largest } from '../check/value.ts';
 import { at, need } from '../engine/errors.ts';
 import { assign, compile, type Data, grad, type Program, type Tensor, type Update, Variable } from '../engine/node.ts';
 import { normalArray } from '../engine/random.ts';
@@ -138,8 +138,7 @@ function judgeFirst(made: Made, expected: Expected, after: ReadonlyMap<Variable,
         at(before, k),
         scale * (at(g, k) + by),
         rule.state.map(() => 0),
-        RATE,
-        0,
+        { rate: RATE, t: 0, decay: 0 },
       );
     const error = (KERNEL_LIMIT + AMPLIFIED * slack) * Math.max(0.05, ...gradients.map(largest));
     got.forEach((value: number, k: number) => {

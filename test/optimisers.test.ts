@@ -3,6 +3,7 @@
 // Not here: PyTorch's own numbers (the golden files), and optimisers inside of a model's training.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { normOf } from '../check/update-trial.ts';
 import { clipByGlobalNorm } from '../engine/clip.ts';
 import { at, OptionError, ShapeError } from '../engine/errors.ts';
 import {
@@ -49,9 +50,6 @@ const rules: readonly Rule[] = [
   adamRule(true, [0.9, 0.999], 1e-8, 0.01),
   adamRule(true, [0.5, 0.9], 1e-8, 0.3),
 ];
-
-const normOf = (feeds: Readonly<Record<string, Float32Array>>): number =>
-  Math.hypot(...Object.values(feeds).flatMap((values) => [...values]));
 
 for (const rule of rules) {
   test(`${rule.name}: 20 steps as in float64`, async () => {

@@ -4,12 +4,12 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { largest, worse } from '../check/calculus.ts';
 import { type DrawnStep, drawStep, stepCase } from '../check/cases/rim-step.ts';
 import { rimCases } from '../check/cases/rims.ts';
 import { Draw, drawCase } from '../check/draw.ts';
 import { KERNEL_LIMIT, kernelError, wantedOf } from '../check/gradcheck.ts';
 import { interpret } from '../check/interpret.ts';
+import { largest, worse } from '../check/value.ts';
 import { at, need } from '../engine/errors.ts';
 import {
   add,

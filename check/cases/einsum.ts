@@ -5,6 +5,7 @@ import { need } from '../../engine/errors.ts';
 import { einsum, groupedMatmul, matmul } from '../../engine/ops/einsum.ts';
 import { add, blockGradient, tanh } from '../../engine/ops/elementwise.ts';
 import { scan } from '../../engine/scan.ts';
+import { sizeOf } from '../../engine/tensor.ts';
 import type { Case } from '../draw.ts';
 
 function product(equation: string, a: readonly number[], b: readonly number[]): Case {
@@ -85,13 +86,14 @@ export const einsumCases: readonly Case[] = [
     [
       ['bni,bno->nio', [9, 3, 4], [9, 3, 8], 'nb', [3, 9]],
       ['tbni,tbno->nio', [3, 5, 2, 7], [3, 5, 2, 5], 'tnb', [3, 2, 5]],
-      ['kn,km->mn', [6, 8], [6, 4], 'k', [6]],
+      // So many terms that each of the 64 lanes that list them has three.
+      ['kn,km->mn', [192, 8], [192, 4], 'k', [192]],
     ] as const
   ).map(
     ([equation, a, b, labels, rows]): Case => ({
       name: `einsum: ${equation} over the rows of a mask`,
       graph: (draw) => {
-        const [x, w] = [draw.normal(a), draw.normal(b)];
+        const [x, w] = [draw.normal(a), draw.normal(b, { std: 1 / Math.sqrt(sizeOf(rows)) })];
         const some = einsum(equation, x, w, { scale: 0.5, rows: [labels, draw.mask(rows, 0.6)] });
         return [tanh(add(einsum(equation, x, w), blockGradient(some)))];
       },

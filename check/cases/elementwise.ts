@@ -2,9 +2,9 @@
 
 import { grad } from '../../engine/grad.ts';
 import * as ops from '../../engine/ops/elementwise.ts';
-import { constant } from '../../engine/ops/leaf.ts';
+import { constant, fill } from '../../engine/ops/leaf.ts';
 import { sum } from '../../engine/ops/reduce.ts';
-import { reshape } from '../../engine/ops/shape.ts';
+import { broadcastTo, reshape } from '../../engine/ops/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { Case } from '../draw.ts';
 
@@ -76,6 +76,14 @@ export const elementwiseCases: readonly Case[] = [
     graph: (draw) => {
       const x = draw.given([1, 8], [-90, -30, -12, -1e-4, 1e-5, 9, 40, 100]);
       return [ops.sigmoid(x), ops.tanh(x), ops.softplus(x)];
+    },
+  },
+  {
+    // Apart from large ones, beside which their errors would not show.
+    name: 'sigmoid, softplus: small results',
+    graph: (draw) => {
+      const x = draw.given([2, 4], [-30, -20, -12, -9, -7, -6, -5, -4.7]);
+      return [ops.sigmoid(x), ops.softplus(x)];
     },
   },
   { name: 'identity: u32', graph: (draw) => [ops.identity(draw.below(1000, [3, 5]))] },
@@ -166,6 +174,21 @@ export const elementwiseCases: readonly Case[] = [
     graph: (draw) => {
       const x = draw.normal([3, 5]);
       return [ops.exp(ops.maskGradient(ops.tanh(x), draw.mask([3, 1])))];
+    },
+  },
+  {
+    name: 'a list: a tree of ops',
+    graph: (draw) => {
+      const [a, b, c] = [draw.normal([3, 8]), draw.normal([3, 8]), draw.normal([3, 8])];
+      return [ops.mul(ops.sigmoid(ops.sub(ops.square(a), b)), ops.tanh(ops.add(ops.mul(a, c), ops.exp(b))))];
+    },
+  },
+  {
+    name: 'a list: numbers and a repeated operand',
+    graph: (draw) => {
+      const [a, b] = [draw.normal([3, 5]), draw.normal([5])];
+      const mask = ops.greater(a, fill(-0.25, []));
+      return [ops.where(mask, ops.mul(a, broadcastTo(b, [3, 5])), ops.mul(fill(0.75, [3, 5]), a))];
     },
   },
   {

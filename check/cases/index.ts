@@ -4,6 +4,7 @@ import type { Case } from '../draw.ts';
 import { convCases, dropoutCases, gateCases } from './cells.ts';
 import { einsumCases } from './einsum.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { productCases } from './products.ts';
 import { rimStepCases } from './rim-step.ts';
 import { rimCases } from './rims.ts';
 import { gatherCases, lossCases, normCases, orderCases, softmaxCases } from './rows.ts';
@@ -28,5 +29,7 @@ export const opCases: readonly Case[] = [
   ...rimStepCases,
 ];
 
-/** Everything that `gradientCheck` runs by itself. */
-export const allCases: readonly Case[] = [...opCases, ...rimCases];
+/** Every graph that `gradientCheck` runs by itself; beside them, `updateCases`. */
+export const allCases: readonly Case[] = [...opCases, ...productCases, ...rimCases];
+
+export { updateCases } from './updates.ts';

@@ -2,6 +2,7 @@
 // and of source, everything that may be done to the projection, dropout in each of its places, tiles and their edges, ties.
 // A case looks at what a step defines only. Its memory is drawn freely: a step is a function of what it is given.
 
+import { at } from '../../engine/errors.ts';
 import { einsum } from '../../engine/ops/einsum.ts';
 import { affine, blockGradient, tanh, where } from '../../engine/ops/elementwise.ts';
 import { fill } from '../../engine/ops/leaf.ts';
@@ -188,6 +189,7 @@ export const rimStepCases: readonly Case[] = [
         ...base,
         ...{ inputSize: 0, ownNulls: true, constant: true, dropped: ['output'] },
       }),
+      stepCase(`${cell}, kept, ranked by the score`, { ...base, rows: 6, modules: 5, topK: 2, rawScore: true }),
       stepCase(`${cell}, one module`, { ...base, rows: 5, modules: 1, active: 1, topK: 1, heads: 1 }),
       stepCase(`${cell}, saturated`, { ...base, std: 5 }),
       tied(cell, { ...base, modules: 4, topK: 2 }),
@@ -217,3 +219,9 @@ export const rimStepCases: readonly Case[] = [
     activeOuter({ tensor: draw.normal([3, 2, 4]) }, { tensor: draw.normal([3, 2, 4]) }, fill(0, [2, 3])),
   ]),
 ];
+
+/** h' of a step of more batch rows than a block of 64, whose products take active rows only: for the kernels of products. */
+export function activeProduct(draw: Draw): Tensor {
+  const sizes = { ...small, cell: 'gru', rows: 70, modules: 2, active: 1, topK: 2, heads: 1 } as const;
+  return at(definedOf(drawStep(draw, sizes), sizes), 0);
+}

@@ -1,5 +1,6 @@
 // Cases of engine/ops/shape.ts and engine/ops/reduce.ts: every axis and edge, f32 and u32, short runs and long ones.
 
+import { clipByGlobalNorm } from '../../engine/clip.ts';
 import { square, tanh } from '../../engine/ops/elementwise.ts';
 import { globalNorm } from '../../engine/ops/global-norm.ts';
 import * as reduce from '../../engine/ops/reduce.ts';
@@ -99,6 +100,23 @@ export const reduceCases: readonly Case[] = [
       globalNorm([draw.normal([3, 4]), draw.normal([]), ops.broadcastTo(draw.normal([5]), [300, 5])]),
       globalNorm(Array.from({ length: 8 }, (_, i) => draw.normal([1 + i]))),
     ],
+  },
+  ...([1.5, 1e4] as const).map(
+    (most): Case => ({
+      name: `clipByGlobalNorm: a bound that ${most > 100 ? 'is not reached' : 'acts'}`,
+      graph: (draw) => {
+        const tensors = [draw.normal([7]), draw.normal([3, 4]), draw.normal([])];
+        const { clipped, norm, scale } = clipByGlobalNorm(tensors, most);
+        return [...clipped, norm, scale];
+      },
+    }),
+  ),
+  {
+    name: 'clipByGlobalNorm: a norm from elsewhere',
+    graph: (draw) => {
+      const { clipped, scale } = clipByGlobalNorm([draw.normal([5])], 2, draw.given([1], [3]));
+      return [...clipped, scale];
+    },
   },
   {
     name: 'max',
