@@ -203,7 +203,7 @@ export function otherFeeds(feeds: Readonly<Record<string, Data>>): Record<string
   return Object.fromEntries(
     Object.entries(feeds).map(([name, data]) => [
       name,
-      data instanceof Uint32Array ? data.toReversed() : data.toReversed().map((x) => -0.7 * x),
+      data instanceof Uint32Array ? data.toReversed() : data.toReversed().map((x) => -0.6875 * x),
     ]),
   );
 }

@@ -96,7 +96,8 @@ const unary: Readonly<Record<string, Unary>> = {
   sign: [ops.sign, unit],
   elu: [(x) => ops.elu(x, 0.7), same],
   leakyRelu: [(x) => ops.leakyRelu(x, 0.2), same],
-  clamp: [(x) => ops.clamp(x, -0.7, 0.4), unit],
+  // Bounds that f32 holds: a number at a bound is at it in float64 too.
+  clamp: [(x) => ops.clamp(x, -0.75, 0.375), unit],
   cube: [(x) => ops.power(x, 3), (b) => b ** 3],
   exp: [(x) => ops.exp(ops.tanh(x)), () => Math.E],
   log: [(x) => ops.log(ops.add(ops.square(x), 0.5)), (b) => Math.log(b * b + 2)],

@@ -20,12 +20,13 @@ function ranked(row: Numbers, columns: readonly number[], largestFirst = true): 
 
 const columnsOf = (row: Numbers): number[] => Array.from(row, (_, i) => i);
 
-/** Softmax of the columns that take part; the others are 0. */
-function softmaxRow(row: Numbers, part: readonly number[]): number[] {
+/** Softmax of the columns that take part; the others are 0. With a NaN there is no choice: all that is open is NaN. */
+function softmaxRow(row: Numbers, part: readonly number[], open: readonly number[]): number[] {
   const most = Math.max(...part.map((i) => at(row, i)));
   const weights = Array.from(row, (x, i) => (part.includes(i) ? Math.exp(x - most) : 0));
   const total = sumOf(weights);
-  return weights.map((weight, i) => (part.includes(i) ? weight / total : 0));
+  const some = Number.isNaN(total) ? open : part;
+  return weights.map((weight, i) => (some.includes(i) ? weight / total : 0));
 }
 
 /** Mean and variance (biased) of a row. */
@@ -49,7 +50,7 @@ export const rowMeanings: Meanings = {
     const open = mask === undefined ? undefined : build(x.shape, (index) => read(mask, index));
     return mapRows(x, (row, r) => {
       const part = columnsOf(row).filter((i) => open === undefined || at(rows(open).row(r), i) !== 0);
-      return softmaxRow(row, topK === 0 ? part : ranked(row, part).slice(0, topK));
+      return softmaxRow(row, topK === 0 ? part : ranked(row, part).slice(0, topK), part);
     });
   }),
 
@@ -57,8 +58,10 @@ export const rowMeanings: Meanings = {
   softmaxBackward: means((inputs) => {
     const dp = rows(at(inputs, 1));
     return mapRows(at(inputs, 0), (p, r) => {
-      const inner = sumOf(p.map((each, i) => each * at(dp.row(r), i)));
-      return Array.from(p, (each, i) => each * (at(dp.row(r), i) - inner));
+      // What took no part counts nothing, whatever gradient arrives at it.
+      const d = (i: number): number => (at(p, i) === 0 ? 0 : at(dp.row(r), i));
+      const inner = sumOf(p.map((each, i) => each * d(i)));
+      return Array.from(p, (each, i) => (each === 0 ? 0 : each * (d(i) - inner)));
     });
   }),
 
