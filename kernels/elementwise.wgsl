@@ -220,36 +220,35 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS + local;
-  for (var j = 0u; j < VECTORS; j++) {
-    let i = first + j * WORKGROUP;
-    if (i < u.vectors) {
-      var p: vec4<f32>;
-      var q: vec4<f32>;
-      var r: vec4<f32>;
-      var s: vec4<f32>;
-      if (LAYOUT == 0u) {
-        p = a[i];
-        q = b[i];
-        r = c[i];
-        s = d[i];
-      } else if (LAYOUT == 1u) {
-        let at = offsetsOf(4u * i);
-        let along = u.strides[u.rank - 1u];
-        p = spread(a[at.x / 4u], at.x, along.x);
-        q = spread(b[at.y / 4u], at.y, along.y);
-        r = spread(c[at.z / 4u], at.z, along.z);
-        s = spread(d[at.w / 4u], at.w, along.w);
-      } else {
-        for (var k = 0u; k < 4u; k++) {
-          let at = offsetsOf(min(4u * i + k, u.count - 1u));
-          p[k] = a[at.x / 4u][at.x % 4u];
-          q[k] = b[at.y / 4u][at.y % 4u];
-          r[k] = c[at.z / 4u][at.z % 4u];
-          s[k] = d[at.w / 4u][at.w % 4u];
-        }
+  // To an end that the compiler does not know: it does not unroll the loop, which would take longer to compile.
+  let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS;
+  let end = min(first + WORKGROUP * VECTORS, u.vectors);
+  for (var i = first + local; i < end; i += WORKGROUP) {
+    var p: vec4<f32>;
+    var q: vec4<f32>;
+    var r: vec4<f32>;
+    var s: vec4<f32>;
+    if (LAYOUT == 0u) {
+      p = a[i];
+      q = b[i];
+      r = c[i];
+      s = d[i];
+    } else if (LAYOUT == 1u) {
+      let at = offsetsOf(4u * i);
+      let along = u.strides[u.rank - 1u];
+      p = spread(a[at.x / 4u], at.x, along.x);
+      q = spread(b[at.y / 4u], at.y, along.y);
+      r = spread(c[at.z / 4u], at.z, along.z);
+      s = spread(d[at.w / 4u], at.w, along.w);
+    } else {
+      for (var k = 0u; k < 4u; k++) {
+        let at = offsetsOf(min(4u * i + k, u.count - 1u));
+        p[k] = a[at.x / 4u][at.x % 4u];
+        q[k] = b[at.y / 4u][at.y % 4u];
+        r[k] = c[at.z / 4u][at.z % 4u];
+        s[k] = d[at.w / 4u][at.w % 4u];
       }
-      y[i] = listed(p, q, r, s);
     }
+    y[i] = listed(p, q, r, s);
   }
 }
