@@ -945,7 +945,6 @@ export const elementwise = {
       vectors: { offset: 0, type: 'u32' },
       count: { offset: 4, type: 'u32' },
       rank: { offset: 8, type: 'u32' },
-      one: { offset: 12, type: 'f32' },
       sizes: { offset: 16, type: 'array<vec4<u32>, 2>' },
       strides: { offset: 48, type: 'array<vec4<u32>, 6>' },
       numbers: { offset: 144, type: 'vec4<f32>' },
@@ -970,8 +969,9 @@ export const elementwise = {
   source: `// A short list of functions of numbers, for every element: y[i] = f(a[i], b[i], c[i], d[i]). An op by itself is a list of one
 // step; ops that only feed one another are one list, whose middle values stay in registers (engine/fusion.ts).
 // A step names its function and three registers: 0 to 3 are the operands, 4 to 7 numbers of the uniforms, 8 and up what the
-// steps gave. What steps hand on is multiplied by a 1 that the compiler does not know, so that it cannot contract a product
-// of one step with a sum of the next: a list gives the bits that its ops give one by one.
+// steps gave. What a step hands on goes through a choice whose outcome the compiler does not know, so that it neither contracts a
+// product of one step with a sum of the next nor cancels terms of one with those of another: a list gives the bits that its
+// ops give one by one. For the same reason no step reads one register twice: x - x is NaN where x is.
 // An invocation computes VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells
 // how operands lie: 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or
 // repeats; 2, through strides, element by element. A stride is 0 where an operand repeats.
@@ -983,8 +983,7 @@ export const elementwise = {
 struct Uniforms {
   vectors: u32, // elements of y / 4, rounded up
   count: u32, // elements of y
-  rank: u32, // dimensions in use, 1 to 6
-  one: f32, // 1
+  rank: u32, // dimensions in use, 1 to 6; never 8 or more
   sizes: array<vec4<u32>, 2>, // of the dimensions, outermost first
   strides: array<vec4<u32>, 6>, // of a, b, c, d in each dimension (elements)
   numbers: vec4<f32>, // registers 4 to 7
@@ -1124,6 +1123,12 @@ fn apply(op: u32, v: vec4<f32>, w: vec4<f32>, z: vec4<f32>, p: vec4<f32>) -> vec
   }
 }
 
+// v itself, as the compiler cannot know; nor that equal values are equal of two steps, each of which has a number of its own, from
+// 8 on.
+fn held(v: vec4<f32>, step: u32) -> vec4<f32> {
+  return select(v, ZERO, u.rank == step);
+}
+
 fn listed(p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
   var x: array<vec4<f32>, 16>;
   x[0] = p;
@@ -1136,31 +1141,31 @@ fn listed(p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
   x[7] = vec4<f32>(u.numbers.w);
   x[8] = apply(STEP0 & 255u, x[(STEP0 >> 8u) & 15u], x[(STEP0 >> 12u) & 15u], x[(STEP0 >> 16u) & 15u], u.parameters[0]);
   if (STEPS > 1u) {
-    x[8] *= u.one;
+    x[8] = held(x[8], 8u);
     x[9] = apply(STEP1 & 255u, x[(STEP1 >> 8u) & 15u], x[(STEP1 >> 12u) & 15u], x[(STEP1 >> 16u) & 15u], u.parameters[1]);
   }
   if (STEPS > 2u) {
-    x[9] *= u.one;
+    x[9] = held(x[9], 9u);
     x[10] = apply(STEP2 & 255u, x[(STEP2 >> 8u) & 15u], x[(STEP2 >> 12u) & 15u], x[(STEP2 >> 16u) & 15u], u.parameters[2]);
   }
   if (STEPS > 3u) {
-    x[10] *= u.one;
+    x[10] = held(x[10], 10u);
     x[11] = apply(STEP3 & 255u, x[(STEP3 >> 8u) & 15u], x[(STEP3 >> 12u) & 15u], x[(STEP3 >> 16u) & 15u], u.parameters[3]);
   }
   if (STEPS > 4u) {
-    x[11] *= u.one;
+    x[11] = held(x[11], 11u);
     x[12] = apply(STEP4 & 255u, x[(STEP4 >> 8u) & 15u], x[(STEP4 >> 12u) & 15u], x[(STEP4 >> 16u) & 15u], u.parameters[4]);
   }
   if (STEPS > 5u) {
-    x[12] *= u.one;
+    x[12] = held(x[12], 12u);
     x[13] = apply(STEP5 & 255u, x[(STEP5 >> 8u) & 15u], x[(STEP5 >> 12u) & 15u], x[(STEP5 >> 16u) & 15u], u.parameters[5]);
   }
   if (STEPS > 6u) {
-    x[13] *= u.one;
+    x[13] = held(x[13], 13u);
     x[14] = apply(STEP6 & 255u, x[(STEP6 >> 8u) & 15u], x[(STEP6 >> 12u) & 15u], x[(STEP6 >> 16u) & 15u], u.parameters[6]);
   }
   if (STEPS > 7u) {
-    x[14] *= u.one;
+    x[14] = held(x[14], 14u);
     x[15] = apply(STEP7 & 255u, x[(STEP7 >> 8u) & 15u], x[(STEP7 >> 12u) & 15u], x[(STEP7 >> 16u) & 15u], u.parameters[7]);
   }
   return x[7u + STEPS];

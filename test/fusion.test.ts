@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { at } from '../engine/errors.ts';
 import * as ops from '../engine/node.ts';
-import { evaluate, fill, input, type Shape, sum, type Tensor } from '../engine/node.ts';
+import { constant, evaluate, fill, input, type Shape, sum, type Tensor } from '../engine/node.ts';
 import { isLoop } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { broadcastShapes } from '../engine/tensor.ts';
@@ -38,6 +38,8 @@ test('a chain is one call, up to eight ops', () => {
   assert.equal(calls(chain(9)), [new Array(8).fill('tanh').join('+'), 'tanh']);
   assert.equal(calls(ops.mul(ops.sigmoid(x), ops.tanh(w))), ['sigmoid+tanh+mul']);
   assert.equal(calls(ops.square(ops.add(x, x))), ['add+square']);
+  const inner = ops.tanh(x);
+  assert.equal(calls(ops.sub(inner, inner)), ['tanh', 'sub'], 'what is read twice by one op');
 });
 
 test('what is wanted or read elsewhere is computed by itself', () => {
@@ -113,6 +115,20 @@ function madeFor(y: Tensor, found = new Set<Tensor>()): Set<Tensor> {
   for (const each of y.node.inputs) madeFor(each, found);
   return found;
 }
+
+test('what is taken from itself is NaN where it is, as a divisor of itself too', async () => {
+  const nan = constant([Number.NaN, 1, Number.POSITIVE_INFINITY], [3]);
+  const shifted = ops.add(nan, 1);
+  const got = await evaluate(theDevice(), {
+    alone: ops.sub(nan, nan),
+    within: ops.sub(ops.add(shifted, nan), ops.add(nan, shifted)),
+    ratio: ops.div(ops.sub(nan, 2), ops.sub(nan, 2)),
+    same: ops.equal(nan, nan),
+  });
+  for (const name of ['alone', 'within'] as const) assert.equal([...got[name]], [Number.NaN, 0, Number.NaN], name);
+  assert.equal([...got.ratio], [Number.NaN, 1, Number.NaN]);
+  assert.equal([...got.same], [0, 1, 1]);
+});
 
 test('a fused tree has the bits of its ops one by one', async () => {
   let fused = 0;

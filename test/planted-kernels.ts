@@ -254,7 +254,7 @@ export const kernelFaults: readonly KernelFault[] = [
     kernel: 'reduce',
     what: 'the last element of a run is left out',
     find: 'min(first + piece, u.count), 1u)',
-    put: 'min(begin + piece, u.count) - 1u, 1u)',
+    put: 'min(first + piece, u.count) - 1u, 1u)',
     cases: ['sum: two axes apart'],
   },
   {

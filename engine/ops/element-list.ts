@@ -52,25 +52,31 @@ function build(nodes: readonly Node[], shape: Shape, byValue: boolean): ElementL
   const operands: Tensor[] = [];
   const numbers: number[] = [];
   const made = new Map<Tensor, number>();
-  const registerOf = (tensor: Tensor): number => {
+  let again = false;
+  /** @param taken registers that the same step reads already: it may not read one twice (kernels/elementwise.wgsl) */
+  const registerOf = (tensor: Tensor, taken: readonly number[]): number => {
     const known = made.get(tensor);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      again ||= taken.includes(known);
+      return known;
+    }
     const value = byValue ? constantOf(tensor)?.values : undefined;
     if (typeof value === 'number' && Number.isFinite(value)) {
       const same = numbers.findIndex((each) => Object.is(each, value));
       return OPERANDS + (same < 0 ? numbers.push(value) - 1 : same);
     }
-    const same = operands.indexOf(tensor);
+    const same = operands.findIndex((operand, i) => operand === tensor && !taken.includes(i));
     return same < 0 ? operands.push(tensor) - 1 : same;
   };
   const steps = nodes.map((node, i): Step => {
     const { code, parameters } = need(node.op.elementwise?.(node), `the function of ${node.op.name}`);
-    const registers = node.inputs.map(registerOf);
+    const registers: number[] = [];
+    for (const input of node.inputs) registers.push(registerOf(input, registers));
     made.set(at(node.outputs, 0), FIRST_RESULT + i);
     return { code, parameters, registers };
   });
   const fits = operands.length >= 1 && operands.length <= OPERANDS && numbers.length <= NUMBERS;
-  if (!fits || steps.length > STEPS) return undefined;
+  if (!fits || again || steps.length > STEPS) return undefined;
   const walk = walkOf(operands, shape);
   return nodes.length > 1 && walk.length > RANK ? undefined : { operands, numbers, steps, walk };
 }
@@ -94,7 +100,6 @@ export function emitList(emit: Emitter, list: ElementList, views: readonly (type
       vectors: Math.ceil(count / 4),
       count,
       rank: walk.length,
-      one: 1,
       sizes: [...sizes, 0, 0, 0].slice(0, 4 * Math.ceil(sizes.length / 4)),
       // An operand that is not there lies as the first.
       strides: walk.flatMap(({ strides: [first = 0, ...rest] }) =>
