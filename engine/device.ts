@@ -59,6 +59,13 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
+/** Bytes of a buffer that are read. Offset and length are multiples of 4. */
+export interface Part {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 /** One WebGPU device and what the engine keeps on it. Made by `openDevice`. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -203,25 +210,40 @@ export class Device {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 
-  /** Bytes of a buffer, by way of a staging buffer that is used again. */
+  /** Bytes of a buffer. */
   async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    return at(await this.readParts([{ buffer, offset, bytes }]), 0);
+  }
+
+  /** Bytes of several buffers in one submit, by way of one staging buffer, which is used again. */
+  async readParts(parts: readonly Part[]): Promise<readonly ArrayBuffer[]> {
     this.check();
-    const staging = this.#freeStaging(bytes) ?? this.buffer('staging', bytes, USAGE.mapRead | USAGE.copyTarget);
+    const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    const staging = this.#freeStaging(total) ?? this.buffer('staging', total, USAGE.mapRead | USAGE.copyTarget);
     const encoder = this.gpu.createCommandEncoder({ label: 'read' });
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    let end = 0;
+    for (const { buffer, offset, bytes } of parts) {
+      encoder.copyBufferToBuffer(buffer, offset, staging, end, bytes);
+      end += bytes;
+    }
     this.gpu.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(MAP_READ, 0, bytes);
+      await staging.mapAsync(MAP_READ, 0, total);
     } catch (cause) {
       this.free(staging);
       this.check();
       throw new DeviceError('the device did not give back the data that was read', { cause });
     }
-    const copy = staging.getMappedRange(0, bytes).slice(0);
+    const mapped = staging.getMappedRange(0, total);
+    let begin = 0;
+    const copies = parts.map(({ bytes }) => {
+      begin += bytes;
+      return mapped.slice(begin - bytes, begin);
+    });
     staging.unmap();
     this.#staging.push(staging);
     this.check();
-    return copy;
+    return copies;
   }
 
   /** True where a step that is submitted now has to wait for another to land. */

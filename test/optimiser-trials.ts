@@ -11,7 +11,7 @@ import { normalArray } from '../engine/random.ts';
 export interface TrialOptions {
   readonly learningRate: number | Tensor;
   readonly clipNorm?: number;
-  readonly guard?: Variable;
+  readonly guard?: boolean;
 }
 
 /** One rule, as an optimiser of the library and as float64 arithmetic on one element; `s` is its state, zeros at first. */
