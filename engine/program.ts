@@ -47,11 +47,17 @@ export async function compile(
   checkLimits(device.gpu.limits, plan);
   const kernels = await compileKernels(device, plan, options.onProgress);
   const settled = plan.variables.filter((variable) => !device.holds(variable));
+  const states = new Set(plan.guard?.guards.map(({ state }) => state));
   const fresh = (guard: Guard): boolean => settled.includes(guard.state);
   let program: Program | undefined;
   try {
     return await device.guarded('compile', () => {
-      for (const variable of plan.variables) device.settle(variable);
+      for (const variable of plan.variables) if (!states.has(variable)) device.settle(variable);
+      for (const state of states) {
+        // Where its weights are here now, no program on another device can use them any more.
+        if (!device.holds(state)) state.dispose();
+        device.settle(state);
+      }
       program = new Program(device, plan, kernels, fresh);
       return program;
     });
@@ -152,12 +158,12 @@ export class Program {
    */
   async run(feeds: Feeds = {}): Promise<void> {
     this.#check();
-    if (this.#raised !== undefined) await this.#refuse();
+    if (this.#raised !== undefined) throw await this.#raised;
     const checked = checkFeeds(this.plan, feeds);
     const kept = this.#guards.length > 0 || this.device.busy;
     const data = kept ? checked.map((each) => each.slice()) : checked;
     await this.device.step(() => this.#submit(data));
-    await this.#refuse();
+    if (this.#raised !== undefined) throw await this.#raised;
   }
 
   #submit(data: readonly Data[]): void {
@@ -221,25 +227,20 @@ export class Program {
 
   /** Reads parts of buffers, and with them, in the same copy, the states of the guards. */
   async #look(parts: readonly Part[]): Promise<readonly ArrayBuffer[]> {
-    await this.#refuse();
+    if (this.#raised !== undefined) throw await this.#raised;
     const guards = this.#guards.map((guard) => ({ guard, clears: guard.clears }));
     const states = this.#guards.map(({ state }) => ({ buffer: this.device.storageOf(state), offset: 0, bytes: 16 }));
     const read = await this.device.readParts([...parts, ...states]);
     guards.forEach(({ guard, clears }, i) => {
       guard.seen(new Uint32Array(at(read, parts.length + i)), clears);
     });
-    await this.#refuse();
+    if (this.#raised !== undefined) throw await this.#raised;
     return read;
   }
 
+  /** Why nothing more is computed or read, as soon as it is known that a guard is up. */
   get #raised(): Promise<NonFiniteError> | undefined {
     return this.#guards.find(({ raised }) => raised !== undefined)?.raised;
-  }
-
-  /** Nothing more is computed or read once it is known that the guard is up. */
-  async #refuse(): Promise<void> {
-    const error = await this.#raised;
-    if (error !== undefined) throw error;
   }
 
   /** What the guards keep of a run. */
@@ -275,7 +276,7 @@ export class Program {
    */
   async profile(feeds: Feeds = {}): Promise<Profile> {
     this.#check();
-    await this.#refuse();
+    if (this.#raised !== undefined) throw await this.#raised;
     this.#write(checkFeeds(this.plan, feeds));
     this.#ran = true;
     return profileCalls(this.device, this.#calls);
