@@ -268,5 +268,6 @@ function coordinates({ shape }: Tensor, index: number): number[] {
 }
 
 function short(value: number): string {
-  return String(Number(value.toPrecision(3)));
+  const rounded = Number(value.toPrecision(3));
+  return rounded !== 0 && (rounded >= 1e6 || rounded < 1e-3) ? rounded.toExponential() : String(rounded);
 }

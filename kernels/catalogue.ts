@@ -1403,7 +1403,7 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> norm: array<f32>; // norm [count]: itself, or sums of squares
 @group(0) @binding(2) var<storage, read> rates: array<f32>; // [rates]
 @group(0) @binding(3) var<storage, read_write> state: array<u32>; // [4]: the run at which it was raised, or 0; runs
-@group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [4]: 1, 1 where bad, 1 where up, 1 where frozen
+@group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [4]: 1; 1 where bad; 1 where up; 1 where either
 
 const WORKGROUP: u32 = 64;
 const SQUARES: bool = false;

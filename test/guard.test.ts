@@ -176,6 +176,9 @@ test('a norm to clip by that is not finite is refused too, and an optimiser may 
   const clipped = await compile(theDevice(), {}, sgd([[a, x]], { learningRate: 1, clipNorm: 1, norm }));
   await clipped.run({ x: Float32Array.of(1), norm: nan });
   assert.match((await refusal(clipped.checkGuard())).message, /^step 1: the feed 'norm' \[\] is not finite/);
+  await clipped.clearGuard();
+  await clipped.run({ x: Float32Array.of(inf), norm: 1 });
+  assert.match((await refusal(clipped.checkGuard())).message, /^step 2: the feed 'x' \[1\] is not finite/);
   assert.equal([...(await a.read())], [1]);
   const free = await compile(theDevice(), { x }, sgd([[b, x]], { learningRate: 1, guard: false }));
   await free.run({ x: Float32Array.of(nan) });
@@ -285,6 +288,20 @@ test('a step makes nothing, a look at the guard no submit of its own, and it liv
   } finally {
     device.dispose();
   }
+});
+
+test('a read that was under way when the guard was cleared raises nothing', async () => {
+  const w = variable('w', [1], [1]);
+  const program = await compile(theDevice(), { w: mul(w, 1) }, sgd([[w, input('x', [1])]], { learningRate: 1 }));
+  await program.run({ x: Float32Array.of(nan) });
+  const late = program.read('w');
+  await program.clearGuard();
+  assert.equal([...(await late)], [1]);
+  await program.run({ x: Float32Array.of(1) });
+  await program.checkGuard();
+  assert.equal([...(await w.read())], [0]);
+  program.dispose();
+  w.dispose();
 });
 
 test('what an evaluation reads is not guarded', async () => {

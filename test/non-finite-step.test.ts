@@ -160,10 +160,10 @@ test('a feed, a Variable and a constant', async () => {
 test("infinities that reach no gradient are nobody's fault", async () => {
   const w = variable('w', [1, 2], [2]);
   const [x, z] = [input('x', [2]), input('z', [2])];
-  // The logarithm of 0 is read by no gradient, and that of a mask ends in a finite number.
+  // The logarithm of 0, and what a mask adds to it, end in a finite number before they meet a gradient.
   const seen = add(log(z), fill(-inf, [2]));
-  const loss = mean(exp(mul(x, w)));
-  const optimiser = plain(grad(add(loss, mean(exp(seen))), [w]));
+  const loss = mean(exp(mul(mul(x, w), add(exp(seen), 1))));
+  const optimiser = plain(grad(loss, [w]));
   const program = await compile(theDevice(), { loss, seen }, optimiser);
   await program.run({ x: ones(2), z: ones(2, [0, 0]) });
   assert.equal([...(await program.read('seen'))], [-inf, -inf]);
@@ -180,10 +180,7 @@ test('all tensors finite: a norm, an update that no f32 holds', async () => {
   const make: Make = (g) => sgd(g, { learningRate: rate });
   const good = { x: ones(2), rate: 0.1 };
   const norm = await planted(sum(mul(x, w)), [w], { good, bad: { ...good, x: ones(2, [0, 2e20]) } }, make);
-  assert.match(
-    norm.message,
-    /^step 3: all tensors are finite, but the norm .* the largest gradient being 200000000000000000000\./,
-  );
+  assert.match(norm.message, /^step 3: all tensors are finite, but the norm .* the largest gradient being 2e\+20\./);
   assert.is(norm.found, undefined);
   const large = await planted(sum(mul(x, w)), [w], { good, bad: { ...good, rate: 1e38 } }, make);
   assert.match(
