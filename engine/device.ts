@@ -60,7 +60,7 @@ export interface CompiledKernel {
 }
 
 /** Bytes of a buffer that are read. Offset and length are multiples of 4. */
-export interface Part {
+export interface BufferPart {
   readonly buffer: GPUBuffer;
   readonly offset: number;
   readonly bytes: number;
@@ -216,7 +216,7 @@ export class Device {
   }
 
   /** Bytes of several buffers in one submit, by way of one staging buffer, which is used again. */
-  async readParts(parts: readonly Part[]): Promise<readonly ArrayBuffer[]> {
+  async readParts(parts: readonly BufferPart[]): Promise<readonly ArrayBuffer[]> {
     this.check();
     const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
     const staging = this.#freeStaging(total) ?? this.buffer('staging', total, USAGE.mapRead | USAGE.copyTarget);

@@ -119,8 +119,8 @@ export function prepare(
   });
   joinVariables([...pairs.keys()]);
   const allRates = ratesTensor(rates);
-  const guard: Guarded = {
-    guards: guarded ? guardsOf(pairs.keys()) : [],
+  const guard = guarded && {
+    guards: guardsOf(pairs.keys()),
     gradients: parameters.map(({ gradient }) => gradient),
     rates: allRates,
     norm: clip?.norm,
@@ -132,7 +132,7 @@ export function prepare(
     parameters,
     rates: allRates,
     clip,
-    guard: guarded ? guard : undefined,
+    guard: guard || undefined,
     prefix,
     states: (kind) => {
       const states = parameters.map(({ variable: { name, shape } }) => zeros(`${prefix}.${kind}.${name}`, shape));

@@ -5,8 +5,7 @@
 // step is submitted and at most three are in flight; results are read separately.
 
 import { type Call, cutsOf, encodeCalls } from './calls.ts';
-import type { CompiledKernel, Device } from './device.ts';
-import { type Part, USAGE } from './device.ts';
+import { type BufferPart, type CompiledKernel, type Device, USAGE } from './device.ts';
 import { at, type NonFiniteError, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
@@ -226,7 +225,7 @@ export class Program {
   }
 
   /** Reads parts of buffers, and with them, in the same copy, the states of the guards. */
-  async #look(parts: readonly Part[]): Promise<readonly ArrayBuffer[]> {
+  async #look(parts: readonly BufferPart[]): Promise<readonly ArrayBuffer[]> {
     if (this.#raised !== undefined) throw await this.#raised;
     const guards = this.#guards.map((guard) => ({ guard, clears: guard.clears }));
     const states = this.#guards.map(({ state }) => ({ buffer: this.device.storageOf(state), offset: 0, bytes: 16 }));
@@ -255,6 +254,7 @@ export class Program {
           calls: this.#calls,
           data,
           bufferOf: (place) => this.#bufferOf(place),
+          check: () => this.#check(),
           restart: () => this.#restart(data),
         }),
     };

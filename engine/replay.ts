@@ -42,6 +42,8 @@ export interface Replay {
   /** The feeds of the run. */
   readonly data: readonly Data[];
   bufferOf(place: Place): GPUBuffer;
+  /** @throws OptionError where the program was disposed of meanwhile */
+  check(): void;
   /** Clears all memory, and writes constants and feeds. */
   restart(): void;
 }
@@ -49,7 +51,7 @@ export interface Replay {
 /** Runs a step again and tells what was not finite in it first. @param step its number */
 export async function explainRun(step: number, replay: Replay): Promise<NonFiniteError> {
   const { device, plan, data } = replay;
-  const looker = new Looker(device, await device.pipeline(nonFinite, specialise(nonFinite, {})));
+  const looker = new Looker(device, await device.pipeline(nonFinite, specialise(nonFinite, {})), () => replay.check());
   try {
     replay.restart();
     for (const variable of plan.variables) {
@@ -103,6 +105,7 @@ class Looker {
   readonly findings: Map<Node | undefined, Map<Tensor, Finding>> = new Map();
   readonly #device: Device;
   readonly #kernel: CompiledKernel;
+  readonly #check: () => void;
   readonly #uniforms: GPUBuffer;
   readonly #report: GPUBuffer;
   #open: { readonly encoder: GPUCommandEncoder; readonly pass: GPUComputePassEncoder } | undefined;
@@ -112,8 +115,9 @@ class Looker {
   /** Looks of earlier submits. */
   #before = 0;
 
-  constructor(device: Device, kernel: CompiledKernel) {
+  constructor(device: Device, kernel: CompiledKernel, check: () => void) {
     this.#device = device;
+    this.#check = check;
     this.#kernel = kernel;
     this.#uniforms = device.buffer('replay uniforms', LOOKS * UNIFORM, USAGE.uniform | USAGE.copyTarget);
     this.#report = device.buffer('replay report', LOOKS * ROW, USAGE.storage | USAGE.copySource);
@@ -146,6 +150,7 @@ class Looker {
   /** Carries out what is encoded, and reads what was found. */
   async flush(): Promise<void> {
     if (this.#open === undefined) return;
+    this.#check();
     this.#open.pass.end();
     this.#device.gpu.queue.submit([this.#open.encoder.finish()]);
     const looks = this.#looks;
