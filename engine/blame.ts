@@ -14,6 +14,8 @@ import { type Data, Variable } from './variable.ts';
 
 /** What was seen of a tensor. */
 export interface Finding {
+  /** What computed it: a node that may stand for several of the graph. */
+  readonly node: Node | undefined;
   /** The largest magnitude of its finite elements, at each step of time; outside of loops at `undefined`. */
   readonly largest: Map<number | undefined, number>;
   /** Where it was not finite for the first time. */
@@ -31,6 +33,12 @@ interface Bad {
 
 /** What was seen of tensors, by the scan whose loop they were computed in. */
 export type Findings = ReadonlyMap<Node | undefined, ReadonlyMap<Tensor, Finding>>;
+
+/** What is to blame, and the node that was computed. */
+interface Culprit extends Spot {
+  readonly node: Node;
+  readonly bad: Bad;
+}
 
 /** A tensor outside of loops, or in that of a scan, of whose body it is. */
 interface Spot {
@@ -59,7 +67,7 @@ export function blame(
   const culprit = court.first(targets);
   if (culprit === undefined) return notTensors(step, guarded, court);
   const loss = guarded.find((each) => each.loss !== undefined)?.loss;
-  const { scan, tensor, bad } = culprit;
+  const { scan, node, tensor, bad } = culprit;
   const { count, index, value } = bad;
   const leaf = leafOf(tensor);
   const pass =
@@ -68,7 +76,7 @@ export function blame(
   const time = part && bad.time !== undefined ? part.start + bad.time : undefined;
   const steps = part?.total;
   const found: NonFiniteTensor = {
-    op: leaf?.op ?? tensor.node.op.name,
+    op: leaf?.op ?? node.op.name,
     shape: tensor.shape,
     ...(leaf?.name !== undefined && { name: leaf.name }),
     count,
@@ -85,7 +93,8 @@ export function blame(
   const elements = `${count} of ${tensor.size}; the first, at ${formatShape(coordinates(tensor, index))}, is ${value}`;
   if (leaf !== undefined)
     return new NonFiniteError(step, `${nameOf(tensor)} is not finite (${elements})`, leaf.mend, found);
-  const what = `${nameOf(tensor)}${where} is the first tensor that is not finite (${elements})`;
+  const name = `'${node.op.name}' ${formatShape(tensor.shape)}`;
+  const what = `${name}${where} is the first tensor that is not finite (${elements})`;
   return new NonFiniteError(step, `${what}; ${court.inputsOf(culprit)}`, MEND, found);
 }
 
@@ -121,10 +130,10 @@ class Court {
   }
 
   /** The first tensor from which what is not finite flows to the targets. */
-  first(targets: readonly Tensor[]): (Spot & { readonly bad: Bad }) | undefined {
+  first(targets: readonly Tensor[]): Culprit | undefined {
     const visited = new Map<Node | undefined, Set<Tensor>>();
     const queue: Spot[] = targets.map((tensor) => ({ scan: undefined, tensor }));
-    let best: (Spot & { readonly bad: Bad }) | undefined;
+    let best: Culprit | undefined;
     for (let spot = queue.pop(); spot !== undefined; spot = queue.pop()) {
       const { scan, tensor } = spot;
       const seen = visited.get(scan) ?? new Set<Tensor>();
@@ -134,7 +143,7 @@ class Court {
       const finding = this.#of(spot);
       if (finding !== undefined && finding.bad === undefined) continue;
       if (finding?.bad !== undefined && (best === undefined || finding.bad.order < best.bad.order)) {
-        best = { ...spot, bad: finding.bad };
+        best = { ...spot, node: finding.node ?? tensor.node, bad: finding.bad };
       }
       queue.push(...sourcesOf(spot));
     }
@@ -153,8 +162,8 @@ class Court {
   }
 
   /** What is known of the inputs of a tensor, in words. */
-  inputsOf({ scan, tensor, bad }: Spot & { readonly bad: Bad }): string {
-    const inputs = tensor.node.inputs.filter(({ dtype }) => dtype === 'f32');
+  inputsOf({ scan, node, bad }: Culprit): string {
+    const inputs = node.inputs.filter(({ dtype }) => dtype === 'f32');
     if (inputs.length === 0) return 'it reads no numbers';
     const known = inputs.map((input) => {
       const { time, ...direct } = resolved({ scan, tensor: input }, bad.time);
@@ -182,12 +191,12 @@ class Court {
 }
 
 /** Of integers there is nothing to find. */
-const NOTHING: Finding = { largest: new Map(), bad: undefined };
+const NOTHING: Finding = { node: undefined, largest: new Map(), bad: undefined };
 
 /** What is found in numbers of the host: before everything that is computed. */
 function looked(values: Data | number, size: number): Finding {
   const data = typeof values === 'number' ? [values] : values;
-  const finding: Finding = { largest: new Map(), bad: undefined };
+  const finding: Finding = { node: undefined, largest: new Map(), bad: undefined };
   let [largest, count, index] = [0, 0, -1];
   for (let i = 0; i < data.length; i++) {
     const value = at(data, i);

@@ -2,7 +2,7 @@
 // work, for a driver's watchdog ends what takes too long (2 s on Windows).
 
 import { at } from './errors.ts';
-import type { Dispatch } from './plan.ts';
+import { bytesOf, type Dispatch } from './plan.ts';
 
 /** One kernel call, ready to be encoded. */
 export interface Call {
@@ -52,9 +52,6 @@ export function cutsOf(calls: readonly Pick<Call, 'dispatch'>[]): number[] {
 }
 
 /** The work of a call: its operations, or the bytes that it binds where those are more. */
-export function workOf({ operations, buffers }: Dispatch): number {
-  return Math.max(
-    operations,
-    buffers.reduce((sum, { place }) => sum + place.bytes, 0),
-  );
+export function workOf(dispatch: Dispatch): number {
+  return Math.max(dispatch.operations, bytesOf(dispatch));
 }

@@ -1,6 +1,6 @@
 // A plan as text, for people: what a step does, how much memory it moves and how much it computes.
 
-import { type Dispatch, dispatchesOf, isLoop, type Plan } from './plan.ts';
+import { bytesOf, type Dispatch, dispatchesOf, isLoop, type Plan } from './plan.ts';
 
 /** What the graph remarks of itself, one line for each kernel call, loops indented under their number of steps, and a summary at the end. */
 export function explainPlan(plan: Plan): string {
@@ -9,7 +9,7 @@ export function explainPlan(plan: Plan): string {
   let operations = 0;
   let bytes = 0;
   const line = (dispatch: Dispatch, times: number): string => {
-    const moved = dispatch.buffers.reduce((sum, { place }) => sum + place.bytes, 0);
+    const moved = bytesOf(dispatch);
     calls += times;
     operations += times * dispatch.operations;
     bytes += times * moved;

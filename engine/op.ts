@@ -87,6 +87,12 @@ export interface Op<A = unknown> {
   infer(inputs: readonly Tensor[], attrs: A): readonly Spec[];
   /** For u32 inputs: the values of that input must be below the bound. Fed inputs are checked on the host at each run. */
   bounds?(node: Node<A>): readonly { readonly input: number; readonly below: number }[];
+  /**
+   * For an op that makes each element of its output from those elements of its inputs that broadcast to it: the number of its
+   * function (kernels/elementwise.wgsl) and the function's parameters; undefined for what the kernel cannot take (u32).
+   * Several such ops may become one kernel call (fusion.ts).
+   */
+  elementwise?(node: Node<A>): { readonly code: number; readonly parameters: readonly [number, number] } | undefined;
   /** The kernel calls of the forward. Leaves (inputs, variables, constants), aliases and scans have none. */
   plan?(emit: Emitter, node: Node<A>): void;
   /**

@@ -37,6 +37,13 @@ export interface Place extends View {
   readonly step: number;
 }
 
+/** A tensor that is computed: by which node, which may stand for several of the graph (fusion.ts), and where it lies. */
+export interface Completed {
+  readonly node: Node;
+  readonly tensor: Tensor;
+  readonly place: Place;
+}
+
 /** One kernel call, with everything bound. */
 export interface Dispatch {
   /** The op that it belongs to, for people. */
@@ -50,7 +57,12 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   readonly operations: number;
   /** The tensors of nodes that are computed once this call is done, and where they lie at that moment. */
-  readonly completes: { readonly tensor: Tensor; readonly place: Place }[];
+  readonly completes: Completed[];
+}
+
+/** Bytes that a call binds: a place that is bound twice counts once. */
+export function bytesOf({ buffers }: Dispatch): number {
+  return [...new Set(buffers.map(({ place }) => place))].reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Calls repeated once a time step. */

@@ -6,6 +6,7 @@
 
 import { boundOf } from './bounds.ts';
 import { at, formatShape, OptionError } from './errors.ts';
+import { fuse } from './fusion.ts';
 import { emitGuards } from './guard.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { emitSquares } from './ops/global-norm.ts';
@@ -43,9 +44,10 @@ class Planner {
   }
 
   plan(outputs: Readonly<Record<string, Tensor>>, updates: readonly Update[]): Plan {
-    const live = liveNodes([...Object.values(outputs), ...updates.flatMap(({ inputs }) => inputs)]);
+    const wanted = [...Object.values(outputs), ...updates.flatMap(({ inputs }) => inputs)];
+    const live = liveNodes(wanted);
     this.#together = new Together(this.#record, updates);
-    for (const node of live.order) this.#node(node, live.scans);
+    for (const node of fuse(live.order, new Set(wanted))) this.#node(node, live.scans);
     const results = new Map<string, { tensor: Tensor; place: Place }>();
     for (const [name, tensor] of Object.entries(outputs)) {
       const place = this.#record.placeOf(tensor);

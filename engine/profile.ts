@@ -5,6 +5,7 @@
 import type { Call } from './calls.ts';
 import { type Device, USAGE } from './device.ts';
 import { at, need } from './errors.ts';
+import { bytesOf } from './plan.ts';
 import type { Variable } from './variable.ts';
 
 /** The time of all calls of one kernel, at equal constants, for one op. */
@@ -131,7 +132,7 @@ async function byHost(device: Device, calls: readonly Call[]): Promise<number[]>
 function summarise(calls: readonly Call[], times: readonly number[]): Pick<Profile, 'milliseconds' | 'entries'> {
   const groups = new Map<string, { -readonly [K in keyof ProfileEntry]: ProfileEntry[K] }>();
   calls.forEach(({ dispatch }, i) => {
-    const { label, kernel, constants, operations, source, buffers } = dispatch;
+    const { label, kernel, constants, operations, source } = dispatch;
     const key = `${label}/${source}`;
     if (!groups.has(key)) {
       groups.set(key, {
@@ -148,7 +149,7 @@ function summarise(calls: readonly Call[], times: readonly number[]): Pick<Profi
     entry.calls++;
     entry.milliseconds += at(times, i);
     entry.operations += operations;
-    entry.bytes += buffers.reduce((sum, { place }) => sum + place.bytes, 0);
+    entry.bytes += bytesOf(dispatch);
   });
   const entries = [...groups.values()].sort((a, b) => b.milliseconds - a.milliseconds);
   return { entries, milliseconds: times.reduce((sum, time) => sum + time, 0) };

@@ -73,16 +73,16 @@ export class Recorder {
     const inputs = node.inputs.map((input) => this.placeOf(input));
     const began = this.#clock;
     node.op.plan(this.emitter(node.op.name, inputs, outputs), node);
-    this.#completed(node.outputs, began);
+    this.#completed(node, began);
   }
 
-  /** Notes that tensors are computed once the last call is done: those that have a place, which a call since then has used. */
-  #completed(tensors: readonly Tensor[], since: number): void {
+  /** Notes that outputs of a node are computed once the last call is done: those in a place that a call since then has used. */
+  #completed(node: Node, since: number): void {
     const call = this.#calls.at(-1);
     if (call === undefined || isLoop(call)) return;
-    for (const tensor of tensors) {
+    for (const tensor of node.outputs) {
       const place = this.#places.get(tensor);
-      if (place !== undefined && place.value.last >= since) call.completes.push({ tensor, place });
+      if (place !== undefined && place.value.last >= since) call.completes.push({ node, tensor, place });
     }
   }
 

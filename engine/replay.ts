@@ -29,6 +29,7 @@ const ROW = 16;
 /** A tensor to look at, and when. */
 interface Look {
   readonly scan: Node | undefined;
+  readonly node: Node;
   readonly tensor: Tensor;
   readonly resource: GPUBufferBinding;
   readonly time: number | undefined;
@@ -61,18 +62,18 @@ export async function explainRun(step: number, replay: Replay): Promise<NonFinit
         offset: 4 * variable.home.offset,
         size: 4 * variable.size,
       };
-      await looker.look({ scan: undefined, tensor: variable, resource, time: undefined });
+      await looker.look({ scan: undefined, node: variable.node, tensor: variable, resource, time: undefined });
     }
     for (const { call, t, loop } of unrolled(plan, replay.calls)) {
       looker.call(call);
-      for (const { tensor, place } of call.dispatch.completes) {
+      for (const { node, tensor, place } of call.dispatch.completes) {
         if (tensor.dtype !== 'f32') continue;
         const resource = {
           buffer: replay.bufferOf(place),
           offset: place.offset + t * place.step,
           size: 4 * tensor.size,
         };
-        await looker.look({ scan: loop?.scan, tensor, resource, time: loop && t });
+        await looker.look({ scan: loop?.scan, node, tensor, resource, time: loop && t });
       }
     }
     await looker.flush();
@@ -156,8 +157,8 @@ class Looker {
     const looks = this.#looks;
     const report = new Uint32Array(await this.#device.read(this.#report, 0, ROW * Math.max(1, looks.length)));
     const floats = new Float32Array(report.buffer);
-    looks.forEach(({ scan, tensor, time }, i) => {
-      const finding = this.#findingOf(scan, tensor);
+    looks.forEach(({ scan, node, tensor, time }, i) => {
+      const finding = this.#findingOf(scan, node, tensor);
       const [count, index] = [at(report, 4 * i), at(report, 4 * i + 1)];
       finding.largest.set(time, at(floats, 4 * i + 3));
       if (count === 0) return;
@@ -183,10 +184,10 @@ class Looker {
     return this.#open.pass;
   }
 
-  #findingOf(scan: Node | undefined, tensor: Tensor): Finding {
+  #findingOf(scan: Node | undefined, node: Node, tensor: Tensor): Finding {
     const own = this.findings.get(scan) ?? new Map<Tensor, Finding>();
     this.findings.set(scan, own);
-    const finding = own.get(tensor) ?? { largest: new Map(), bad: undefined };
+    const finding = own.get(tensor) ?? { node, largest: new Map(), bad: undefined };
     own.set(tensor, finding);
     return finding;
   }

@@ -5,6 +5,7 @@
 // copied on the way in and packed on the way out. Not here: what belongs into the loop (scan.ts), what of it is wanted (live.ts).
 
 import { at, formatShape, need } from './errors.ts';
+import { fuse } from './fusion.ts';
 import type { LiveScan } from './live.ts';
 import type { Place } from './plan.ts';
 import { ALIGNMENT, type Recorder, roundUp, VECTOR } from './recorder.ts';
@@ -29,8 +30,10 @@ interface Cell {
 }
 
 /** Records a scan, as far as it is wanted. */
-export function planScan(record: Recorder, node: Node, live: LiveScan): void {
-  const { attrs, body, taps } = live;
+export function planScan(record: Recorder, node: Node, wanted: LiveScan): void {
+  const { attrs, taps } = wanted;
+  const body = fuse(wanted.body, new Set([...taps.map((i) => at(attrs.taps, i)), ...attrs.stateOut]));
+  const live: LiveScan = { ...wanted, body };
   placeSlices(record, node, live);
   const roots = taps.map((i) => rootWithin(at(attrs.taps, i), body));
   const cells = placeStates(record, node, live, roots);
@@ -143,10 +146,10 @@ function cellOf(cells: readonly Cell[], root: Tensor): Cell | undefined {
  */
 function writesDirectly(cell: Cell, body: readonly Node[], cells: readonly Cell[]): boolean {
   const { before, after, history } = cell;
-  const maker = body.indexOf(after.node);
+  const maker = body.findIndex(({ outputs }) => outputs.includes(after));
   if (maker < 0 || after.node.op.alias === true || cells.find((other) => other.after === after) !== cell) return false;
   if (after.node.op.beside === true) return true;
-  const readers = history ? [after.node] : body.slice(maker);
+  const readers = history ? [at(body, maker)] : body.slice(maker);
   return !readers.some((node) => node.inputs.some((input) => rootWithin(input, body) === before));
 }
 

@@ -84,8 +84,8 @@ fn main(
   if (COOPERATE) {
     let own = min(index, u.results * u.parts - 1u);
     let base = offsetOfResult(own % u.results);
-    let begin = (own / u.results) * piece;
-    lanes[local] = walk(base, begin + local, min(begin + piece, u.count), WORKGROUP);
+    let first = (own / u.results) * piece;
+    lanes[local] = walk(base, first + local, min(first + piece, u.count), WORKGROUP);
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
       if (local < half) {
@@ -100,8 +100,8 @@ fn main(
     let own = index * WORKGROUP + local;
     if (own < u.results * u.parts) {
       let base = offsetOfResult(own % u.results);
-      let begin = (own / u.results) * piece;
-      y[own] = walk(base, begin, min(begin + piece, u.count), 1u);
+      let first = (own / u.results) * piece;
+      y[own] = walk(base, first, min(first + piece, u.count), 1u);
     }
   }
 }

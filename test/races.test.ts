@@ -86,8 +86,7 @@ const choices: readonly (readonly [kernel: string, constant: string, values: rea
   ['rimUpdate', 'TILE_M', [1, 4, 8]],
   ['rimTalk', 'CHUNK', [1, 2]],
   ['rimTalkBackward', 'CHUNK', [1, 2]],
-  ['binary', 'LAYOUT', [0, 1, 2]],
-  ['select', 'LAYOUT', [0, 1, 2]],
+  ['elementwise', 'LAYOUT', [0, 1, 2]],
 ];
 
 test('every kernel of the catalogue is run, with every value of its flags and tiles', () => {
@@ -120,14 +119,6 @@ test('every kernel of the catalogue is run, with every value of its flags and ti
   }
 });
 
-/**
- * The interpreter keeps the parts of a built `vec4<u32>` as f32, so that bits moved by way of one, as `select` does, keep 24 of
- * 32 digits: an f32 then keeps 16 of its 24, and a sum of such less. On a device nothing is lost (kernels-float64.test.ts).
- */
-function limitOf(plan: Plan): number {
-  return dispatchesOf(plan).some(({ kernel }) => kernel.name === 'select') ? 2 ** -14 : KERNEL_LIMIT;
-}
-
 for (const { each, plan } of chosen) {
   test(`no race: ${each.name}`, async () => {
     const drawn = drawCase(each);
@@ -136,7 +127,7 @@ for (const { each, plan } of chosen) {
     const expected = await interpret(wantedOf(drawn), { feeds: drawn.feeds, training: each.training ?? false });
     [...outputs.values()].forEach((got, i) => {
       const error = errorOf(got, at(expected, i));
-      assert.ok(error <= (each.limit ?? limitOf(plan)), `output ${i} is off by ${error} of its largest magnitude`);
+      assert.ok(error <= (each.limit ?? KERNEL_LIMIT), `output ${i} is off by ${error} of its largest magnitude`);
     });
   });
 }

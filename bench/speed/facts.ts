@@ -5,7 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Dispatch, isLoop, type Plan } from '../../engine/plan.ts';
+import { bytesOf, type Dispatch, isLoop, type Plan } from '../../engine/plan.ts';
 import type { OwnContestant, Path, Task } from './contestants.ts';
 import type { OwnFacts, ProgramFacts } from './result.ts';
 import { spread } from './statistics.ts';
@@ -30,7 +30,7 @@ export function programFacts({ plan, calls }: Counted, timeSteps: number): Progr
   let operations = 0;
   for (const { dispatch } of calls) {
     operations += dispatch.operations;
-    for (const { place } of dispatch.buffers) bytes += place.bytes;
+    bytes += bytesOf(dispatch);
   }
   return {
     dispatches: calls.length,

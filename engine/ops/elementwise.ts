@@ -1,18 +1,14 @@
 // Elementwise ops: one table of unary functions, one of binary ones, and `where`. Each line gives the kernel's number of
-// the function (kernels/unary.wgsl, kernels/binary.wgsl) and its derivative, written with these same ops.
+// the function (kernels/elementwise.wgsl) and its derivative, written with these same ops.
 // Binary ops broadcast as NumPy does; the backward sums over what was repeated. Comparisons give 1 or 0 and no gradient.
 // A NaN stays one, through extremes and kinks too; only comparisons, all of them false, and the power 0 leave it behind.
 
-import { binary as binaryKernel, select as selectKernel, unary as unaryKernel } from '../../kernels/catalogue.ts';
 import { at, OptionError, ShapeError } from '../errors.ts';
-import { applyOne, gridOf, type Op, type OverTime } from '../op.ts';
+import { applyOne, type Op, type OverTime } from '../op.ts';
 import { broadcastShapes, type Shape, sameShape, stridesOf, Tensor } from '../tensor.ts';
+import { planElementwise } from './element-list.ts';
 import { fill } from './leaf.ts';
 import { broadcastTo, emitCopy, reshape, unbroadcast } from './shape.ts';
-import { vectorsOf, walkOf } from './walk.ts';
-
-/** Elements that a workgroup computes: 64 invocations, 4 vectors of 4 each. */
-const GROUP = 1024;
 
 interface UnaryAttrs {
   /** Parameters of the function: affine's scale and shift, clamp's bounds, a power's exponent. */
@@ -25,15 +21,8 @@ function unaryOp(name: string, code: number, derivative?: UnaryRule): Op<UnaryAt
   const op: { -readonly [K in keyof Op<UnaryAttrs>]: Op<UnaryAttrs>[K] } = {
     name,
     infer: ([x]) => [f32(name, x)],
-    plan: (emit, { outputs, attrs }) => {
-      const count = at(outputs, 0).size;
-      emit.call(unaryKernel, {
-        buffers: { x: at(emit.inputs, 0), y: at(emit.outputs, 0) },
-        uniforms: { vectors: vectorsOf(count), p0: attrs.p[0], p1: attrs.p[1] },
-        constants: { OP: code },
-        workgroups: gridOf(count, GROUP),
-      });
-    },
+    elementwise: ({ attrs }) => ({ code, parameters: attrs.p }),
+    plan: planElementwise,
     overTime: ({ sequence, attrs }) => [applyOne(op, [sequence(0)], attrs)],
   };
   if (derivative !== undefined) {
@@ -57,18 +46,18 @@ const tanhOp = unaryOp('tanh', 8, (d, _x, y) => applyBinary(tanhBackwardOp, d, y
 const reluOp = unaryOp('relu', 9, (d, x) => applyBinary(reluBackwardOp, d, x));
 const softplusOp = unaryOp('softplus', 10, (d, x) => mul(d, sigmoid(x)));
 const reciprocalOp = unaryOp('reciprocal', 11, (d, _x, y) => neg(mul(d, square(y))));
-const powerOp = unaryOp('power', 12, (d, x, _y, [p]) => (p === 0 ? undefined : mul(d, affine(power(x, p - 1), p, 0))));
-const clampOp = unaryOp('clamp', 13, (d, x, _y, p) => mul(d, applyOne(insideOp, [x], { p })));
-const insideOp = unaryOp('inside', 14, () => undefined);
-const squareOp = unaryOp('square', 15, (d, x) => mul(d, affine(x, 2, 0)));
-const geluOp = unaryOp('gelu', 16, (d, x) => mul(d, applyOne(geluSlopeOp, [x], { p: none })));
-const geluSlopeOp = unaryOp('geluSlope', 17);
-const eluOp = unaryOp('elu', 18, (d, x, _y, p) => mul(d, applyOne(eluSlopeOp, [x], { p })));
-const eluSlopeOp = unaryOp('eluSlope', 19);
-const leakyReluOp = unaryOp('leakyRelu', 20, (d, x, _y, p) => mul(d, applyOne(leakyReluSlopeOp, [x], { p })));
-const leakyReluSlopeOp = unaryOp('leakyReluSlope', 21, () => undefined);
-const sinOp = unaryOp('sin', 22, (d, x) => mul(d, cos(x)));
-const cosOp = unaryOp('cos', 23, (d, x) => neg(mul(d, sin(x))));
+const powerOp = unaryOp('power', 37, (d, x, _y, [p]) => (p === 0 ? undefined : mul(d, affine(power(x, p - 1), p, 0))));
+const clampOp = unaryOp('clamp', 12, (d, x, _y, p) => mul(d, applyOne(insideOp, [x], { p })));
+const insideOp = unaryOp('inside', 13, () => undefined);
+const squareOp = unaryOp('square', 14, (d, x) => mul(d, affine(x, 2, 0)));
+const geluOp = unaryOp('gelu', 15, (d, x) => mul(d, applyOne(geluSlopeOp, [x], { p: none })));
+const geluSlopeOp = unaryOp('geluSlope', 16);
+const eluOp = unaryOp('elu', 17, (d, x, _y, p) => mul(d, applyOne(eluSlopeOp, [x], { p })));
+const eluSlopeOp = unaryOp('eluSlope', 18);
+const leakyReluOp = unaryOp('leakyRelu', 19, (d, x, _y, p) => mul(d, applyOne(leakyReluSlopeOp, [x], { p })));
+const leakyReluSlopeOp = unaryOp('leakyReluSlope', 20, () => undefined);
+const sinOp = unaryOp('sin', 21, (d, x) => mul(d, cos(x)));
+const cosOp = unaryOp('cos', 22, (d, x) => neg(mul(d, sin(x))));
 
 const unary =
   (op: Op<UnaryAttrs>): ((x: Tensor) => Tensor) =>
@@ -132,16 +121,8 @@ function binaryOp(name: string, code: number, derivative: BinaryRule | undefined
       const shapes = [f32(name, a).shape, f32(name, b).shape];
       return [{ shape: broadcastShapes(name, ...shapes), dtype: 'f32' }];
     },
-    plan: (emit, { inputs, outputs }) => {
-      const { shape, size } = at(outputs, 0);
-      const { uniforms, layout } = walkOf([at(inputs, 0).shape, at(inputs, 1).shape], shape, size);
-      emit.call(binaryKernel, {
-        buffers: { a: at(emit.inputs, 0), b: at(emit.inputs, 1), y: at(emit.outputs, 0) },
-        uniforms,
-        constants: { OP: code, LAYOUT: layout },
-        workgroups: gridOf(size, GROUP),
-      });
-    },
+    elementwise: () => ({ code, parameters: none }),
+    plan: planElementwise,
     overTime: (over) => [applyOne(op, alignOverTime(over), {})],
   };
   if (linear) {
@@ -166,31 +147,31 @@ function binaryOp(name: string, code: number, derivative: BinaryRule | undefined
 const flat: BinaryRule = () => [undefined, undefined];
 
 // Binary functions.                  number  derivatives for a and b
-const addOp = binaryOp('add', 0, (d) => [d, d], true);
-const subOp = binaryOp('sub', 1, (d) => [d, neg(d)], true);
-const mulOp = binaryOp('mul', 2, (d, a, b) => [mul(d, b), mul(d, a)]);
-const divOp = binaryOp('div', 3, (d, _a, b, y) => [div(d, b), neg(div(mul(d, y), b))]);
-const powOp = binaryOp('pow', 4, (d, a, b, y) => [
+const addOp = binaryOp('add', 32, (d) => [d, d], true);
+const subOp = binaryOp('sub', 33, (d) => [d, neg(d)], true);
+const mulOp = binaryOp('mul', 34, (d, a, b) => [mul(d, b), mul(d, a)]);
+const divOp = binaryOp('div', 35, (d, _a, b, y) => [div(d, b), neg(div(mul(d, y), b))]);
+const powOp = binaryOp('pow', 36, (d, a, b, y) => [
   mul(d, mul(b, pow(a, affine(b, 1, -1)))),
   mul(d, applyBinary(xlogyOp, y, a)),
 ]);
-const maximumOp = binaryOp('maximum', 5, (d, a, b) => [mul(d, greaterEqual(a, b)), mul(d, less(a, b))]);
-const minimumOp = binaryOp('minimum', 6, (d, a, b) => [mul(d, lessEqual(a, b)), mul(d, greater(a, b))]);
-const greaterOp = binaryOp('greater', 7, flat);
-const greaterEqualOp = binaryOp('greaterEqual', 8, flat);
-const lessOp = binaryOp('less', 9, flat);
-const lessEqualOp = binaryOp('lessEqual', 10, flat);
-const equalOp = binaryOp('equal', 11, flat);
-const sigmoidBackwardOp: Op = binaryOp('sigmoidBackward', 12, (d, p, q) => [
+const maximumOp = binaryOp('maximum', 38, (d, a, b) => [mul(d, greaterEqual(a, b)), mul(d, less(a, b))]);
+const minimumOp = binaryOp('minimum', 39, (d, a, b) => [mul(d, lessEqual(a, b)), mul(d, greater(a, b))]);
+const greaterOp = binaryOp('greater', 40, flat);
+const greaterEqualOp = binaryOp('greaterEqual', 41, flat);
+const lessOp = binaryOp('less', 42, flat);
+const lessEqualOp = binaryOp('lessEqual', 43, flat);
+const equalOp = binaryOp('equal', 44, flat);
+const sigmoidBackwardOp: Op = binaryOp('sigmoidBackward', 45, (d, p, q) => [
   applyBinary(sigmoidBackwardOp, d, q),
   mul(mul(d, p), affine(q, -2, 1)),
 ]);
-const tanhBackwardOp: Op = binaryOp('tanhBackward', 13, (d, p, q) => [
+const tanhBackwardOp: Op = binaryOp('tanhBackward', 46, (d, p, q) => [
   applyBinary(tanhBackwardOp, d, q),
   mul(mul(d, p), affine(q, -2, 0)),
 ]);
-const reluBackwardOp: Op = binaryOp('reluBackward', 14, (d, _p, q) => [applyBinary(reluBackwardOp, d, q), undefined]);
-const xlogyOp = binaryOp('xlogy', 15, undefined);
+const reluBackwardOp: Op = binaryOp('reluBackward', 47, (d, _p, q) => [applyBinary(reluBackwardOp, d, q), undefined]);
+const xlogyOp = binaryOp('xlogy', 48, undefined);
 
 const applyBinary = (op: Op, a: Tensor, b: Tensor): Tensor => applyOne(op, [a, b], {});
 
@@ -257,23 +238,17 @@ export const lessEqual = (a: Tensor, b: Tensor): Tensor => applyBinary(lessEqual
 /** 1 where a = b, else 0. */
 export const equal = (a: Tensor, b: Tensor): Tensor => applyBinary(equalOp, a, b);
 
+/** Its number of the kernel. */
+const WHERE = 49;
+
 const whereOp: Op = {
   name: 'where',
   infer: ([m, a, b]) => {
     const shapes = [f32('where', m).shape, f32('where', a).shape, f32('where', b).shape];
     return [{ shape: broadcastShapes('where', ...shapes), dtype: 'f32' }];
   },
-  plan: (emit, { inputs, outputs }) => {
-    const { shape, size } = at(outputs, 0);
-    const shapes = inputs.map((t) => t.shape);
-    const { uniforms, layout } = walkOf(shapes, shape, size);
-    emit.call(selectKernel, {
-      buffers: { mask: at(emit.inputs, 0), a: at(emit.inputs, 1), b: at(emit.inputs, 2), y: at(emit.outputs, 0) },
-      uniforms,
-      constants: { LAYOUT: layout },
-      workgroups: gridOf(size, GROUP),
-    });
-  },
+  elementwise: () => ({ code: WHERE, parameters: none }),
+  plan: planElementwise,
   backward: ({ inputs }, [d]) => {
     if (d === undefined) return [];
     const [mask, a, b] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];

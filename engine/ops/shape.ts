@@ -269,6 +269,8 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 const broadcastOp: Op<{ readonly shape: Shape }> = {
   name: 'broadcastTo',
   infer: ([x], { shape }) => [{ shape, dtype: dtypeOf(x) }],
+  // The identity: whoever reads it element by element may read what it repeats.
+  elementwise: ({ outputs }) => (at(outputs, 0).dtype === 'f32' ? { code: 0, parameters: [0, 0] } : undefined),
   plan: (emit, { inputs, outputs }) => {
     const { shape } = at(outputs, 0);
     const from = { view: at(emit.inputs, 0), strides: broadcastStrides(at(inputs, 0).shape, shape) };
