@@ -3,15 +3,21 @@
 // pieces last until the backward. A program grows with the number of pieces, not with that of the steps.
 // Always: the pieces tile the steps without gap or overlap; the results of pieces come in the order of time.
 
-import { at, OptionError } from './errors.ts';
+import { at, formatShape, OptionError, ShapeError } from './errors.ts';
 import { concat, slice } from './ops/shape.ts';
 import { recompute } from './recompute.ts';
+import type { TensorRecord } from './records.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Steps `start` to `start + length` of a sequence; `index` counts the pieces in the order of time. */
-export interface Piece {
-  readonly index: number;
+/** Where the steps of a loop stand in a sequence that is cut: from step `start` on, of `total`. */
+export interface Part {
   readonly start: number;
+  readonly total: number;
+}
+
+/** Steps `start` to `start + length` of a sequence; `index` counts the pieces in the order of time. */
+export interface Piece extends Part {
+  readonly index: number;
   readonly length: number;
 }
 
@@ -19,7 +25,7 @@ export interface Piece {
 export function piecesOf(steps: number, chunk: number): readonly Piece[] {
   return Array.from({ length: Math.ceil(steps / chunk) }, (_, index) => {
     const start = index * chunk;
-    return { index, start, length: Math.min(chunk, steps - start) };
+    return { index, start, total: steps, length: Math.min(chunk, steps - start) };
   });
 }
 
@@ -76,4 +82,23 @@ export function joined<O extends object>(outputs: readonly O[]): O {
     ),
   ]);
   return Object.fromEntries(values) as O;
+}
+
+/** The number of steps that sequences [T, ...] have. @throws ShapeError, OptionError where they do not tell */
+export function stepsOf(inputs: TensorRecord, given: number | undefined): number {
+  let steps = given;
+  for (const [name, { shape }] of Object.entries(inputs)) {
+    const length = shape[0];
+    if (length === undefined)
+      throw new ShapeError(`scan: the input '${name}' has no time axis; give it the shape [T, ...]`);
+    if (steps !== undefined && steps !== length) {
+      throw new ShapeError(
+        `scan: the input '${name}' ${formatShape(shape)} has ${length} steps where ${steps} were expected`,
+      );
+    }
+    steps = length;
+  }
+  if (steps === undefined)
+    throw new OptionError('scan: neither inputs nor the option steps tell how many steps to run');
+  return steps;
 }

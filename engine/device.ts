@@ -55,6 +55,13 @@ export interface Created {
   readonly querySets: number;
 }
 
+/** Bytes of a buffer that are read. Offset and length are multiples of 4. */
+export interface BufferPart {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 /** One WebGPU device and what the engine keeps on it. Made by `openDevice`. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -199,36 +206,47 @@ export class Device {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 
+  /** Bytes of a buffer, as `readParts` reads them. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number, what: string): Promise<ArrayBuffer> {
+    return at(await this.readParts([{ buffer, offset, bytes }], what), 0);
+  }
+
   /**
-   * Bytes of a buffer, as they are after what was submitted so far, by way of a staging buffer that is used again.
+   * Bytes of several buffers, as they are after what was submitted so far: one submit, by way of one staging buffer that is
+   * used again.
    * @param what what is read, for messages
    * @throws LimitError where there is no memory for it; DeviceError where the device does not give it
    */
-  async read(buffer: GPUBuffer, offset: number, bytes: number, what: string): Promise<ArrayBuffer> {
+  async readParts(parts: readonly BufferPart[], what: string): Promise<readonly ArrayBuffer[]> {
     this.check();
-    let staging = this.#freeStaging(bytes);
+    const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    let staging = this.#freeStaging(total);
     const held = this.#bytes;
     const { made, reports } = scoped(this.gpu, () => {
-      staging ??= this.buffer(`reading ${what}`, bytes, USAGE.mapRead | USAGE.copyTarget);
+      staging ??= this.buffer(`reading ${what}`, total, USAGE.mapRead | USAGE.copyTarget);
       const encoder = this.gpu.createCommandEncoder({ label: 'read' });
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      let end = 0;
+      for (const { buffer, offset, bytes } of parts) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, end, bytes);
+        end += bytes;
+      }
       this.gpu.queue.submit([encoder.finish()]);
-      return { staging, mapped: staging.mapAsync(MAP_READ, 0, bytes) };
+      return { staging, mapped: staging.mapAsync(MAP_READ, 0, total) };
     });
     try {
       if ('error' in made) throw made.error;
       const [mapped] = await Promise.allSettled([made.result.mapped]);
-      await this.#refuse(`reading ${what}`, reports, () => `a staging buffer of ${formatBytes(bytes)}`, held);
+      await this.#refuse(`reading ${what}`, reports, () => `a staging buffer of ${formatBytes(total)}`, held);
       if (mapped.status === 'rejected') {
         throw new DeviceError(
           `reading ${what}: the device did not give back the data (${reasonOf(mapped.reason)}); read it again, or open a new device and load the last checkpoint`,
           { cause: mapped.reason },
         );
       }
-      const copy = copied(made.result.staging, bytes, what);
+      const copies = copied(made.result.staging, parts, what);
       made.result.staging.unmap();
       this.#staging.push(made.result.staging);
-      return copy;
+      return copies;
     } catch (error) {
       if (staging !== undefined) this.free(staging);
       throw error;
@@ -347,12 +365,18 @@ export class Device {
 }
 
 /** The bytes of a mapped buffer. @throws LimitError where the host has no memory for them */
-function copied(staging: GPUBuffer, bytes: number, what: string): ArrayBuffer {
+function copied(staging: GPUBuffer, parts: readonly BufferPart[], what: string): readonly ArrayBuffer[] {
+  const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   try {
-    return staging.getMappedRange(0, bytes).slice(0);
+    const mapped = staging.getMappedRange(0, total);
+    let end = 0;
+    return parts.map(({ bytes }) => {
+      end += bytes;
+      return mapped.slice(end - bytes, end);
+    });
   } catch (cause) {
     throw new LimitError(
-      `reading ${what}: this runtime did not hold ${formatBytes(bytes)} of it (${reasonOf(cause)}); read a slice of it at a time`,
+      `reading ${what}: this runtime did not hold ${formatBytes(total)} of it (${reasonOf(cause)}); read a slice of it at a time`,
       { cause },
     );
   }

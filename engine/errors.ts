@@ -36,6 +36,43 @@ export class DeviceError extends RimgradError {
   override readonly name: string = 'DeviceError';
 }
 
+/** A tensor that is not finite: what `NonFiniteError` found first. */
+export interface NonFiniteTensor {
+  /** The op that computed it, or those that one call computes, such as 'add+exp'; 'input', 'variable' or 'constant' for what no op computes. */
+  readonly op: string;
+  readonly shape: readonly number[];
+  /** Of an input or a Variable. */
+  readonly name?: string;
+  /** How many of its elements are not finite, and the first of them, row-major, and that value. */
+  readonly count: number;
+  readonly index: number;
+  readonly value: number;
+  /** Whether it belongs to the backward pass, where that is known. */
+  readonly pass?: 'forward' | 'backward';
+  /** In a loop: the step of time, from 0 on, and how many the loop has. */
+  readonly time?: number;
+  readonly steps?: number;
+}
+
+/** A training step that would have made weights NaN or infinite; it was not carried out, nor was any after it. */
+export class NonFiniteError extends RimgradError {
+  override readonly name: string = 'NonFiniteError';
+  /** Which run of the programs that train these weights it was, from 1 on. */
+  readonly step: number;
+  /** What was not finite first; undefined where that could not be found. */
+  readonly found: NonFiniteTensor | undefined;
+
+  constructor(step: number, what: string, mend: string, found?: NonFiniteTensor, options?: ErrorOptions) {
+    const number = String(step).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+    super(
+      `step ${number}: ${what}. Weights, moments and counters stand as they were before that step; ${mend}`,
+      options,
+    );
+    this.step = step;
+    this.found = found;
+  }
+}
+
 /** A file that is truncated, damaged, of another format, or that does not fit what it is read for. */
 export class FileError extends RimgradError {
   override readonly name: string = 'FileError';

@@ -43,10 +43,10 @@ export interface Emitter {
   readonly tuning: Tuning | undefined;
   /** A buffer of that many 4-byte elements that lives through this op only. */
   scratch(elements: number): View;
-  /** A single element that is 0, of either dtype. */
+  /** Four elements that are 0, of either dtype. */
   zero(): View;
-  /** The flag of the program's guard, u32 [1], where it has one: where it is not 0, an update leaves all as it is. */
-  readonly frozen: View | undefined;
+  /** What the program's guard found, f32 [4], where it has one: where the last is not 0, an update leaves all as it is. */
+  readonly verdict: View | undefined;
   /** The fewest views that hold all of these: those that share memory become one. */
   joined(views: readonly View[]): Joined;
   /** Appends a kernel call. A buffer bound for writing may be bound again only as read_write, at a place apart (`beside`). */

@@ -206,10 +206,11 @@ function emitControl(
   d: View | undefined,
 ): View {
   const norm = at(emit.inputs, own.length + 1);
-  if (most === undefined && betas === undefined && emit.frozen === undefined) return norm;
+  // What a guard leaves is the control of a step that is neither clipped nor corrected.
+  if (most === undefined && betas === undefined) return emit.verdict ?? norm;
   const control = emit.scratch(4);
   emit.call(updateControl, {
-    buffers: { frozen: emit.frozen ?? emit.zero(), norm, d: d ?? emit.scratch(2), control },
+    buffers: { verdict: emit.verdict ?? emit.zero(), norm, d: d ?? emit.scratch(2), control },
     uniforms: {
       maxNorm: most ?? 0,
       betas: betas ?? [0, 0],

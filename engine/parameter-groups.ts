@@ -6,12 +6,12 @@
 
 import { normToClip } from './clip.ts';
 import { at, checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
+import { Gradients } from './grad.ts';
+import { type Guarded, guardsOf } from './guard.ts';
 import { identity } from './ops/elementwise.ts';
-import { globalNorm } from './ops/global-norm.ts';
 import { constant } from './ops/leaf.ts';
 import { concat, reshape } from './ops/shape.ts';
 import { type Shape, sameShape, sizeOf, Tensor } from './tensor.ts';
-import type { Update } from './update.ts';
 import { joinVariables, Variable } from './variable.ts';
 
 /** Some of the parameters, with options of their own. */
@@ -36,11 +36,11 @@ export interface OptimiserOptions {
   /** Parameters with options of their own, each in one group at most. */
   readonly groups?: readonly ParameterGroup[];
   /**
-   * A flag, u32 [1], 0 at first: it is raised at the first step whose gradients are not all finite, and while it is up the
-   * whole program changes no Variable, this step included: parameters, moments and counters stay as the last good step left
-   * them. `read` it to know; `write` it 0 to go on. Programs and optimisers may share one. Default: none.
+   * Whether a step whose gradients or learning rates are not finite is kept from the weights: from the first such step on no
+   * program with these weights changes any Variable, until its `clearGuard`; the next `read` of an output rejects with a
+   * NonFiniteError. Optimisers of the same weights share one guard. Default true.
    */
-  readonly guard?: Variable;
+  readonly guard?: boolean;
   /** What the names of the state Variables begin with. Default: the name of the optimiser. */
   readonly name?: string;
 }
@@ -70,7 +70,7 @@ export interface Prepared {
   readonly rates: Tensor;
   /** The norm to clip by, [], and the largest that it may be; undefined without clipping. */
   readonly clip: { readonly norm: Tensor; readonly most: number } | undefined;
-  readonly guard: Update['guard'];
+  readonly guard: Guarded | undefined;
   readonly prefix: string;
   /** New state Variables of a kind, one a parameter and of its shape, zeros. */
   states(kind: string): readonly Variable[];
@@ -89,7 +89,7 @@ export function prepare(
     clipNorm,
     norm: imposed,
     groups = [],
-    guard: flag,
+    guard: guarded = true,
     name: prefix = where,
   } = options;
   const pairs = parametersOf(where, gradients);
@@ -106,12 +106,9 @@ export function prepare(
     clipNorm === undefined
       ? undefined
       : { norm: normToClip(where, [...pairs.values()], clipNorm, imposed), most: clipNorm };
-  if (flag !== undefined && (flag.dtype !== 'u32' || flag.size !== 1)) {
-    throw new ShapeError(
-      `${where}: the guard must be a u32 Variable [1], such as variable('guard', new Uint32Array(1), [1])`,
-    );
+  if (typeof guarded !== 'boolean') {
+    throw new OptionError(`${where}: guard must be true or false, not ${String(guarded)}`);
   }
-  const norm = (): Tensor => (imposed === undefined && clip ? clip.norm : globalNorm([...pairs.values()]));
   const rates: (number | Tensor)[] = [];
   const parameters = [...pairs].map(([variable, gradient]): Parameter => {
     const group = groupOf.get(variable);
@@ -121,11 +118,21 @@ export function prepare(
     return { variable, gradient: settled(gradient, pairs), rate: rates.indexOf(own), decay };
   });
   joinVariables([...pairs.keys()]);
+  const allRates = ratesTensor(rates);
+  const guard = guarded && {
+    guards: guardsOf(pairs.keys()),
+    gradients: parameters.map(({ gradient }) => gradient),
+    rates: allRates,
+    norm: clip?.norm,
+    own: imposed === undefined,
+    most: clip?.most,
+    loss: gradients instanceof Gradients ? gradients.loss : undefined,
+  };
   return {
     parameters,
-    rates: ratesTensor(rates),
+    rates: allRates,
     clip,
-    guard: flag && { flag, norm: norm() },
+    guard: guard || undefined,
     prefix,
     states: (kind) => {
       const states = parameters.map(({ variable: { name, shape } }) => zeros(`${prefix}.${kind}.${name}`, shape));

@@ -2,8 +2,9 @@
 // without touching a device; program.ts carries it out; tests and explain.ts read it.
 
 import type { Kernel } from '../kernels/kernel.ts';
+import type { Guard, Guarded } from './guard.ts';
 import type { View } from './op.ts';
-import type { Tensor } from './tensor.ts';
+import type { Node, Tensor } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -36,6 +37,13 @@ export interface Place extends View {
   readonly step: number;
 }
 
+/** A tensor that is computed: by which node, which may stand for several of the graph (fusion.ts), and where it lies. */
+export interface Completed {
+  readonly node: Node;
+  readonly tensor: Tensor;
+  readonly place: Place;
+}
+
 /** One kernel call, with everything bound. */
 export interface Dispatch {
   /** The op that it belongs to, for people. */
@@ -48,6 +56,8 @@ export interface Dispatch {
   readonly buffers: readonly { readonly binding: number; readonly write: boolean; readonly place: Place }[];
   readonly workgroups: readonly [number, number, number];
   readonly operations: number;
+  /** The tensors of nodes that are computed once this call is done, and where they lie at that moment. */
+  readonly completes: Completed[];
 }
 
 /** Bytes that a call binds: a place that is bound twice counts once. */
@@ -57,6 +67,7 @@ export function bytesOf({ buffers }: Dispatch): number {
 
 /** Calls repeated once a time step. */
 export interface Loop {
+  readonly scan: Node;
   readonly steps: number;
   readonly reverse: boolean;
   readonly body: readonly Dispatch[];
@@ -82,8 +93,18 @@ export interface Plan {
   readonly inputs: readonly { readonly tensor: Tensor; readonly place: Place; readonly below: number | undefined }[];
   readonly constants: readonly { readonly place: Place; readonly values: Data | number }[];
   readonly outputs: ReadonlyMap<string, { readonly tensor: Tensor; readonly place: Place }>;
+  /** What guards its updates, where something does. */
+  readonly guard: PlanGuard | undefined;
   /** What the graph remarks of itself, for people. */
   readonly remarks: readonly string[];
+}
+
+/** The guards of a program. */
+export interface PlanGuard {
+  readonly guards: readonly Guard[];
+  readonly guarded: readonly Guarded[];
+  /** The first items that belong to the guards and the updates, not to what is computed. */
+  readonly begins: number;
 }
 
 /** All kernel calls of a plan, those of loops once. */

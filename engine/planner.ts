@@ -7,17 +7,19 @@
 import { boundOf } from './bounds.ts';
 import { at, OptionError } from './errors.ts';
 import { fuse } from './fusion.ts';
+import { emitGuards } from './guard.ts';
 import { type LiveScan, liveNodes } from './live.ts';
+import { emitSquares } from './ops/global-norm.ts';
 import { constantOf, inputOf } from './ops/leaf.ts';
 import { advance, counterOf } from './ops/random.ts';
 import { remarkOf } from './ops/remark.ts';
-import type { Place, Plan, PlanOptions } from './plan.ts';
+import type { Place, Plan, PlanGuard, PlanOptions } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { planScan } from './scan-plan.ts';
 import { assignSlots } from './slots.ts';
 import type { Node, Tensor } from './tensor.ts';
 import { Together } from './together.ts';
-import { emitGuard, type Update } from './update.ts';
+import type { Update } from './update.ts';
 import { Variable } from './variable.ts';
 
 /** Plans a program that computes `outputs` and then carries out `updates`. */
@@ -42,10 +44,7 @@ class Planner {
   }
 
   plan(outputs: Readonly<Record<string, Tensor>>, updates: readonly Update[]): Plan {
-    const wanted = [
-      ...Object.values(outputs),
-      ...updates.flatMap(({ inputs, guard }) => (guard === undefined ? inputs : [...inputs, guard.norm])),
-    ];
+    const wanted = [...Object.values(outputs), ...updates.flatMap(({ inputs }) => inputs)];
     const live = liveNodes(wanted);
     this.#together = new Together(this.#record, updates);
     for (const node of fuse(live.order, new Set(wanted))) this.#node(node, live.scans);
@@ -68,8 +67,9 @@ class Planner {
       }
     }
     this.#together.gather();
-    const flag = this.#guard(updates);
-    for (const update of all) this.#update(update, flag);
+    const begins = this.#record.items.length;
+    const { guard, verdict } = this.#guard(updates, begins);
+    for (const update of all) this.#update(update, verdict);
     for (const { place } of results.values()) place.value.last = Number.POSITIVE_INFINITY;
     for (const { place } of [...this.#inputs, ...this.#record.constants]) {
       place.value.first = -1;
@@ -82,7 +82,8 @@ class Planner {
       items: this.#record.items,
       slots: assignSlots(this.#record.values),
       variables: [...this.#record.variables],
-      changes: [...new Set(all.flatMap(({ variables, guard }) => [...variables, ...(guard ? [guard.flag] : [])]))],
+      changes: [...new Set(all.flatMap(({ variables }) => variables))],
+      guard,
       inputs: this.#inputs,
       constants: this.#record.constants,
       outputs: results,
@@ -113,23 +114,27 @@ class Planner {
     return [...new Set(nodes.map(counterOf))].flatMap((counter) => (counter === undefined ? [] : [advance(counter)]));
   }
 
-  /** Raises the flag of the program's guard, where it has one, and gives its place. */
-  #guard(updates: readonly Update[]): Place | undefined {
-    const guards = updates.flatMap(({ guard }) => guard ?? []);
-    const [flag, ...more] = new Set(guards.map((each) => each.flag));
-    if (flag === undefined) return undefined;
-    if (more.length > 0) {
-      throw new OptionError(
-        `compile: the updates have different guards, '${flag.name}' and '${more[0]?.name}'; one guards a whole program: give all optimisers the same`,
-      );
-    }
-    const place = this.#record.variable(flag);
+  /** The program's guards, and the place of what they find, where there are any. */
+  #guard(updates: readonly Update[], begins: number): { guard: PlanGuard | undefined; verdict: Place | undefined } {
+    const looked = updates.flatMap((update) => (update.guard === undefined ? [] : [{ update, guarded: update.guard }]));
+    if (looked.length === 0) return { guard: undefined, verdict: undefined };
+    const guards = [...new Set(looked.flatMap(({ guarded }) => guarded.guards))];
     const emit = this.#record.emitter('guard', [], []);
-    for (const { norm } of guards) emitGuard(emit, this.#record.placeOf(norm), place);
-    return place;
+    const looks = looked.flatMap(({ update, guarded: { norm, own, gradients, rates, most } }) => {
+      const common = { rates: this.#record.placeOf(rates), rateCount: rates.size, most };
+      const given =
+        norm === undefined ? [] : [{ ...common, norm: this.#record.placeOf(norm), count: 1, squares: false }];
+      if (norm !== undefined && own) return given;
+      const places = gradients.map((each) => this.#together.placeOf(update, each));
+      const { parts, count } = emitSquares(emit, gradients, places);
+      return [...given, { ...common, norm: parts, count, squares: true }];
+    });
+    const states = guards.map(({ state }) => this.#record.variable(state));
+    const verdict = emitGuards(emit, looks, states) as Place;
+    return { guard: { guards, guarded: looked.map(({ guarded }) => guarded), begins }, verdict };
   }
 
-  #update(update: Update, flag: Place | undefined): void {
+  #update(update: Update, verdict: Place | undefined): void {
     if (new Set(update.variables).size !== update.variables.length) {
       throw new OptionError(`${update.op.name}: an update names the variable '${update.variables[0]?.name}' twice`);
     }
@@ -140,6 +145,6 @@ class Planner {
       // A Variable that shares storage with one that is changed is read from a copy: no call may bind a buffer for both.
       return shared.has(place.value) && !outputs.includes(place) ? this.#record.copyOf(input, place) : place;
     });
-    update.op.plan(this.#record.emitter(update.op.name, inputs, outputs, flag), update);
+    update.op.plan(this.#record.emitter(update.op.name, inputs, outputs, verdict), update);
   }
 }

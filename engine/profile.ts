@@ -2,10 +2,10 @@
 // by the host where it has not. Variables that the step changes are copied aside before and put back after, so that
 // profiling never trains. Passes of their own cost something: compare the shares, and take absolute times from `run`.
 
+import type { Call } from './calls.ts';
 import { type Device, USAGE } from './device.ts';
 import { at, formatShape, need } from './errors.ts';
 import { bytesOf } from './plan.ts';
-import type { Call } from './program.ts';
 import type { Variable } from './variable.ts';
 
 /** The time of all calls of one kernel, at equal constants, for one op. */

@@ -4,16 +4,18 @@
 // of kernel calls, making nothing but the encoder, pass and command buffer that WebGPU demands. It resolves as soon as the
 // step is submitted and at most three are in flight; results are read separately.
 
-import type { Device } from './device.ts';
-import { USAGE } from './device.ts';
-import { at, formatShape, need, OptionError } from './errors.ts';
+import { type Call, cutsOf, encodeCalls } from './calls.ts';
+import { type BufferPart, type Device, USAGE } from './device.ts';
+import { at, formatShape, type NonFiniteError, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
+import type { Guard, KeptRun } from './guard.ts';
 import { askedBy, checkLimits } from './limits.ts';
 import type { CompiledKernel } from './pipelines.ts';
-import { bytesOf, type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
+import { type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
+import { explainRun } from './replay.ts';
 import type { Tensor } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
 import type { Update } from './update.ts';
@@ -27,20 +29,6 @@ export interface CompileOptions {
   readonly tuning?: Tuning;
   /** Called as kernels get ready, for a progress display. */
   readonly onProgress?: (done: number, total: number) => void;
-}
-
-/**
- * Work of one submit, for a driver's watchdog ends what takes too long (2 s on Windows): operations or bytes, whichever are
- * more. 2e10 take a software adapter or a weak integrated GPU about two seconds, any other a tenth.
- */
-const WORK_A_SUBMIT = 2e10;
-const CALLS_A_SUBMIT = 20_000;
-
-/** One kernel call, ready to be encoded. */
-export interface Call {
-  readonly dispatch: Dispatch;
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
 }
 
 /**
@@ -64,17 +52,21 @@ export async function compile(
   checkLimits(device.gpu.limits, plan);
   for (const variable of plan.variables) variable.plan();
   const kernels = await compileKernels(device, plan, options.onProgress);
+  const states = new Set(plan.guard?.guards.map(({ state }) => state));
   const settled: Variable[] = [];
+  const fresh = (guard: Guard): boolean => settled.includes(guard.state);
   let program: Program | undefined;
   return device.guarded(
     'compile',
     () => {
-      for (const variable of plan.variables) {
+      for (const variable of [...plan.variables, ...states]) {
         if (device.holds(variable)) continue;
+        // Where the weights of a guard are here now, no program on another device can use them any more.
+        if (states.has(variable)) variable.dispose();
         device.settle(variable);
         settled.push(variable);
       }
-      program = new Program(device, plan, kernels);
+      program = new Program(device, plan, kernels, fresh);
       return program;
     },
     () => {
@@ -112,12 +104,21 @@ export class Program {
   readonly #calls: readonly Call[];
   /** Calls after which the list is submitted. */
   readonly #cuts: readonly number[];
+  /** The guards of its weights; none where it updates none. */
+  readonly #guards: readonly Guard[];
   #ran = false;
   #disposed = false;
 
-  constructor(device: Device, plan: Plan, kernels: ReadonlyMap<string, CompiledKernel>) {
+  /** @param fresh whether a guard's state is new on the device */
+  constructor(
+    device: Device,
+    plan: Plan,
+    kernels: ReadonlyMap<string, CompiledKernel>,
+    fresh: (guard: Guard) => boolean,
+  ) {
     this.device = device;
     this.plan = plan;
+    this.#guards = plan.guard?.guards ?? [];
     const uniforms = packAll(plan);
     const made: GPUBuffer[] = [];
     const buffer = (label: string, bytes: number, usage: number): GPUBuffer => {
@@ -140,16 +141,14 @@ export class Program {
       throw error;
     }
     this.#cuts = cutsOf(this.#calls);
+    for (const guard of this.#guards) guard.join(this, fresh(guard));
   }
 
   /** Writes what stays the same, and makes the calls. */
   #record(kernels: ReadonlyMap<string, CompiledKernel>, uniforms: Uniforms): Call[] {
     const { device, plan } = this;
     device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
-    for (const { place, values } of plan.constants) {
-      const data = typeof values === 'number' ? new Float32Array(place.bytes / 4).fill(values) : values;
-      device.gpu.queue.writeBuffer(this.#bufferOf(place), place.offset, data as Data & { buffer: ArrayBuffer });
-    }
+    this.#writeConstants();
     const calls: Call[] = [];
     for (const item of plan.items) {
       if (!isLoop(item)) {
@@ -184,17 +183,22 @@ export class Program {
   /**
    * Checks and writes the feeds and submits one step. Resolves as soon as at most three steps are in flight. The feeds may
    * be changed as soon as the call returns, awaited or not.
-   * @throws FeedError for a missing, unknown or unfit feed, before anything is written
+   * @throws FeedError for a missing, unknown or unfit feed, before anything is written; NonFiniteError once a read has found
+   *   that an earlier step was not finite, until `clearGuard`
    */
   async run(feeds: Feeds = {}): Promise<void> {
     this.#check();
+    if (this.#raised !== undefined) throw await this.#raised;
     const checked = checkFeeds(this.plan, feeds);
-    const data = this.device.busy ? checked.map((each) => each.slice()) : checked;
+    const kept = this.#guards.length > 0 || this.device.busy;
+    const data = kept ? checked.map((each) => each.slice()) : checked;
     await this.device.step(() => this.#submit(data));
+    if (this.#raised !== undefined) throw await this.#raised;
   }
 
   #submit(data: readonly Data[]): void {
     this.#check();
+    if (this.#raised !== undefined) return;
     this.#write(data);
     for (const variable of this.plan.changes) variable.changed();
     const { queue } = this.device.gpu;
@@ -202,24 +206,21 @@ export class Program {
     for (const cut of this.#cuts) {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      let last: GPUComputePipeline | undefined;
-      for (; next < cut; next++) {
-        const { dispatch, pipeline, group } = at(this.#calls, next);
-        if (pipeline !== last) {
-          pass.setPipeline(pipeline);
-          last = pipeline;
-        }
-        pass.setBindGroup(0, group);
-        const [x, y, z] = dispatch.workgroups;
-        pass.dispatchWorkgroups(x, y, z);
-      }
+      encodeCalls(pass, this.#calls, next, cut);
+      next = cut;
       pass.end();
       queue.submit([encoder.finish()]);
     }
     this.#ran = true;
+    const run = this.#keep(data);
+    for (const guard of this.#guards) guard.ran(run);
   }
 
-  /** The value of an output after the last run. @throws OptionError for a name that is none, or before any run */
+  /**
+   * The value of an output after the last run.
+   * @throws OptionError for a name that is none, or before any run; NonFiniteError where a step since the last read would have
+   *   made weights NaN or infinite: it tells which, and names the first tensor that was not finite
+   */
   async read(name: string): Promise<Data> {
     this.#check();
     const output = this.plan.outputs.get(name);
@@ -231,8 +232,75 @@ export class Program {
     if (!this.#ran) throw new OptionError(`program: '${name}' was not computed yet; await run(...) before reading it`);
     const { place, tensor } = output;
     const what = `'${name}' ${formatShape(tensor.shape)}`;
-    const bytes = await this.device.read(this.#bufferOf(place), place.offset, 4 * tensor.size, what);
+    const part = { buffer: this.#bufferOf(place), offset: place.offset, bytes: 4 * tensor.size };
+    const bytes = need((await this.#look([part], what))[0], 'bytes');
     return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+  }
+
+  /**
+   * Looks at the guard of the weights, as every `read` does by the way: before a checkpoint, or where there is no output.
+   * @throws NonFiniteError as `read` does
+   */
+  async checkGuard(): Promise<void> {
+    this.#check();
+    if (this.#guards.length > 0) await this.#look([], 'the guard of the weights');
+  }
+
+  /**
+   * Goes on after a NonFiniteError: the runs from now on train again, from weights, moments and counters as they were before
+   * the step that was not finite. That step, and those that were submitted after it, did nothing. To be called once the cause
+   * is mended: a lower learning rate, another batch.
+   */
+  async clearGuard(): Promise<void> {
+    this.#check();
+    await Promise.all(this.#guards.map((guard) => guard.clear()));
+    this.#ran &&= this.#guards.length === 0;
+  }
+
+  /** Reads parts of buffers, and with them, in the same copy, the states of the guards. */
+  async #look(parts: readonly BufferPart[], what: string): Promise<readonly ArrayBuffer[]> {
+    if (this.#raised !== undefined) throw await this.#raised;
+    const guards = this.#guards.map((guard) => ({ guard, clears: guard.clears }));
+    const states = this.#guards.map(({ state }) => ({ buffer: this.device.storageOf(state), offset: 0, bytes: 16 }));
+    const read = await this.device.readParts([...parts, ...states], what);
+    guards.forEach(({ guard, clears }, i) => {
+      guard.seen(new Uint32Array(at(read, parts.length + i)), clears);
+    });
+    if (this.#raised !== undefined) throw await this.#raised;
+    return read;
+  }
+
+  /** Why nothing more is computed or read, as soon as it is known that a guard is up. */
+  get #raised(): Promise<NonFiniteError> | undefined {
+    return this.#guards.find(({ raised }) => raised !== undefined)?.raised;
+  }
+
+  /** What the guards keep of a run. */
+  #keep(data: readonly Data[]): KeptRun {
+    return {
+      data,
+      isThere: () => !this.#disposed,
+      explain: (step) =>
+        explainRun(step, {
+          device: this.device,
+          plan: this.plan,
+          calls: this.#calls,
+          data,
+          bufferOf: (place) => this.#bufferOf(place),
+          check: () => this.#check(),
+          restart: () => this.#restart(data),
+        }),
+    };
+  }
+
+  /** All memory as if nothing had ever run, but for the Variables; and the feeds of a run. */
+  #restart(data: readonly Data[]): void {
+    this.#check();
+    const encoder = this.device.gpu.createCommandEncoder();
+    for (const slot of this.#slots) encoder.clearBuffer(slot);
+    this.device.gpu.queue.submit([encoder.finish()]);
+    this.#writeConstants();
+    this.#write(data);
   }
 
   /**
@@ -241,6 +309,7 @@ export class Program {
    */
   async profile(feeds: Feeds = {}): Promise<Profile> {
     this.#check();
+    if (this.#raised !== undefined) throw await this.#raised;
     this.#write(checkFeeds(this.plan, feeds));
     this.#ran = true;
     return profileCalls(this.device, this.#calls);
@@ -256,10 +325,18 @@ export class Program {
     if (this.#disposed) return;
     this.#disposed = true;
     for (const buffer of [...this.#slots, this.#uniforms]) this.device.free(buffer);
+    for (const guard of this.#guards) guard.leave(this);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #writeConstants(): void {
+    for (const { place, values } of this.plan.constants) {
+      const data = typeof values === 'number' ? new Float32Array(place.bytes / 4).fill(values) : values;
+      this.device.gpu.queue.writeBuffer(this.#bufferOf(place), place.offset, data as Data & { buffer: ArrayBuffer });
+    }
   }
 
   #write(data: readonly Data[]): void {
@@ -350,27 +427,4 @@ function packAll(plan: Plan): Uniforms {
   const all = new Uint8Array(Math.max(end, 16));
   for (const { offset, bytes } of chunks) all.set(bytes, offset);
   return { bytes: all, offsets };
-}
-
-/** Where a list of calls is cut into submits of bounded work; a single call is never cut. */
-export function cutsOf(calls: readonly Pick<Call, 'dispatch'>[]): number[] {
-  const cuts: number[] = [];
-  let work = 0;
-  let first = 0;
-  calls.forEach(({ dispatch }, i) => {
-    const own = workOf(dispatch);
-    if (i > first && (work + own > WORK_A_SUBMIT || i - first >= CALLS_A_SUBMIT)) {
-      cuts.push(i);
-      first = i;
-      work = 0;
-    }
-    work += own;
-  });
-  cuts.push(calls.length);
-  return cuts;
-}
-
-/** The work of a call: its operations, or the bytes that it binds where those are more. */
-export function workOf(dispatch: Dispatch): number {
-  return Math.max(dispatch.operations, bytesOf(dispatch));
 }

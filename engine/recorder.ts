@@ -9,7 +9,8 @@ import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/k
 import { at, formatShape, need, OptionError, RimgradError } from './errors.ts';
 import { checkElements, tooManyWorkgroups } from './limits.ts';
 import { type Emitter, gridOf, type Joined, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
-import type { Dispatch, Item, Place, PlanOptions, Value } from './plan.ts';
+import { type Dispatch, type Item, isLoop, type Place, type PlanOptions, type Value } from './plan.ts';
+import type { ScanAttrs } from './scan.ts';
 import type { Node, Tensor } from './tensor.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -70,7 +71,19 @@ export class Recorder {
       return place;
     });
     const inputs = node.inputs.map((input) => this.placeOf(input));
+    const began = this.#clock;
     node.op.plan(this.emitter(node.op.name, inputs, outputs), node);
+    this.#completed(node, began);
+  }
+
+  /** Notes that outputs of a node are computed once the last call is done: those in a place that a call since then has used. */
+  #completed(node: Node, since: number): void {
+    const call = this.#calls.at(-1);
+    if (call === undefined || isLoop(call)) return;
+    for (const tensor of node.outputs) {
+      const place = this.#places.get(tensor);
+      if (place !== undefined && place.value.last >= since) call.completes.push({ node, tensor, place });
+    }
   }
 
   /** Outside of loops, puts a node's output inside of its input where it lies there as it must: not in a Variable. */
@@ -86,9 +99,9 @@ export class Recorder {
   }
 
   /** What a row is given to record its kernel calls with. */
-  emitter(label: string, inputs: readonly Place[], outputs: readonly Place[], frozen?: Place): Emitter {
+  emitter(label: string, inputs: readonly Place[], outputs: readonly Place[], verdict?: Place): Emitter {
     return {
-      frozen,
+      verdict,
       inputs,
       outputs,
       training: this.#options.training,
@@ -101,8 +114,8 @@ export class Recorder {
     };
   }
 
-  /** Records what `body` does as a loop. Values that existed before it, and those of `kept`, live through all of it. */
-  loop(steps: number, reverse: boolean, kept: ReadonlySet<Value>, body: () => void): void {
+  /** Records what `body` does as the loop of a scan. Values that existed before it, and those of `kept`, live through all of it. */
+  loop(scan: Node, { steps, reverse }: ScanAttrs, kept: ReadonlySet<Value>, body: () => void): void {
     const outside = this.#calls;
     const calls: Dispatch[] = [];
     const began = this.#clock;
@@ -115,7 +128,7 @@ export class Recorder {
       if (kept.has(value)) value.first = Math.min(value.first, began);
       if (kept.has(value) || value.first < began) value.last = Math.max(value.last, ended);
     }
-    this.#calls.push({ steps, reverse, body: calls });
+    this.#calls.push({ scan, steps, reverse, body: calls });
   }
 
   /** Copies elements as they lie. */
@@ -170,6 +183,7 @@ export class Recorder {
       buffers,
       workgroups: call.workgroups,
       operations: call.operations ?? written,
+      completes: [],
     });
   }
 

@@ -41,7 +41,7 @@ export function planScan(record: Recorder, node: Node, wanted: LiveScan): void {
   for (const root of roots) {
     if (!arenas.has(root) && cellOf(cells, root) === undefined) arenas.set(root, arenaOf(record, root, attrs.steps));
   }
-  recordLoop(record, live, cells, arenas);
+  recordLoop(record, node, live, cells, arenas);
   for (const { i, end } of cells) record.put(at(node.outputs, i), end);
   taps.forEach((i, k) => {
     const root = at(roots, k);
@@ -105,6 +105,7 @@ function arenaOf(record: Recorder, root: Tensor, steps: number): Place {
 
 function recordLoop(
   record: Recorder,
+  node: Node,
   { attrs, body }: LiveScan,
   cells: readonly Cell[],
   arenas: ReadonlyMap<Tensor, Place>,
@@ -113,7 +114,7 @@ function recordLoop(
   const writes = cells.filter((cell) => writesDirectly(cell, body, cells));
   const direct = new Map(writes.map((cell) => [cell.after, cell.later]));
   const kept = new Set([...arenas.values()].map((place) => place.value));
-  record.loop(attrs.steps, attrs.reverse, kept, () => {
+  record.loop(node, attrs, kept, () => {
     for (const each of body) record.compute(each, (output) => direct.get(output) ?? arenas.get(output));
     for (const [root, arena] of arenas) {
       if (!produced.has(root)) record.copy('scan history', record.placeOf(root), arena, root.size);

@@ -9,7 +9,7 @@
 // Words: the *body* is the graph of one step; a *slice* is a body tensor whose value at step t is element t of a
 // sequence [T, ...] outside; a *tap* is a body tensor whose value of every step is wanted outside.
 
-import { checkChunk, joined, overPieces, type Piece, pieceOf, piecesOf } from './chunks.ts';
+import { checkChunk, joined, overPieces, type Part, type Piece, pieceOf, piecesOf, stepsOf } from './chunks.ts';
 import { at, checkOptions, formatShape, OptionError, RimgradError, ShapeError } from './errors.ts';
 import { backpropagate } from './grad.ts';
 import type { Op, OverTime } from './op.ts';
@@ -33,6 +33,7 @@ export interface ScanOptions {
   readonly steps?: number;
   readonly chunk?: number;
   readonly recompute?: boolean;
+  readonly part?: Part;
 }
 
 /** The loop that a scan node carries out. Inputs of the node: `init`, then the sequences of `slices`, then `captured`. */
@@ -40,6 +41,7 @@ export interface ScanAttrs {
   readonly steps: number;
   /** True where the loop runs from the last step to the first. Sequences keep their order. */
   readonly reverse: boolean;
+  readonly part: Part;
   /** The nodes of the body that stay in the loop, ascending. */
   readonly body: readonly Node[];
   readonly stateIn: readonly Tensor[];
@@ -72,7 +74,8 @@ export function scanOf(node: Node): ScanAttrs | undefined {
  * @param options `reverse`: from the last step to the first (sequences keep their order); `steps`: T, where there are
  *   no inputs to tell it; `chunk`: so many steps at most in one loop, that no sequence within is longer (chunks.ts): the
  *   same numbers, but that the cell is traced, and draws its streams of random numbers, once a chunk; `recompute`: the
- *   backward computes each chunk again instead of keeping what its steps computed (recompute.ts)
+ *   backward computes each chunk again instead of keeping what its steps computed (recompute.ts); `part`: of which longer
+ *   sequence these are steps, for messages
  * @returns the outputs of all steps, `[T, ...]`, and the state after the last one
  * @throws ShapeError where lengths differ or the cell changes the shape of its state
  */
@@ -82,15 +85,15 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   state: S,
   options: ScanOptions = {},
 ): { readonly outputs: O; readonly state: Tensors<S> } {
-  checkOptions('scan', options, ['reverse', 'steps', 'chunk', 'recompute']);
+  checkOptions('scan', options, ['reverse', 'steps', 'chunk', 'recompute', 'part']);
   const steps = stepsOf(inputs, options.steps);
-  const { reverse = false, chunk = steps, recompute = false } = options;
+  const { reverse = false, chunk = steps, recompute = false, part = { start: 0, total: steps } } = options;
   checkChunk('scan', chunk);
   const pieces = piecesOf(steps, chunk);
-  if (pieces.length === 1 && !recompute) return wholeScan(cell, inputs, state, steps, reverse);
+  if (pieces.length === 1 && !recompute) return wholeScan(cell, inputs, state, steps, reverse, part);
   const run = (piece: Piece, before: Tensors<S>): { readonly outputs: O; readonly state: Tensors<S> } => {
     const own = mapRecord(inputs, (sequence) => pieceOf(sequence, piece));
-    return wholeScan(cell, own as unknown as X, before as unknown as S, piece.length, reverse);
+    return wholeScan(cell, own as unknown as X, before as unknown as S, piece.length, reverse, piece);
   };
   const { results, state: last } = overPieces(pieces, state as unknown as Tensors<S>, run, { reverse, recompute });
   return { outputs: joined(results.map(({ outputs }) => outputs)), state: last };
@@ -103,6 +106,7 @@ function wholeScan<X extends TensorRecord, S extends TensorRecord, O extends Ten
   state: S,
   steps: number,
   reverse: boolean,
+  part: Part,
 ): { readonly outputs: O; readonly state: Tensors<S> } {
   const start = nextNodeId();
   const slices = new Map<Tensor, Tensor>();
@@ -123,6 +127,7 @@ function wholeScan<X extends TensorRecord, S extends TensorRecord, O extends Ten
   const result = buildScan({
     steps,
     reverse,
+    part,
     start,
     isSlice: (t) => slices.has(t),
     sequenceOf: (t) => get(slices, t),
@@ -153,6 +158,7 @@ export function tap(node: Node, tensor: Tensor): Tensor {
 interface ScanParts {
   readonly steps: number;
   readonly reverse: boolean;
+  readonly part: Part;
   /** Nodes with smaller ids are no part of the body, unless their outputs are slices. */
   readonly start: number;
   /** True for a tensor that stands for one element of a sequence, which `sequenceOf` gives. */
@@ -235,6 +241,7 @@ function buildScan(parts: ScanParts): { state: readonly Tensor[]; outputs: reado
     scanNode = makeScan(inputs, {
       steps: parts.steps,
       reverse: parts.reverse,
+      part: parts.part,
       body: loopNodes,
       stateIn: parts.stateIn,
       stateOut,
@@ -311,7 +318,7 @@ function traceBody(parts: ScanParts, states: ReadonlySet<Tensor>): Set<Node> {
 
 /** The backward of a scan: a scan over the same steps in the other direction, whose state is the state's gradient. */
 function scanBackward(node: Node<ScanAttrs>, d: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[] {
-  const { steps, reverse, body, stateIn, stateOut, slices, captured, taps } = node.attrs;
+  const { steps, reverse, part, body, stateIn, stateOut, slices, captured, taps } = node.attrs;
   const start = nextNodeId();
   const carried = stateIn.flatMap((t, i) => (t.dtype === 'f32' ? [i] : []));
   const carry = carried.map((i) => placeholder('state', at(stateIn, i).shape, 'f32'));
@@ -342,6 +349,7 @@ function scanBackward(node: Node<ScanAttrs>, d: readonly (Tensor | undefined)[])
   const result = buildScan({
     steps,
     reverse: !reverse,
+    part,
     start,
     isSlice: (t) => arriving.has(t) || forward.has(t),
     sequenceOf: (t) => arriving.get(t) ?? tap(node as Node, t),
@@ -363,24 +371,6 @@ function scanBackward(node: Node<ScanAttrs>, d: readonly (Tensor | undefined)[])
       gradients.set(tensor, at(result.outputs, k));
     });
   return [...stateIn, ...slices, ...captured].map((t) => gradients.get(t));
-}
-
-function stepsOf(inputs: TensorRecord, given: number | undefined): number {
-  let steps = given;
-  for (const [name, { shape }] of Object.entries(inputs)) {
-    const length = shape[0];
-    if (length === undefined)
-      throw new ShapeError(`scan: the input '${name}' has no time axis; give it the shape [T, ...]`);
-    if (steps !== undefined && steps !== length) {
-      throw new ShapeError(
-        `scan: the input '${name}' ${formatShape(shape)} has ${length} steps where ${steps} were expected`,
-      );
-    }
-    steps = length;
-  }
-  if (steps === undefined)
-    throw new OptionError('scan: neither inputs nor the option steps tell how many steps to run');
-  return steps;
 }
 
 function checkState(name: string, before: Tensor, after: Tensor | undefined): void {

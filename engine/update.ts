@@ -2,9 +2,10 @@
 // that its kernels change in place, and the tensors that they read. Updates run in the order given; a tensor never sees an
 // update of its own run. Optimisers (optimisers.ts) are makers of updates.
 
-import { guardedCopy, guard as guardKernel } from '../kernels/catalogue.ts';
+import { guardedCopy } from '../kernels/catalogue.ts';
 import { OptionError, ShapeError } from './errors.ts';
-import { type Emitter, gridOf, type View } from './op.ts';
+import type { Guarded } from './guard.ts';
+import { type Emitter, gridOf } from './op.ts';
 import { emitCopy } from './ops/shape.ts';
 import { sameShape, stridesOf, type Tensor } from './tensor.ts';
 import type { Variable } from './variable.ts';
@@ -26,15 +27,10 @@ export interface Update<A = unknown> {
   readonly inputs: readonly Tensor[];
   readonly attrs: A;
   /**
-   * What guards this update, and with it all updates of its program: before the first of them, the flag (u32 [1]) is raised
-   * where the norm (f32, of one element) is not finite; where it is up, none changes anything.
+   * What guards this update, and with it all updates of its program: where what it looks at before the first of them is not
+   * finite, or was not in an earlier run, none changes anything.
    */
-  readonly guard?: { readonly flag: Variable; readonly norm: Tensor };
-}
-
-/** Raises the flag of a guard where a norm is not finite. */
-export function emitGuard(emit: Emitter, norm: View, flag: View): void {
-  emit.call(guardKernel, { buffers: { norm, flag }, uniforms: { up: 1 }, workgroups: [1, 1, 1] });
+  readonly guard?: Guarded;
 }
 
 const assignOp: UpdateOp = {
@@ -44,9 +40,9 @@ const assignOp: UpdateOp = {
     if (x === undefined || from === undefined || to === undefined)
       throw new OptionError('assign: an operand is missing');
     if (from === to) return;
-    if (emit.frozen !== undefined) {
+    if (emit.verdict !== undefined) {
       emit.call(guardedCopy, {
-        buffers: { frozen: emit.frozen, input: from, output: to },
+        buffers: { verdict: emit.verdict, input: from, output: to },
         uniforms: { count: x.size },
         workgroups: gridOf(x.size, guardedCopy.constants.WORKGROUP.value),
       });

@@ -1509,32 +1509,109 @@ export const guard = {
   name: 'guard',
   bindings: {
     norm: { binding: 1, access: 'read', element: 'f32' },
-    flag: { binding: 2, access: 'read_write', element: 'u32' },
+    rates: { binding: 2, access: 'read', element: 'f32' },
+    state: { binding: 3, access: 'read_write', element: 'u32' },
+    verdict: { binding: 4, access: 'read_write', element: 'f32' },
   },
   uniforms: {
     size: 16,
     fields: {
-      up: { offset: 0, type: 'u32' },
+      count: { offset: 0, type: 'u32' },
+      rates: { offset: 4, type: 'u32' },
+      most: { offset: 8, type: 'f32' },
     },
   },
-  constants: {},
-  workgroup: [1, 1, 1],
-  source: `// Raises the flag of a guard where a norm is not finite: NaN or infinite, as it is where any of the gradients is, or where
-// their squares pass what f32 holds. A flag that is up stays up. Runs before all updates of a program. One invocation.
+  constants: {
+    WORKGROUP: { type: 'u32', value: 64 },
+    SQUARES: { type: 'bool', value: false },
+    FIRST: { type: 'bool', value: true },
+    SETTLE: { type: 'bool', value: true },
+    LARGEST: { type: 'f32', value: 1e+36 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// The guard of a program's updates: counts the runs of the weights that it guards, and raises its flag at the first one whose
+// gradients must not be used: where a part of their norm is NaN or infinite, a learning rate is, or the largest rate times the
+// norm (after clipping, and at least 1) is so large that a weight may pass what f32 holds. A flag that is up stays up. What
+// it finds is left in verdict, which begins as the control of a step that is neither clipped nor corrected
+// (update-control.wgsl). Programs with several guards call it for each norm first, then for each state with SETTLE.
+// One workgroup, before all updates. The lanes meet in a tree: the order of the sum depends on the count only.
 
 struct Uniforms {
-  up: u32, // what a raised flag holds
+  count: u32, // parts of the norm
+  rates: u32,
+  most: f32, // what the norm is clipped to
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> norm: array<f32>; // norm [1]
-@group(0) @binding(2) var<storage, read_write> flag: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> norm: array<f32>; // norm [count]: itself, or sums of squares
+@group(0) @binding(2) var<storage, read> rates: array<f32>; // [rates]
+@group(0) @binding(3) var<storage, read_write> state: array<u32>; // [4]: the run at which it was raised, or 0; runs
+@group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [4]: 1; 1 where bad; 1 where up; 1 where either
 
-@compute @workgroup_size(1)
-fn main() {
-  // Tested by bits: a compiler may take it that no number is a NaN.
-  if ((bitcast<u32>(norm[0]) & 0x7f800000u) == 0x7f800000u && flag[0] == 0u) {
-    flag[0] = u.up;
+const WORKGROUP: u32 = 64;
+const SQUARES: bool = false;
+const FIRST: bool = true;
+const SETTLE: bool = true;
+// Updates larger than this are refused: moments may be ten or more times as large as a gradient.
+const LARGEST: f32 = 1e36;
+
+var<workgroup> totals: array<f32, WORKGROUP>;
+var<workgroup> faults: array<u32, WORKGROUP>;
+
+// Tested by bits: a compiler may take it that no number is a NaN.
+fn notFinite(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7f800000u) == 0x7f800000u;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) local: u32) {
+  var total = 0.0;
+  var fault = 0u;
+  for (var i = local; i < u.count; i += WORKGROUP) {
+    let part = norm[i];
+    total += part;
+    fault = select(fault, 1u, notFinite(part));
+  }
+  totals[local] = total;
+  faults[local] = fault;
+  workgroupBarrier();
+  for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      totals[local] = totals[local] + totals[local + half];
+      faults[local] = faults[local] | faults[local + half];
+    }
+    workgroupBarrier();
+  }
+  if (local == 0u) {
+    var largest = 0.0;
+    var bad = faults[0] != 0u || notFinite(totals[0]);
+    for (var i = 0u; i < u.rates; i++) {
+      let rate = abs(rates[i]);
+      bad = bad || notFinite(rate);
+      largest = max(largest, rate);
+    }
+    var length = totals[0];
+    if (SQUARES) {
+      length = sqrt(length);
+    }
+    let longest = largest * max(min(length, u.most), 1.0);
+    bad = bad || notFinite(longest) || longest > LARGEST;
+    var up = state[0] != 0u;
+    if (!FIRST) {
+      bad = bad || verdict[1] != 0.0;
+      up = up || verdict[2] != 0.0;
+    }
+    if (SETTLE) {
+      let run = state[1] + 1u;
+      state[1] = run;
+      if (bad && !up) {
+        state[0] = run;
+      }
+    }
+    verdict[0] = 1.0;
+    verdict[1] = select(0.0, 1.0, bad);
+    verdict[2] = select(0.0, 1.0, up);
+    verdict[3] = select(0.0, 1.0, bad || up);
   }
 }
 ` as string,
@@ -1543,7 +1620,7 @@ fn main() {
 export const guardedCopy = {
   name: 'guardedCopy',
   bindings: {
-    frozen: { binding: 1, access: 'read', element: 'u32' },
+    verdict: { binding: 1, access: 'read', element: 'f32' },
     input: { binding: 2, access: 'read', element: 'u32' },
     output: { binding: 3, access: 'read_write', element: 'u32' },
   },
@@ -1564,7 +1641,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read> input: array<u32>; // [count]
 @group(0) @binding(3) var<storage, read_write> output: array<u32>; // [count]
 
@@ -1577,7 +1654,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + local;
-  if (i < u.count && frozen[0] == 0u) {
+  if (i < u.count && verdict[3] == 0.0) {
     output[i] = input[i];
   }
 }
@@ -1587,7 +1664,7 @@ fn main(
 export const increment = {
   name: 'increment',
   bindings: {
-    frozen: { binding: 1, access: 'read', element: 'u32' },
+    verdict: { binding: 1, access: 'read', element: 'f32' },
     counter: { binding: 2, access: 'read_write', element: 'u32' },
   },
   uniforms: {
@@ -1606,12 +1683,12 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read_write> counter: array<u32>; // [1]
 
 @compute @workgroup_size(1)
 fn main() {
-  if (frozen[0] == 0u) {
+  if (verdict[3] == 0.0) {
     counter[0] = counter[0] + u.by;
   }
 }
@@ -3098,6 +3175,75 @@ fn main(
     if (TILE_N == 8u) {
       store(&right, rows, min(upper + vec4<u32>(4u), last), offset);
     }
+  }
+}
+` as string,
+} as const;
+
+export const nonFinite = {
+  name: 'nonFinite',
+  bindings: {
+    x: { binding: 1, access: 'read', element: 'f32' },
+    report: { binding: 2, access: 'read_write', element: 'vec4<u32>' },
+  },
+  uniforms: {
+    size: 16,
+    fields: {
+      count: { offset: 0, type: 'u32' },
+      row: { offset: 4, type: 'u32' },
+    },
+  },
+  constants: {
+    WORKGROUP: { type: 'u32', value: 256 },
+  },
+  workgroup: ['WORKGROUP', 1, 1],
+  source: `// Looks through a tensor for numbers that are not finite: how many there are, where the first is (u.count where there is none),
+// and the largest magnitude of the others, into one row of a report. Exactly u.count elements are read: what lies behind them
+// is padding, or another's. One workgroup, whose lanes take every WORKGROUP-th element and meet in a tree.
+
+struct Uniforms {
+  count: u32,
+  row: u32, // of the report
+}
+
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
+@group(0) @binding(2) var<storage, read_write> report: array<vec4<u32>>; // [rows]: how many, the first, its bits, bits of the largest
+
+const WORKGROUP: u32 = 256;
+
+var<workgroup> counts: array<u32, WORKGROUP>;
+var<workgroup> firsts: array<u32, WORKGROUP>;
+var<workgroup> largest: array<u32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) local: u32) {
+  var count = 0u;
+  var first = u.count;
+  var most = 0u;
+  for (var i = local; i < u.count; i += WORKGROUP) {
+    // Magnitudes are ordered as their bits are; those of infinity are 0x7f800000, those of a NaN are above.
+    let magnitude = bitcast<u32>(x[i]) & 0x7fffffffu;
+    let odd = magnitude >= 0x7f800000u;
+    first = select(first, i, odd && count == 0u);
+    count += select(0u, 1u, odd);
+    most = select(max(most, magnitude), most, odd);
+  }
+  counts[local] = count;
+  firsts[local] = first;
+  largest[local] = most;
+  workgroupBarrier();
+  for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      counts[local] = counts[local] + counts[local + half];
+      firsts[local] = min(firsts[local], firsts[local + half]);
+      largest[local] = max(largest[local], largest[local + half]);
+    }
+    workgroupBarrier();
+  }
+  if (local == 0u) {
+    let place = min(firsts[0], u.count - 1u);
+    report[u.row] = vec4<u32>(counts[0], firsts[0], bitcast<u32>(x[place]), largest[0]);
   }
 }
 ` as string,
@@ -6198,7 +6344,7 @@ fn main(
 export const updateControl = {
   name: 'updateControl',
   bindings: {
-    frozen: { binding: 1, access: 'read', element: 'u32' },
+    verdict: { binding: 1, access: 'read', element: 'f32' },
     norm: { binding: 2, access: 'read', element: 'f32' },
     d: { binding: 3, access: 'read_write', element: 'f32' },
     control: { binding: 4, access: 'read_write', element: 'f32' },
@@ -6231,7 +6377,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read> norm: array<f32>; // norm [1]
 @group(0) @binding(3) var<storage, read_write> d: array<f32>; // d [2]
 @group(0) @binding(4) var<storage, read_write> control: array<f32>; // control [4]: the factor, d, 1 where frozen else 0
@@ -6252,8 +6398,8 @@ fn main() {
     let factor = u.maxNorm / (norm[0] + 1e-6);
     control[0] = select(min(factor, 1.0), factor, isNaN(factor));
   }
-  control[3] = select(1.0, 0.0, frozen[0] == 0u);
-  if (CORRECT && frozen[0] == 0u) {
+  control[3] = verdict[3];
+  if (CORRECT && verdict[3] == 0.0) {
     let first = fma(u.betas.x, d[0], u.complements.x);
     let second = fma(u.betas.y, d[1], u.complements.y);
     d[0] = first;
@@ -6297,6 +6443,7 @@ export type AnyKernel = Checked<
   | typeof matmulVec4Subgroups
   | typeof matmulVec4
   | typeof matmul
+  | typeof nonFinite
   | typeof normParts
   | typeof normTotal
   | typeof productTerms

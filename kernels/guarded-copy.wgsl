@@ -5,7 +5,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read> input: array<u32>; // [count]
 @group(0) @binding(3) var<storage, read_write> output: array<u32>; // [count]
 
@@ -18,7 +18,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + local;
-  if (i < u.count && frozen[0] == 0u) {
+  if (i < u.count && verdict[3] == 0.0) {
     output[i] = input[i];
   }
 }

@@ -6,12 +6,12 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read_write> counter: array<u32>; // [1]
 
 @compute @workgroup_size(1)
 fn main() {
-  if (frozen[0] == 0u) {
+  if (verdict[3] == 0.0) {
     counter[0] = counter[0] + u.by;
   }
 }

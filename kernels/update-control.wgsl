@@ -12,7 +12,7 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
 @group(0) @binding(2) var<storage, read> norm: array<f32>; // norm [1]
 @group(0) @binding(3) var<storage, read_write> d: array<f32>; // d [2]
 @group(0) @binding(4) var<storage, read_write> control: array<f32>; // control [4]: the factor, d, 1 where frozen else 0
@@ -33,8 +33,8 @@ fn main() {
     let factor = u.maxNorm / (norm[0] + 1e-6);
     control[0] = select(min(factor, 1.0), factor, isNaN(factor));
   }
-  control[3] = select(1.0, 0.0, frozen[0] == 0u);
-  if (CORRECT && frozen[0] == 0u) {
+  control[3] = verdict[3];
+  if (CORRECT && verdict[3] == 0.0) {
     let first = fma(u.betas.x, d[0], u.complements.x);
     let second = fma(u.betas.y, d[1], u.complements.y);
     d[0] = first;

@@ -6,6 +6,7 @@
 // gradients leave the loop by themselves (scan.ts). Sizes are padded here to multiples of 4, with zeros, which stay zero.
 // Not every option is here: `plainReason` says which are not.
 
+import type { Part } from '../engine/chunks.ts';
 import {
   add,
   affine,
@@ -82,10 +83,10 @@ function inputDrops({ options, random }: RIMCell): CellOptions['dropoutOn'] | un
 export function fusedCell(
   cell: RIMCell,
   B: number,
-): (x: Tensor, start: CellState, reverse: boolean) => { state: CellState; trace: RIMTrace } {
+): (x: Tensor, start: CellState, reverse: boolean, part: Part) => { state: CellState; trace: RIMTrace } {
   const step = stepOptions(cell, B);
   const prepared: Prepared = { step, input: inputWeights(cell, step), loop: loopWeights(cell.weights, step) };
-  return (x, start, reverse) => fusedSequence(cell, prepared, x, start, reverse);
+  return (x, start, reverse, part) => fusedSequence(cell, prepared, x, start, reverse, part);
 }
 
 /** What does not depend on the sequence. */
@@ -101,6 +102,7 @@ function fusedSequence(
   x: Tensor,
   start: CellState,
   reverse: boolean,
+  part: Part,
 ): { state: CellState; trace: RIMTrace } {
   const { options } = cell;
   cell.check(x.shape.slice(1), start);
@@ -130,7 +132,7 @@ function fusedSequence(
     },
     { ...sequences, ...drops } as TensorRecord,
     { h, ...memory } as TensorRecord,
-    { reverse },
+    { reverse, part },
   );
   const named = (record: TensorRecord, name: string): Tensor => need(record[name], name);
   const hidden = (tensor: Tensor, from = 0): Tensor => columns(tensor, from, H);

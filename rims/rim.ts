@@ -1,7 +1,7 @@
 // A RIM over sequences: layers of cells, in one or two directions, each a scan over time; long sequences in chunks that pass
 // the state on (engine/chunks.ts), the same ones for all layers and both directions.
 
-import { checkChunk, joined, overPieces, type Piece, pieceOf, piecesOf } from '../engine/chunks.ts';
+import { checkChunk, joined, overPieces, type Part, type Piece, pieceOf, piecesOf } from '../engine/chunks.ts';
 import {
   blockGradient,
   concat,
@@ -211,8 +211,8 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
         const fed = layerInput;
         const run = (piece: Piece, before: CellState): { state: CellState; trace: RIMTrace } => {
           const input = at(fed, piece.index);
-          if (fused !== undefined) return fused(input, before, backwards);
-          return runCell(cell, input, before, backwards, pieceOfEach(imposed, piece));
+          if (fused !== undefined) return fused(input, before, backwards, piece);
+          return runCell(cell, input, before, backwards, piece, pieceOfEach(imposed, piece));
         };
         const { results, state: after } = overPieces(pieces, start, run, { reverse: backwards, recompute });
         const how = plain === undefined ? 'fused' : `plain, ${plain}`;
@@ -300,6 +300,7 @@ function runCell(
   x: Tensor,
   start: CellState,
   reverse: boolean,
+  part: Part,
   imposed: Sequences,
 ): { state: CellState; trace: RIMTrace } {
   const inputs: Record<string, Tensor> = { x };
@@ -325,7 +326,7 @@ function runCell(
     },
     inputs as TensorRecord,
     state,
-    { reverse },
+    { reverse, part },
   );
   const { h, c } = result.state;
   return {

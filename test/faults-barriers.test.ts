@@ -8,10 +8,13 @@ import * as assert from 'uvu/assert';
 import { drawCase } from '../check/draw.ts';
 import { wantedOf } from '../check/gradcheck.ts';
 import { need } from '../engine/errors.ts';
+import { applyOne } from '../engine/op.ts';
+import { input } from '../engine/ops/leaf.ts';
 import { type Dispatch, dispatchesOf, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import type { Data } from '../engine/variable.ts';
 import { type Kernel, kernels } from '../kernels/index.ts';
+import { lookOp } from './look-op.ts';
 import { runPlan } from './plan-runner.ts';
 import { caseNamed } from './planted.ts';
 import { productTrial } from './product-trials.ts';
@@ -26,8 +29,11 @@ interface Subject {
 /** The plan of a case of the gradient check, forward and backward. */
 function ofCase(name: string): Subject {
   const each = caseNamed(name);
-  if ('updates' in each)
-    return { plan: planProgram({}, each.updates().updates, { training: true, subgroupSize: 0 }), feeds: {} };
+  if ('updates' in each) {
+    const run = each.updates();
+    const plan = planProgram({}, run.updates, { training: true, subgroupSize: 0 });
+    return { plan, feeds: run.feeds(0) as Readonly<Record<string, Data>> };
+  }
   const drawn = drawCase(each);
   const outputs = Object.fromEntries(wantedOf(drawn).map((tensor, i) => [`y${i}`, tensor]));
   return { plan: planProgram(outputs, [], { training: each.training ?? false, subgroupSize: 0 }), feeds: drawn.feeds };
@@ -43,14 +49,23 @@ function ofProduct(): Subject {
   };
 }
 
+/** A look at a tensor of more elements than lanes. */
+function ofLook(): Subject {
+  const looked = applyOne(lookOp, [input('x', [700])], {});
+  const plan = planProgram({ looked }, [], { training: false, subgroupSize: 0 });
+  return { plan, feeds: { x: new Float32Array(700) } };
+}
+
 /** What puts each kernel that has barriers to the test: more than one piece, module, or list of what its workgroups share. */
 const subjects: Readonly<Record<string, () => Subject>> = {
   conv2dWeight: () => ofCase('conv2d: one place'),
   crossEntropy: () => ofCase('crossEntropy: long rows'),
   cumulative: () => ofCase('cumulativeSum: long rows'),
+  guard: () => ofCase('update: sgd, many parameters'),
   layerNorm: () => ofCase('layerNorm: long rows, plain'),
   layerNormBackward: () => ofCase('layerNorm: long rows, plain'),
   matmulShared: ofProduct,
+  nonFinite: ofLook,
   normParts: () => ofCase('clipByGlobalNorm: a bound that acts'),
   normTotal: () => ofCase('clipByGlobalNorm: a bound that acts'),
   productTerms: ofProduct,

@@ -27,7 +27,8 @@ test('every kernel of the catalogue has a fault, of which there are over a hundr
   const planted = new Set<string>(all.map(({ kernel }) => kernel));
   assert.equal(
     Object.keys(kernels).filter((name) => !planted.has(name)),
-    [],
+    // It computes nothing that a check compares: what it finds is tested in guard.test.ts and non-finite-step.test.ts.
+    ['nonFinite'],
   );
   assert.ok(all.length + rowFaults.length + rimRowFaults.length + timeFaults.length >= 100);
 });

@@ -109,7 +109,7 @@ test('the storage goes with the last of them, and what programs changed with it'
     { learningRate: 1 },
   );
   const program = await compile(own, {}, updates);
-  assert.is(own.memory().variables, 4 * 256);
+  assert.is(own.memory().variables, 4 * 256 + 16, 'with their guard');
   await program.run();
   assert.equal([...(await c.read())], [-2]);
   program.dispose();
@@ -251,7 +251,7 @@ test('parameters, moments of a kind and gradients are a buffer each, of no more 
   );
   const program = await compile(own, {}, updates);
   const padded = 4 * 512 * count;
-  assert.is(own.memory().variables, 3 * padded + 16);
+  assert.is(own.memory().variables, 3 * padded + 16 + 16, 'with the corrections of the rates, and the guard');
   assert.ok(program.plan.slots.reduce((total, each) => total + each, 0) < padded + 4096);
   program.dispose();
   for (const each of [...parameters, ...updates.variables]) each.dispose();

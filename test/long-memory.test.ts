@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cutsOf, workOf } from '../engine/calls.ts';
 import { at, need } from '../engine/errors.ts';
 import { checkLimits } from '../engine/limits.ts';
 import {
@@ -24,7 +25,6 @@ import {
 } from '../engine/node.ts';
 import { dispatchesOf, isLoop, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
-import { cutsOf, workOf } from '../engine/program.ts';
 import { normalArray } from '../engine/random.ts';
 import { type Preset, RIM, type RIMOptions, type RIMResult } from '../rims/index.ts';
 import { bits, onAdapter, refused, theDevice } from './on-adapter.ts';

@@ -29,7 +29,7 @@ interface Variant {
   readonly scheduled?: boolean;
   readonly apart?: boolean;
   readonly shapes?: readonly Shape[];
-  /** True: a guard, and the gradient of the second step has a NaN. */
+  /** True: the gradient of the second step has a NaN, so that its guard keeps all as it is from then on. */
   readonly guarded?: boolean;
   readonly steps?: number;
 }
@@ -40,7 +40,6 @@ const MANY: readonly Shape[] = Array.from({ length: 35 }, (_, i) => [1 + ((37 * 
 function runOf(rule: Rule, variant: Variant): UpdateRun {
   const { clipNorm, imposed, groups, scheduled, guarded, steps = 4 } = variant;
   const trial = new UpdateTrial(1, rule.state.length, variant);
-  const flag = new Variable('guard', [1], new Uint32Array(1));
   const [, second, third] = trial.variables;
   const own: OptimiserOptions['groups'] =
     groups && second && third
@@ -54,7 +53,6 @@ function runOf(rule: Rule, variant: Variant): UpdateRun {
     groups: own,
     ...(clipNorm !== undefined && { clipNorm }),
     ...(imposed && { norm: input('norm', []) }),
-    ...(guarded && { guard: flag }),
   });
   const rateOf = (t: number): number => (scheduled ? RATE / (1 + t) : RATE);
   const ratesOf =
@@ -103,17 +101,16 @@ function optimised(name: string, rule: Rule, variant: Variant = {}): UpdateCase 
   return { name: `update: ${name}`, updates: () => runOf(rule, variant) };
 }
 
-/** What is not an optimiser: an assignment and the counter of random numbers, under a guard that is raised at step 2. */
+/** What is not an optimiser: an assignment and the counter of random numbers, under the guard of one, which is raised at step 2. */
 function guardedOthers(): UpdateRun {
   const random = new RandomState({ seed: 9 });
   const [kept, drawn] = [70, 130].map((size, i) => new Variable(`v${i}`, [size], new Float32Array(size)));
   if (kept === undefined || drawn === undefined) throw new RangeError('no variables');
-  const flag = new Variable('guard', [1], new Uint32Array(1));
   const mask = dropoutMask([130], { rate: 0.4, random });
   const rule = sgdRule(0, false, 0);
   const trial = new UpdateTrial(2, 0);
   const x = input('x', [70]);
-  const host = { kept: [...new Float32Array(70)], drawn: [...new Float32Array(130)], runs: 0, up: 0 };
+  const host = { kept: [...new Float32Array(70)], drawn: [...new Float32Array(130)], runs: 0 };
   const fed = (t: number): Float32Array => Float32Array.from({ length: 70 }, (_, i) => t + i / 64);
   const feeds = (t: number): Record<string, Float32Array> => {
     const values = trial.feeds(t);
@@ -121,14 +118,11 @@ function guardedOthers(): UpdateRun {
     return values;
   };
   return {
-    updates: [...rule.make(trial.gradients, { learningRate: RATE, guard: flag }), assign(kept, x), assign(drawn, mask)],
+    updates: [...rule.make(trial.gradients, { learningRate: RATE }), assign(kept, x), assign(drawn, mask)],
     steps: 4,
     feeds: (t) => ({ ...feeds(t), x: fed(t) }),
     advance: async (t) => {
-      if (t >= 2) {
-        host.up = 1;
-        return;
-      }
+      if (t >= 2) return;
       const [value] = await interpret([mask], { training: true, variables: new Map([[random.counter, [host.runs]]]) });
       host.kept = [...fed(t)];
       host.drawn = [...(value?.data ?? [])];
@@ -139,7 +133,6 @@ function guardedOthers(): UpdateRun {
       [kept, host.kept],
       [drawn, host.drawn],
       [random.counter, [host.runs]],
-      [flag, [host.up]],
       ...trial.variables.map((each, i) => [each, at(trial.host, i)] as const),
     ],
   };

@@ -20,10 +20,7 @@ const globalNormOp: Op = {
     return [{ shape: [], dtype: 'f32' }];
   },
   plan: (emit, { inputs }) => {
-    const pieces = inputs.map(({ size }) => Math.ceil(size / PIECE));
-    const count = pieces.reduce((sum, each) => sum + each, 0);
-    const parts = emit.scratch(count);
-    emitParts(emit, inputs, pieces, parts);
+    const { parts, count } = emitSquares(emit, inputs, emit.inputs);
     emit.call(normTotal, {
       buffers: { x: parts, y: at(emit.outputs, 0) },
       uniforms: { count },
@@ -37,9 +34,16 @@ const globalNormOp: Op = {
   },
 };
 
-/** The sums of all pieces, in as few calls as the buffers allow. */
-function emitParts(emit: Emitter, inputs: readonly Tensor[], pieces: readonly number[], y: View): void {
-  const { views, places } = emit.joined(emit.inputs);
+/** The sums of squares of pieces of tensors, in as few calls as the buffers allow. */
+export function emitSquares(
+  emit: Emitter,
+  inputs: readonly Tensor[],
+  lying: readonly View[],
+): { readonly parts: View; readonly count: number } {
+  const pieces = inputs.map(({ size }) => Math.ceil(size / PIECE));
+  const count = pieces.reduce((sum, each) => sum + each, 0);
+  const y = emit.scratch(count);
+  const { views, places } = emit.joined(lying);
   let first = 0;
   for (let begin = 0; begin < inputs.length; ) {
     const buffers: number[] = [];
@@ -68,6 +72,7 @@ function emitParts(emit: Emitter, inputs: readonly Tensor[], pieces: readonly nu
     first += own;
     begin = next;
   }
+  return { parts: y, count };
 }
 
 /** The 2-norm over all elements of all tensors, []. @throws OptionError where there are none; ShapeError for integers */

@@ -138,7 +138,7 @@ const advanceOp: UpdateOp = {
   name: 'advance',
   plan: (emit) => {
     emit.call(incrementKernel, {
-      buffers: { frozen: emit.frozen ?? emit.zero(), counter: at(emit.outputs, 0) },
+      buffers: { verdict: emit.verdict ?? emit.zero(), counter: at(emit.outputs, 0) },
       uniforms: { by: 1 },
       workgroups: [1, 1, 1],
     });
