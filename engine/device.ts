@@ -1,13 +1,14 @@
 // The device: what the engine keeps of one WebGPU device.
 //
 // It owns the pipelines (by final source, a compile in flight is shared), the storage of Variables, the staging buffers of
-// reads, the count of bytes, and the bound on steps in flight. Whatever WebGPU reports outside of a call (a lost device, a
-// validation error, exhausted memory) rejects the next call that the user awaits; nothing is only logged.
+// reads, the count of bytes, and the bound on steps in flight. Whatever WebGPU reports outside of a call (health.ts) rejects the
+// next call that the user awaits; nothing is only logged.
 // It destroys what it made: the GPUDevice itself only where it opened it. It touches no global: the runtime's entry
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { at, DeviceError, LimitError, need } from './errors.ts';
+import { at, DeviceError, type DeviceLostError, LimitError, need } from './errors.ts';
+import { Health } from './health.ts';
 import { type Tuning, untuned } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -79,7 +80,7 @@ export class Device {
   readonly #waiting: (() => void)[] = [];
   #bytes = 0;
   #peak = 0;
-  #fault: DeviceError | undefined;
+  readonly #health: Health;
   #disposed = false;
 
   constructor(
@@ -94,22 +95,8 @@ export class Device {
     this.subgroupSize = subgroupSize;
     this.tuning = tuning;
     this.#owned = owned;
-    gpu.addEventListener('uncapturederror', this.#onError);
-    void gpu.lost.then(({ message }) => {
-      this.#fault ??= new DeviceError(
-        `the device was lost${message === '' ? '' : ` (${message})`}; open a new one and load the last checkpoint`,
-      );
-      this.#wake();
-    });
+    this.#health = new Health(gpu, owned, () => this.#wake());
   }
-
-  /** What was computed since the error cannot be trusted, so the fault stays. */
-  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
-    event.preventDefault();
-    this.#fault ??= new DeviceError(
-      `the device reported: ${event.error.message}; open a new one and load the last checkpoint`,
-    );
-  };
 
   /** What the library holds on the device. */
   memory(): Memory {
@@ -125,8 +112,12 @@ export class Device {
 
   /** @throws DeviceError where the device was lost, disposed of, or reported an error: then it stays unusable */
   check(): void {
-    if (this.#disposed) throw new DeviceError('the device was disposed of; open a new one');
-    if (this.#fault !== undefined) throw this.#fault;
+    this.#health.check();
+  }
+
+  /** Asked after a failure of whatever kind: the loss of the device that it came from, if it did. Takes a moment where it is not known. */
+  loss(): Promise<DeviceLostError | undefined> {
+    return this.#health.loss();
   }
 
   /** A buffer that is counted. @throws LimitError over the largest size the device takes */
@@ -211,9 +202,11 @@ export class Device {
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     this.gpu.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(MAP_READ, 0, bytes);
+      await this.#health.until(staging.mapAsync(MAP_READ, 0, bytes));
+      this.check();
     } catch (cause) {
       this.free(staging);
+      await this.loss();
       this.check();
       throw new DeviceError('the device did not give back the data that was read', { cause });
     }
@@ -262,7 +255,7 @@ export class Device {
   /** Resolves when everything submitted so far has been carried out. */
   async idle(): Promise<void> {
     this.check();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#health.until(this.gpu.queue.onSubmittedWorkDone());
     this.check();
   }
 
@@ -281,7 +274,9 @@ export class Device {
     } catch (error) {
       made = { error };
     }
-    const [invalid, exhausted] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    const scopes = Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    const [invalid, exhausted] = await this.#health.until(scopes);
+    if (invalid !== null) await this.loss();
     if ('error' in made) throw made.error;
     this.check();
     if (exhausted !== null) {
@@ -297,14 +292,13 @@ export class Device {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.gpu.removeEventListener('uncapturederror', this.#onError);
     for (const variable of this.#variables.keys()) variable.unsettle();
     for (const buffer of this.#live) buffer.destroy();
     this.#live.clear();
     this.#variables.clear();
     this.#bytes = 0;
     if (this.#owned) this.gpu.destroy();
-    this.#wake();
+    this.#health.end();
   }
 
   [Symbol.dispose](): void {
@@ -333,11 +327,12 @@ export class Device {
     const refused = this.gpu.popErrorScope().catch(() => null);
     this.#created.pipelines++;
     try {
-      return { pipeline: await compiling, layout };
+      return { pipeline: await this.#health.until(compiling), layout };
     } catch (cause) {
       this.#pipelines.delete(source);
+      await this.loss();
       this.check();
-      const { messages } = await module.getCompilationInfo();
+      const { messages } = await this.#health.until(module.getCompilationInfo());
       const lines = messages.map(
         ({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`,
       );

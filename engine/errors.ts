@@ -31,9 +31,14 @@ export class LimitError extends RimgradError {
   override readonly name: string = 'LimitError';
 }
 
-/** No adapter, a lost device, a validation error or exhausted memory reported by WebGPU. */
+/** No adapter, a lost device (DeviceLostError), a validation error or exhausted memory reported by WebGPU. */
 export class DeviceError extends RimgradError {
   override readonly name: string = 'DeviceError';
+}
+
+/** The device is gone: a new one has to be opened, and what was only on it is lost. `withRecovery` starts from here. */
+export class DeviceLostError extends DeviceError {
+  override readonly name: string = 'DeviceLostError';
 }
 
 /** A file that is truncated, damaged, of another format, or that does not fit what it is read for. */

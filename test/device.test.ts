@@ -220,12 +220,12 @@ onDevice('a lost device rejects what is awaited next, reads and waiting steps am
   await device.gpu.lost;
   const outcomes = (await Promise.all(waiting)).filter((each) => each !== undefined);
   assert.ok(outcomes.length > 0, 'what waited was rejected');
-  for (const each of outcomes) assert.is((each as Error).name, 'DeviceError');
+  for (const each of outcomes) assert.is((each as Error).name, 'DeviceLostError');
   const message = /the device was lost.*; open a new one and load the last checkpoint/s;
-  await refused(() => program.run(), 'DeviceError', message);
-  await refused(() => program.read('y'), 'DeviceError', message);
-  await refused(() => compile(device, { z: fill(1, [2]) }), 'DeviceError', message);
-  await refused(() => device.idle(), 'DeviceError', message);
+  await refused(() => program.run(), 'DeviceLostError', message);
+  await refused(() => program.read('y'), 'DeviceLostError', message);
+  await refused(() => compile(device, { z: fill(1, [2]) }), 'DeviceLostError', message);
+  await refused(() => device.idle(), 'DeviceLostError', message);
 });
 
 onDevice('errors of two compiles at once reach the one that made them', async (device) => {

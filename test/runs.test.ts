@@ -15,8 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { writeAtomically } from '../bench/disk.ts';
 import type { Metric } from '../bench/metrics.ts';
-import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, readRun, writeAtomically } from '../bench/runs.ts';
+import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, readRun } from '../bench/runs.ts';
 import { FileError } from '../engine/errors.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 
