@@ -3,7 +3,7 @@
 // Always: nothing is changed here, so that a refusal leaves the run as it was; the options are those that the run was begun with,
 // but for the few that may change. Not here: the training (train.ts), and the cutting back of the metrics (runs.ts).
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../engine/core.ts';
@@ -120,12 +120,14 @@ function flag(name: string): string {
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** Whether a process of this machine is there. */
+/** Whether a process of this machine runs. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    // One that has ended and was not waited for is still there: Linux tells.
+    const stat = `/proc/${pid}/stat`;
+    return !existsSync(stat) || !/\) [ZX] /.test(readFileSync(stat, 'utf8'));
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // of another user
   }
 }
