@@ -15,8 +15,8 @@ import { FileError } from '../engine/errors.ts';
 export function writeAtomically(path: string, content: string | Uint8Array): void {
   const beside = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
   onDisk(path, () => {
+    const file = openSync(beside, 'w');
     try {
-      const file = openSync(beside, 'w');
       try {
         writeAll(file, typeof content === 'string' ? Buffer.from(content) : content, 0);
         fsyncSync(file);
