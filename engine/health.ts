@@ -28,6 +28,7 @@ export class Health {
     this.#onGone = onGone;
     gpu.addEventListener('uncapturederror', this.#onError);
     void gpu.lost.then(({ message }) => {
+      if (this.#ended !== undefined) return;
       const what = owned ? 'the device was lost' : 'the device that was given to openDevice was lost';
       const mend = owned ? 'open a new one' : 'give it a new one';
       this.#lost = new DeviceLostError(
