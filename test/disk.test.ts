@@ -14,7 +14,7 @@ import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/r
 import { type TrainCopying, trainCopying } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { FileError, need } from '../engine/errors.ts';
-import { bytesOf, figuresOf, mainJob, random, tiny } from './tiny-training.ts';
+import { bytesOf, mainJob, random, sameRuns, tiny } from './tiny-training.ts';
 
 const test = suite('disk', { out: '' });
 
@@ -128,8 +128,7 @@ test('a full disk is told of, the training goes on, and what waits is written wh
       passing.stderr,
       /^rimgrad: .*checkpoint\.safetensors: the disk is full; free some space\. The training goes on; /m,
     );
-    assert.is(bytesOf(path, 'model.safetensors'), bytesOf(whole, 'model.safetensors'));
-    assert.is(figuresOf(path), figuresOf(whole));
+    sameRuns(path, whole);
     assert.is(stepOf(path), 60);
     // And one that stays full: the end of the run is an error, its last good checkpoint is there, and it goes on from it.
     const lasting = await mainJob(
@@ -143,8 +142,7 @@ test('a full disk is told of, the training goes on, and what waits is written wh
     assert.is(stepOf(path), 20);
     unfill(disk);
     assert.is((await mainJob(['--resume', path])).code, 0);
-    assert.is(bytesOf(path, 'model.safetensors'), bytesOf(whole, 'model.safetensors'));
-    assert.is(figuresOf(path), figuresOf(whole));
+    sameRuns(path, whole);
   } finally {
     unmount();
   }

@@ -9,6 +9,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { trainerOn } from '../bench/train.ts';
 import { DeviceError, DeviceLostError, FeedError, need } from '../engine/errors.ts';
+import { Health } from '../engine/health.ts';
 import {
   adam,
   compile,
@@ -30,7 +31,7 @@ import {
 } from '../engine/node.ts';
 import { uniformArray } from '../engine/random.ts';
 import { refused } from './on-adapter.ts';
-import { bytesOf, figuresOf, mainJob, random, tiny } from './tiny-training.ts';
+import { mainJob, random, sameRuns, tiny } from './tiny-training.ts';
 
 const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
 console.log(`losses drawn from seed ${seed} (RIMGRAD_SEED=${seed} draws them again)`);
@@ -112,12 +113,7 @@ test('a training whose device is destroyed at drawn moments ends with the same b
         assert.is(on.code, 0, on.stderr);
       } else assert.is(told.length, opened - 1, `${moments.join()}: ${stderr}`);
       assert.ok(opened > 1, `${moments.join()}: none was lost`);
-      for (const [what, read] of [
-        ['weights', (path: string) => bytesOf(path, 'model.safetensors')],
-        ['figures', figuresOf],
-      ] as const) {
-        assert.ok(read(join(folder, 'a')) === read(join(out, 'whole', 'a')), `other ${what} after ${moments.join()}`);
-      }
+      sameRuns(join(folder, 'a'), join(out, 'whole', 'a'), moments.join());
     }
   } finally {
     rmSync(out, { recursive: true, force: true });
@@ -179,6 +175,39 @@ test('disposing of a device rejects what waits for it too', async () => {
     assert.match(String(error), /the device was disposed of; open a new one/);
   }
   assert.is(await device.loss(), undefined);
+});
+
+test('what WebGPU never settles rejects when the device goes, and a loss takes the place of the fault that it caused', async () => {
+  let lose: (info: GPUDeviceLostInfo) => void = () => {};
+  const listeners: ((event: unknown) => void)[] = [];
+  const gpu = {
+    lost: new Promise<GPUDeviceLostInfo>((resolve) => {
+      lose = resolve;
+    }),
+    addEventListener: (_: string, listener: (event: unknown) => void) => listeners.push(listener),
+    removeEventListener: () => listeners.splice(0),
+  } as unknown as GPUDevice;
+  let gone = 0;
+  const health = new Health(gpu, true, () => gone++);
+  const never = [1, 2].map(() => health.until(new Promise(() => {})));
+  assert.is(await health.until(Promise.resolve(3)), 3);
+  assert.is(await health.loss(), undefined, 'it waits a moment only');
+  for (const each of listeners) each({ preventDefault: () => {}, error: { message: 'parent is lost' } });
+  assert.throws(() => health.check(), /the device reported: parent is lost/);
+  const loss = health.loss();
+  lose({ reason: 'unknown', message: 'it fell off the bus' } as GPUDeviceLostInfo);
+  for (const each of never) {
+    const error = await rejection(each);
+    assert.instance(error, DeviceLostError);
+    assert.match(String(error), 'the device was lost (it fell off the bus); open a new one');
+    assert.match(String((error as Error).cause), 'parent is lost');
+  }
+  assert.instance(await loss, DeviceLostError, 'the word that came late');
+  assert.throws(() => health.check(), /it fell off the bus/);
+  assert.is(gone, 1);
+  health.end();
+  assert.equal(listeners, []);
+  assert.throws(() => health.check(), /disposed of/);
 });
 
 /** A device that is not the library's own. */

@@ -21,7 +21,7 @@ import { type TrainCopying, trainCopying } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { need } from '../engine/errors.ts';
 import { writeSafetensors } from '../engine/safetensors.ts';
-import { bytesOf, figuresOf, mainJob, type Outcome, random, tiny } from './tiny-training.ts';
+import { bytesOf, figuresOf, mainJob, type Outcome, random, sameRuns, tiny } from './tiny-training.ts';
 
 const test = suite('resume', { out: '' });
 
@@ -105,8 +105,7 @@ test('stopped at many moments and resumed: the bytes and the figures of a run th
   writeFileSync(join(path, '.checkpoint.safetensors.1.part'), 'half');
   await done(['--resume', '--out', stops]);
   for (const file of ['model.safetensors', 'report.html'] as const) assert.ok(bytesOf(path, file).length > 0);
-  assert.is(bytesOf(path, 'model.safetensors'), bytesOf(join(out, 'whole', 'a'), 'model.safetensors'));
-  assert.is(figuresOf(path), figuresOf(join(out, 'whole', 'a')));
+  sameRuns(path, join(out, 'whole', 'a'));
   assert.equal(readdirSync(path).sort(), [
     'checkpoint.safetensors',
     'config.json',
@@ -140,8 +139,11 @@ test('a finished run goes on with more steps, to the bytes of a run that had the
   );
   assert.is((await mainJob(['--resume', path, '--steps', '12'])).code, 2);
   await done(['--resume', path, '--steps', '18']);
-  assert.is.not(bytesOf(path, 'model.safetensors'), short);
-  assert.is(bytesOf(path, 'model.safetensors'), bytesOf(join(out, 'whole', 'a'), 'model.safetensors'));
+  assert.ok(bytesOf(path, 'model.safetensors') !== short, 'nothing was trained');
+  assert.ok(
+    bytesOf(path, 'model.safetensors') === bytesOf(join(out, 'whole', 'a'), 'model.safetensors'),
+    'other weights',
+  );
   const sorted = (folder: string): string[] =>
     figuresOf(folder)
       .split('\n')

@@ -81,7 +81,7 @@ function refused(action: () => unknown, ...words: string[]): void {
   assert.unreachable(`nothing was refused; expected ${words.join(', ')}`);
 }
 
-test('what is written comes back, and only the four files are there', ({ out }) => {
+test('what is written comes back, and nothing else is there', ({ out }) => {
   const path = makeRun(join(out, 'deep', 'er'));
   const run = readRun(path);
   assert.is(run.name, 'first');

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import * as assert from 'uvu/assert';
 import { runMainJob } from '../bench/main-job.ts';
 import { type MainOptions, parseMainOptions } from '../bench/options.ts';
 import { type TrainCopying, trainCopying } from '../bench/train.ts';
@@ -58,4 +59,10 @@ export function bytesOf(folder: string, file: string): string {
 /** The metrics of a run without their times. */
 export function figuresOf(folder: string): string {
   return bytesOf(folder, 'metrics.jsonl').replaceAll(/"seconds":[^,}]*/g, '"seconds":0');
+}
+
+/** Two runs ended with the same weights, to the byte, and told the same figures. */
+export function sameRuns(folder: string, other: string, what = 'the run'): void {
+  assert.ok(bytesOf(folder, 'model.safetensors') === bytesOf(other, 'model.safetensors'), `${what}: other weights`);
+  assert.is(figuresOf(folder), figuresOf(other), `${what}: other figures`);
 }
