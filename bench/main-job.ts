@@ -229,8 +229,9 @@ class Job {
     const { process: _process, ...known } = this.#config;
     const config: RunConfig = { ...known, ...end };
     this.#folder.close();
-    this.#folder.writeConfig(config);
     this.#folder.writeReport(await renderReport({ name: this.#plan.name, config, metrics: this.#metrics }));
+    // Last: a run that says that it is finished has everything.
+    this.#folder.writeConfig(config);
     return this.#folder;
   }
 

@@ -34,8 +34,8 @@ const DEEPEST = 64;
 const SHOWN = 6;
 
 /**
- * The bytes of a checkpoint. Steps that were run before the call are in it, steps that are run after it are not, whether it was
- * awaited or not.
+ * The bytes of a checkpoint. Steps whose `run` was awaited before the call are in it; steps that are run after it are not, whether the
+ * checkpoint was awaited or not.
  * @param record plain JSON: objects, lists, text, finite numbers, booleans, null
  * @throws OptionError where the record is not, or two Variables have one name; DeviceError where a value went with its device
  */

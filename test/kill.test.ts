@@ -1,6 +1,6 @@
 // A training killed with SIGKILL at 40 drawn moments and resumed each time ends with the bytes and the figures of one that was never
-// disturbed. Half of the moments are drawn in time, from the start of the process on; half are the n-th time that the system
-// reports a change in the run's folder: these land in the middle of the writing of a checkpoint. The seed is printed;
+// disturbed. Half of the moments are drawn in time, from the start of a process to about its first steps; half are the n-th time that
+// the system reports a change in the run's folder: these land in the middle of the writing of a checkpoint. The seed is printed;
 // RIMGRAD_SEED=N draws the same moments again, though what a process has done by then differs.
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readRun, readRunCheckpoint } from '../bench/runs.ts';
+import { at } from '../engine/errors.ts';
 import { uniformArray } from '../engine/random.ts';
 import { random, sameRuns, tiny } from './tiny-training.ts';
 
@@ -18,23 +19,23 @@ const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
 console.log(`kills drawn from seed ${seed} (RIMGRAD_SEED=${seed} draws them again)`);
 
 const KILLS = 40;
+/** Most changes in the folder before a kill; a checkpoint makes about five. */
+const CHANGES = 50;
 /** Trainings that are killed at the same time, each in turn. */
 const CHAINS = 2;
 const main = fileURLToPath(new URL('../bench/main.js', import.meta.url));
 const args = [
-  ...[...tiny, ...random, '--test-batches', '1', '--steps', '150', '--evaluate-every', '40', '--checkpoint-every', '1'],
+  ...[...tiny, ...random, '--test-batches', '1', '--steps', '100', '--evaluate-every', '40', '--checkpoint-every', '1'],
 ];
 
-/** How a process ended: its code, or undefined where it was killed; and how long it took, in milliseconds. */
+/** How a process ended: its code, or undefined where it was killed. */
 interface Ended {
   readonly code: number | undefined;
-  readonly took: number;
   readonly stderr: string;
 }
 
 /** Runs the main job, and calls `begun` once it is started. */
 function job(line: readonly string[], begun: (child: ChildProcess) => void = () => {}): Promise<Ended> {
-  const started = performance.now();
   const child = spawn(process.execPath, [main, ...line], { stdio: ['ignore', 'ignore', 'pipe'] });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -45,12 +46,12 @@ function job(line: readonly string[], begun: (child: ChildProcess) => void = () 
     child.on('error', reject);
     child.on('close', (code, signal) => {
       const ended = signal === 'SIGKILL' ? undefined : (code ?? -1);
-      resolve({ code: ended, took: performance.now() - started, stderr });
+      resolve({ code: ended, stderr });
     });
   });
 }
 
-/** Starts or resumes the run in a folder, kills it at a moment, and says whether it was killed before it ended. */
+/** Starts or resumes the run in a folder, kills it at a moment, and says whether it was killed before it was finished. */
 async function killed(out: string, moment: number, byChanges: boolean, usual: number): Promise<boolean> {
   const path = join(out, 'a');
   const begun = existsSync(join(path, 'config.json'));
@@ -63,7 +64,7 @@ async function killed(out: string, moment: number, byChanges: boolean, usual: nu
         child.kill('SIGKILL');
       };
       if (byChanges && begun) {
-        let left = 1 + Math.floor(80 * moment);
+        let left = 1 + Math.floor(CHANGES * moment);
         watcher = watch(path, () => {
           if (--left === 0) kill();
         });
@@ -73,12 +74,13 @@ async function killed(out: string, moment: number, byChanges: boolean, usual: nu
   clearTimeout(timer);
   watcher?.close();
   assert.ok(code === undefined || code === 0, `ended with ${code}: ${stderr}`);
+  if (!existsSync(join(path, 'config.json'))) return true;
   // At any moment: a run that can be read, and a checkpoint that is whole or was never written.
-  if (existsSync(join(path, 'config.json'))) {
-    readRun(path);
-    readRunCheckpoint(path);
-  }
-  return code === undefined;
+  readRunCheckpoint(path);
+  const { config } = readRun(path);
+  // It may be killed behind its last word, too.
+  if (config.status === 'finished') assert.ok(existsSync(join(path, 'report.html')), 'finished without a report');
+  return config.status !== 'finished';
 }
 
 if (process.platform !== 'win32') {
@@ -86,7 +88,16 @@ if (process.platform !== 'win32') {
     const folder = mkdtempSync(join(tmpdir(), 'rimgrad-kill-'));
     try {
       const whole = join(folder, 'whole');
-      const { code, took, stderr } = await job([...args, '--name', 'a', '--out', whole]);
+      const began = performance.now();
+      let usual = Number.POSITIVE_INFINITY;
+      let looking: NodeJS.Timeout | undefined;
+      const { code, stderr } = await job([...args, '--name', 'a', '--out', whole], () => {
+        looking = setInterval(() => {
+          if (existsSync(join(whole, 'a', 'checkpoint.safetensors')))
+            usual = Math.min(usual, performance.now() - began);
+        }, 20);
+      });
+      clearInterval(looking);
       assert.is(code, 0, stderr);
       const moments = uniformArray(2 * KILLS, { seed, stream: 40 });
       let [attempts, kills, runs] = [0, 0, 0];
@@ -97,7 +108,7 @@ if (process.platform !== 'win32') {
           let finished = false;
           while (kills < KILLS && !finished) {
             const attempt = attempts++ % KILLS;
-            finished = !(await killed(out, moments[2 * attempt] ?? 0, (moments[2 * attempt + 1] ?? 0) < 0.5, took));
+            finished = !(await killed(out, at(moments, 2 * attempt), at(moments, 2 * attempt + 1) < 0.5, usual));
             if (!finished) kills++;
           }
           if (!finished) {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { trainerOn } from '../bench/train.ts';
-import { DeviceError, DeviceLostError, FeedError, need } from '../engine/errors.ts';
+import { at, DeviceError, DeviceLostError, FeedError, need } from '../engine/errors.ts';
 import { Health } from '../engine/health.ts';
 import {
   adam,
@@ -97,7 +97,7 @@ test('a training whose device is destroyed at drawn moments ends with the same b
         const device = await openDevice();
         const i = opened++;
         if (i >= 3) return device;
-        const [where, side] = [draws[2 * (3 * k + i)] ?? 0, draws[2 * (3 * k + i) + 1] ?? 0];
+        const [where, side] = [at(draws, 2 * (3 * k + i)), at(draws, 2 * (3 * k + i) + 1)];
         const n = 1 + Math.floor((where * asked[kind]) / 2);
         moments.push(`${side < 0.5 ? 'before' : 'behind'} ${kind} ${n}`);
         return losing(device, kind, n, side < 0.5);
