@@ -1,19 +1,24 @@
 // The main job around the training: options in, a run folder, a live progress, a table and a report page out.
 //
 // Always: an error is one clear line on stderr and an exit code, never a stack trace; a stopped or failed training keeps
-// its config, metrics and report (a stopped one its weights too); an error before the training began leaves no folder.
+// its config, metrics and report (a stopped one its weights too); an error before the training began leaves no folder. What cannot
+// be written while a training runs is told and tried again, and the training goes on: only what is missing at its end is an error.
 // Not here: the training (train.ts) and the process with its signals (main.ts).
 
+import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { at, OptionError, RimgradError } from '../engine/errors.ts';
+import { at, FileError, need, OptionError, RimgradError } from '../engine/errors.ts';
 import { describe } from './messages.ts';
 import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
 import { createProgress, formatDuration, type Progress, type ProgressStream } from './progress.ts';
 import { renderReport } from './report.ts';
-import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, type RunPlan } from './runs.ts';
+import { describeProgress, openResumed, type Resumed } from './resume.ts';
+import type { RunConfig } from './run-config.ts';
+import { checkRunPlan, defaultRunName, RunFolder, type RunPlan } from './runs.ts';
 import { memoryless } from './tasks/copying.ts';
-import type { TrainCopying, TrainEvents, TrainResult } from './train.ts';
+import type { TrainCopying, TrainEvents, TrainingStart, TrainResult } from './train.ts';
+import { readProgress } from './training-state.ts';
 
 /** What the job is given by the process that it runs in. */
 export interface Surroundings {
@@ -41,7 +46,9 @@ export async function runMainJob(args: readonly string[], surroundings: Surround
       stdout.write(request.text);
       return EXIT.done;
     }
-    return await new Job(request.options, surroundings).run();
+    const resumed = request.kind === 'resume' ? openResumed(request) : undefined;
+    const options = request.kind === 'resume' ? need(resumed, 'a run').options : request.options;
+    return await new Job(options, surroundings, resumed).run();
   } catch (error) {
     stderr.write(`rimgrad: ${describe(error)}\n`);
     return error instanceof OptionError ? EXIT.usage : EXIT.failed;
@@ -79,25 +86,29 @@ export function formatResults(options: MainOptions, metrics: readonly Metric[]):
 class Job {
   readonly #options: MainOptions;
   readonly #around: Surroundings;
+  readonly #resumed: Resumed | undefined;
   readonly #progress: Progress;
   readonly #plan: RunPlan;
   readonly #began: Date = new Date();
-  readonly #metrics: Metric[] = [];
+  #metrics: Metric[] = [];
   #model = '';
   #step = 0;
   #folder: RunFolder | undefined;
   #config: RunConfig | undefined;
+  /** What could not be written and was told, until all is written again. */
+  #trouble = '';
 
-  constructor(options: MainOptions, around: Surroundings) {
+  constructor(options: MainOptions, around: Surroundings, resumed: Resumed | undefined) {
     this.#options = options;
     this.#around = around;
+    this.#resumed = resumed;
     this.#progress = createProgress(around.stdout);
     const name = options.name ?? defaultRunName('copying', options.out, this.#began, options.seed);
     this.#plan = { out: options.out, name, force: options.force };
   }
 
   async run(): Promise<number> {
-    checkRunPlan(this.#plan);
+    if (this.#resumed === undefined) checkRunPlan(this.#plan);
     let result: TrainResult;
     try {
       result = await this.#train();
@@ -105,7 +116,7 @@ class Job {
       if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
     } catch (error) {
       this.#progress.end();
-      const folder = await this.#finish({ status: 'failed', note: describe(error) });
+      const folder = await this.#finish({ status: 'failed', note: describe(error) }).catch(() => this.#folder);
       if (folder !== undefined) this.#around.stdout.write(`What there is lies in ${folder.path}\n`);
       throw error;
     }
@@ -124,7 +135,7 @@ class Job {
     };
     signal.addEventListener('abort', stopping, { once: true });
     try {
-      return await this.#around.train(this.#options, this.#events());
+      return await this.#around.train(this.#options, this.#events(), this.#resumed?.checkpoint);
     } finally {
       signal.removeEventListener('abort', stopping);
     }
@@ -133,21 +144,7 @@ class Job {
   #events(): TrainEvents {
     return {
       signal: this.#around.signal,
-      onStart: (start) => {
-        this.#config = {
-          task: 'copying',
-          started: this.#began.toISOString(),
-          status: 'running',
-          ...start,
-          options: { ...this.#options },
-        };
-        this.#folder = RunFolder.create(this.#plan, this.#config);
-        const sizes = Object.entries(start.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
-        this.#around.stdout.write(
-          `Copying ${this.#options.digits} digits over a blank of ${this.#options.blank}, on ${start.adapter}\n` +
-            `Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${this.#folder.path}\n\n`,
-        );
-      },
+      onStart: (start) => this.#start(start),
       onStep: (step) => {
         if (step.model !== this.#model) {
           this.#model = step.model;
@@ -159,7 +156,41 @@ class Job {
         if (step.step >= this.#options.steps) this.#progress.end();
       },
       onEvaluation: (evaluation) => this.#record({ kind: 'evaluation', ...evaluation }),
+      onCheckpoint: (bytes) => {
+        this.#tryToWrite('the last checkpoint stays as it was', (folder) => folder.writeCheckpoint(bytes));
+      },
+      onLoss: (loss, told) => {
+        this.#warn(`${describe(loss)}. Going on with a new device from the last checkpoint`);
+        this.#metrics.length = Math.min(this.#metrics.length, told);
+        this.#folder?.cutBack(told);
+      },
     };
+  }
+
+  #start(start: TrainingStart): void {
+    const running = { status: 'running', process: { pid: process.pid, host: hostname() } } as const;
+    const now = { task: 'copying', ...running, ...start, options: { ...this.#options } };
+    const { stdout } = this.#around;
+    const sizes = Object.entries(start.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
+    const { digits, blank } = this.#options;
+    stdout.write(`Copying ${digits} digits over a blank of ${blank}, on ${start.adapter}\n`);
+    if (this.#resumed === undefined) {
+      this.#config = { ...now, started: this.#began.toISOString() };
+      this.#folder = RunFolder.create(this.#plan, this.#config);
+    } else {
+      const { path, config, checkpoint, told } = this.#resumed;
+      this.#config = { ...now, started: config.started, resumed: (config.resumed ?? 0) + 1 };
+      ({ folder: this.#folder, metrics: this.#metrics } = RunFolder.reopen(path, told, this.#config));
+      const models = checkpoint === undefined ? [] : readProgress(checkpoint).models;
+      stdout.write(`Going on with ${this.#plan.name} from ${describeProgress(models)}\n`);
+      if (config.adapter !== start.adapter || config.runtime !== start.runtime) {
+        stdout.write(
+          `The run was begun with ${config.runtime} on ${config.adapter}, and goes on with ${start.runtime} on ${start.adapter}: ` +
+            'its last digits may differ from those of a run that had stayed there\n',
+        );
+      }
+    }
+    stdout.write(`Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${this.#folder.path}\n\n`);
   }
 
   // A figure that is not finite would be lost in JSON, so it ends the run instead.
@@ -172,16 +203,36 @@ class Job {
       }
     }
     this.#metrics.push(metric);
-    this.#folder?.append(metric);
+    this.#tryToWrite('the figures wait for the next try', (folder) => folder.append(metric));
+  }
+
+  // What cannot be written now may be written later, when somebody has made room: hours of training are worth more than a file.
+  #tryToWrite(meanwhile: string, write: (folder: RunFolder) => void): void {
+    if (this.#folder === undefined) return;
+    try {
+      write(this.#folder);
+      if (this.#folder.waiting === 0) this.#trouble = '';
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      if (error.message === this.#trouble) return;
+      this.#trouble = error.message;
+      this.#warn(`${describe(error)}. The training goes on; ${meanwhile}`);
+    }
+  }
+
+  #warn(line: string): void {
+    this.#progress.pause(() => this.#around.stderr.write(`rimgrad: ${line}\n`));
   }
 
   // Writes what ends a run folder; nothing where the training never began.
   async #finish(end: Pick<RunConfig, 'status' | 'note'>): Promise<RunFolder | undefined> {
     if (this.#folder === undefined || this.#config === undefined) return undefined;
-    const config: RunConfig = { ...this.#config, ...end };
-    this.#folder.writeConfig(config);
+    const { process: _process, ...known } = this.#config;
+    const config: RunConfig = { ...known, ...end };
     this.#folder.close();
     this.#folder.writeReport(await renderReport({ name: this.#plan.name, config, metrics: this.#metrics }));
+    // Last: a run that says that it is finished has everything.
+    this.#folder.writeConfig(config);
     return this.#folder;
   }
 

@@ -140,12 +140,13 @@ export function parseMetric(line: string, where: string): Metric {
  * All metrics of a file's text, a line each.
  *
  * @param file what an error names.
+ * @param unfinished the run is not over, or was killed: a last line that is cut off is left out.
  * @throws FileError naming the line that is cut off, damaged or foreign.
  */
-export function parseMetrics(text: string, file: string): Metric[] {
+export function parseMetrics(text: string, file: string, unfinished = false): Metric[] {
   if (text === '') return [];
   const lines = text.split('\n');
-  if (lines.pop() !== '') {
+  if (lines.pop() !== '' && !unfinished) {
     throw new FileError(`${file}: line ${lines.length + 1} is cut off; remove that line to read the ones before it`);
   }
   return lines.map((line, i) => parseMetric(line, `${file} line ${i + 1}`));

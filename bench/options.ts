@@ -26,6 +26,8 @@ export interface MainOptions {
   readonly steps: number;
   /** Updates between evaluations; 0 evaluates at the end only. */
   readonly evaluateEvery: number;
+  /** Updates between checkpoints; 0 for none. */
+  readonly checkpointEvery: number;
   /** Test batches of an evaluation, for each blank length. */
   readonly testBatches: number;
   /** N: modules. */
@@ -78,7 +80,26 @@ export interface MainOptions {
 /** What a command line asks for. */
 export type MainRequest =
   | { readonly kind: 'run'; readonly options: MainOptions }
+  | ResumeRequest
   | { readonly kind: 'help'; readonly text: string };
+
+/** A run is to go on. */
+export interface ResumeRequest {
+  readonly kind: 'resume';
+  /** Its name or folder; undefined for the newest. */
+  readonly run?: string;
+  /** The folder that holds the run folders. */
+  readonly out: string;
+  /** Although it seems to run still. */
+  readonly force: boolean;
+  /** The command line, to be read again behind the options that the run was begun with. */
+  readonly args: readonly string[];
+}
+
+/** What a run that goes on may change: everything else decides what comes out. */
+export const CHANGEABLE: readonly (keyof MainOptions)[] = ['steps', 'evaluateEvery', 'checkpointEvery'];
+/** Where a run is put. */
+const PLACES: readonly (keyof MainOptions)[] = ['name', 'out', 'force'];
 
 interface Row {
   readonly flags: string;
@@ -182,6 +203,18 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     },
     { flags: '--out <folder>', meaning: 'where run folders are made', parse: someText, value: 'runs' },
     { flags: '--force', meaning: 'replace a run of the same name', value: false },
+    {
+      flags: '--checkpoint-every <n>',
+      meaning: 'updates between checkpoints, 0 for none; Ctrl-C writes one too',
+      parse: whole(0, 1e9),
+      value: 200,
+    },
+    {
+      flags: '--resume [run]',
+      meaning: 'go on with a run that was stopped, killed or failed, or with more --steps one that was finished',
+      parse: someText,
+      shown: 'the newest of --out',
+    },
     { flags: '--paper', meaning: "the paper's sizes: needs a GPU and hours", value: false },
   ],
 };
@@ -189,14 +222,16 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
 /**
  * The main job's options from command-line arguments (without the program's own name).
  *
+ * @param begun of a run that goes on, the options that it was begun with: they take the place of the defaults.
  * @throws OptionError naming the option and the mend.
  */
-export function parseMainOptions(args: readonly string[]): MainRequest {
+export function parseMainOptions(args: readonly string[], begun?: Readonly<Record<string, unknown>>): MainRequest {
   let help = '';
   const command = new Command('npm start --')
     .description(
       'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
-        'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is.',
+        'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is;\n' +
+        '--resume goes on from there, to the same bytes as if it had never been stopped.',
     )
     .helpOption('-h, --help', 'show this and do nothing')
     .configureHelp({ helpWidth: 100 })
@@ -225,14 +260,39 @@ export function parseMainOptions(args: readonly string[]): MainRequest {
     if (error instanceof CommanderError) throw new OptionError(clearer(error, command));
     throw error;
   }
-  if (command.getOptionValue('paper') === true) {
-    for (const [name, row] of rows) {
-      if (row.paper !== undefined && command.getOptionValueSource(name) !== 'cli') {
-        command.setOptionValue(name, row.paper);
-      }
-    }
+  const stranger = Object.keys(begun ?? {}).find((name) => !rows.has(name));
+  if (stranger !== undefined) throw new OptionError(`there is no option '${stranger}' in this version`);
+  const paper = (begun?.paper ?? command.getOptionValue('paper')) === true;
+  for (const [name, row] of rows) {
+    if (command.getOptionValueSource(name) === 'cli') continue;
+    const saved = begun?.[name];
+    const value = saved === undefined ? (paper ? row.paper : undefined) : savedOption(name, row, saved);
+    if (value !== undefined) command.setOptionValue(name, value);
   }
-  return { kind: 'run', options: complete(command.opts<MainOptions>()) };
+  const { resume, ...options } = command.opts<MainOptions & { readonly resume?: string | true }>();
+  if (resume === undefined || begun !== undefined) return { kind: 'run', options: complete(options) };
+  if (options.name !== undefined) {
+    throw new OptionError('--name: a run that goes on keeps its name; give it to --resume itself');
+  }
+  const { out, force } = options;
+  return { kind: 'resume', out, force, args, ...(resume !== true && { run: resume }) };
+}
+
+/** The options that decide what comes out of a training, as plain data: a checkpoint holds them, and a run that goes on keeps them. */
+export function lastingOptions(options: MainOptions): Readonly<Record<string, unknown>> {
+  const passing: readonly string[] = [...CHANGEABLE, ...PLACES];
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !passing.includes(name)));
+}
+
+// The value of an option from a file, checked as one from a command line is.
+function savedOption(name: string, { parse, choices }: Row, value: unknown): unknown {
+  try {
+    if (parse !== undefined) return parse(Array.isArray(value) ? value.join() : String(value));
+  } catch (cause) {
+    throw new OptionError(`'${name}' is ${JSON.stringify(value)}`, { cause });
+  }
+  if (choices === undefined ? typeof value === 'boolean' : choices.includes(String(value))) return value;
+  throw new OptionError(`'${name}' is ${JSON.stringify(value)}`);
 }
 
 // Fills in what depends on other options, and checks what only several options together can tell.

@@ -14,6 +14,7 @@ import {
   takeAlong,
   topKMask,
   type Update,
+  type Variable,
 } from '../engine/core.ts';
 import { at, LimitError } from '../engine/errors.ts';
 import type { CopyingModel } from './models.ts';
@@ -26,12 +27,16 @@ export interface ProgramParts<Names extends string> {
   readonly updates: readonly Update[];
 }
 
-/** A training step of a model: the loss over all positions, as the official script has it, and Adam's updates. */
-export function trainingProgram(model: CopyingModel, options: MainOptions): ProgramParts<'loss' | 'accuracy'> {
+/** A training step of a model: the loss over all positions, as the official script has it, and Adam's updates and state. */
+export function trainingProgram(
+  model: CopyingModel,
+  options: MainOptions,
+): ProgramParts<'loss' | 'accuracy'> & { readonly state: readonly Variable[] } {
   const { loss, accuracy } = measures(model, options.digits, options.blank, options.batch);
   const clip = options.clip === 0 ? {} : { clipNorm: options.clip };
-  const updates = adam(grad(loss, model.variables), { learningRate: options.learningRate, ...clip });
-  return { outputs: { loss, accuracy }, updates };
+  const name = `${model.name.toLowerCase()}.adam`;
+  const updates = adam(grad(loss, model.variables), { name, learningRate: options.learningRate, ...clip });
+  return { outputs: { loss, accuracy }, updates, state: updates.variables };
 }
 
 /** The paper's figures over the recalled digits of test sequences of one blank, for one of equal parts of a batch. */

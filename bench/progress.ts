@@ -22,6 +22,8 @@ export interface Progress {
   /** Begins a training of `total` steps; ends one that was begun before. */
   begin(label: string, total: number): void;
   update(step: ProgressStep): void;
+  /** Lets something else be printed, in lines of its own. */
+  pause(print: () => void): void;
   /** Ends the training that was begun, with its last figures left on the screen; safe to call twice. */
   end(): void;
 }
@@ -74,6 +76,8 @@ class ProgressBar implements Progress {
   #bar: cliProgress.SingleBar | undefined;
   #speed = new Speed();
   #total = 0;
+  #step = 0;
+  #figures = 'preparing';
 
   constructor(stream: ProgressStream) {
     this.#stream = stream;
@@ -94,12 +98,22 @@ class ProgressBar implements Progress {
       fps: 8,
       gracefulExit: false,
     });
-    this.#bar.start(total, 0, { figures: 'preparing' });
+    this.#step = 0;
+    this.#figures = 'preparing';
+    this.#bar.start(total, this.#step, { figures: this.#figures });
   }
 
   update(step: ProgressStep): void {
     const rate = this.#speed.update(step.step, step.seconds);
-    this.#bar?.update(step.step, { figures: figures(step, rate, (this.#total - step.step) / rate) });
+    this.#step = step.step;
+    this.#figures = figures(step, rate, (this.#total - step.step) / rate);
+    this.#bar?.update(this.#step, { figures: this.#figures });
+  }
+
+  pause(print: () => void): void {
+    this.#bar?.stop();
+    print();
+    this.#bar?.start(this.#total, this.#step, { figures: this.#figures });
   }
 
   end(): void {
@@ -134,6 +148,10 @@ class ProgressLines implements Progress {
     const count = String(done).padStart(String(this.#total).length);
     const left = (this.#total - done) / rate;
     this.#stream.write(`${this.#label} ${count}/${this.#total}  ${figures(step, rate, left)}\n`);
+  }
+
+  pause(print: () => void): void {
+    print();
   }
 
   end(): void {}

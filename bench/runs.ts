@@ -1,53 +1,35 @@
-// Run folders: `<out>/<name>/` with config.json (what was run), metrics.jsonl (what was measured), model.safetensors
-// (the weights) and report.html.
+// Run folders: `<out>/<name>/` with config.json (what was run), metrics.jsonl (what was measured), checkpoint.safetensors (what
+// a run goes on from), model.safetensors (the weights) and report.html.
 //
-// Always: a run of that name is never overwritten unless asked to, and then only the four files of a run folder; every
-// file but the metrics is written beside, flushed and renamed, so that a kill at any moment leaves the old or the new
-// one; metrics are appended in whole lines. Every failure is a FileError that names the file and the mend.
-// Not here: what the metrics mean (metrics.ts) and how the page looks (report.ts).
+// Always: a run of that name is never overwritten unless asked to, and then only the files of a run folder; every file but the
+// metrics is there whole or not at all (disk.ts); metrics are appended in whole lines, and are on the disk before a checkpoint that
+// counts them. Lines that could not be written wait for the next try. Every failure is a FileError that names the file and the mend.
+// Not here: what the metrics mean (metrics.ts), what a checkpoint holds (training-state.ts), how the page looks (report.ts).
 
 import {
   closeSync,
   existsSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { FileError } from '../engine/errors.ts';
+import { type Checkpoint, readCheckpoint } from '../engine/core.ts';
+import { at, FileError } from '../engine/errors.ts';
 import {
   readSafetensors,
   type SafetensorsFile,
   type SafetensorsTensor,
   writeSafetensors,
 } from '../engine/safetensors.ts';
-import { type Metric, parseMetrics, parseObject } from './metrics.ts';
-
-/** How a run ended, or that it did not yet (or was killed). */
-export type RunStatus = 'running' | 'finished' | 'stopped' | 'failed';
-
-/** What was run: the content of config.json. */
-export interface RunConfig {
-  /** What was trained on, such as `copying`. */
-  readonly task: string;
-  /** When it started, ISO 8601 in UTC. */
-  readonly started: string;
-  readonly status: RunStatus;
-  /** Why it stopped or failed, in words. */
-  readonly note?: string;
-  readonly adapter: string;
-  readonly runtime: string;
-  /** Trained numbers of each model. */
-  readonly parameters: Readonly<Record<string, number>>;
-  /** Every option of the job: text, numbers, booleans and lists of them. */
-  readonly options: Readonly<Record<string, unknown>>;
-}
+import { flushFolder, onDisk, remainsIn, removeRemains, writeAll, writeAtomically } from './disk.ts';
+import { type Metric, parseMetric, parseMetrics } from './metrics.ts';
+import { parseConfig, type RunConfig, textOf, writeConfig } from './run-config.ts';
 
 /** A run read back from its folder. */
 export interface Run {
@@ -67,13 +49,13 @@ export interface RunPlan {
   readonly force?: boolean;
 }
 
-const FORMAT = 'rimgrad run 1';
 const CONFIG = 'config.json';
 const METRICS = 'metrics.jsonl';
 const MODEL = 'model.safetensors';
 const REPORT = 'report.html';
-const FILES = [CONFIG, METRICS, MODEL, REPORT];
-const STATUSES: readonly RunStatus[] = ['running', 'finished', 'stopped', 'failed'];
+const CHECKPOINT = 'checkpoint.safetensors';
+// The config comes last: a folder without one is no run, and is never replaced.
+const FILES = [CHECKPOINT, METRICS, MODEL, REPORT, CONFIG];
 // Metrics wait in memory for at most this long before they are written.
 const FLUSH_EVERY_MS = 1000;
 
@@ -99,7 +81,7 @@ export function checkRunPlan({ out, name, force = false }: RunPlan): void {
   const above = nearestExisting(path);
   if (above === path) {
     if (!statSync(path).isDirectory()) throw new FileError(`${path}: a file is in the way; take another --name`);
-    if (readdirSync(path).length === 0) return;
+    if (readdirSync(path).length === remainsIn(path, FILES).length) return;
     if (!existsSync(join(path, CONFIG)))
       throw new FileError(`${path}: holds other things than a run; take another --name`);
     if (!force)
@@ -114,14 +96,17 @@ export class RunFolder {
   readonly path: string;
   readonly name: string;
   readonly #metrics: number;
+  /** Where each line on the disk ends, in bytes. */
+  readonly #ends: number[];
   #waiting: string[] = [];
   #flushed = 0;
   #closed = false;
 
-  private constructor(path: string, metrics: number) {
+  private constructor(path: string, metrics: number, ends: number[] = []) {
     this.path = path;
     this.name = basename(path);
     this.#metrics = metrics;
+    this.#ends = ends;
   }
 
   /**
@@ -132,13 +117,37 @@ export class RunFolder {
   static create(plan: RunPlan, config: RunConfig): RunFolder {
     checkRunPlan(plan);
     const path = join(plan.out, plan.name);
-    onDisk(path, () => {
+    const metrics = onDisk(path, () => {
       mkdirSync(path, { recursive: true });
-      for (const file of FILES) rmSync(join(path, file), { force: true });
+      removeRemains(path, FILES);
+      for (const file of FILES) if (file !== CONFIG) rmSync(join(path, file), { force: true });
+      writeConfigFile(path, config);
+      const file = openSync(join(path, METRICS), 'wx+');
+      flushFolder(path);
+      flushFolder(dirname(path));
+      return file;
     });
-    const metrics = onDisk(path, () => openSync(join(path, METRICS), 'ax'));
-    writeConfigFile(path, config);
     return new RunFolder(path, metrics);
+  }
+
+  /**
+   * Opens the folder of a run that goes on: the metrics are cut back to their first `lines` lines, and what a kill left is removed.
+   *
+   * @returns the folder, and these metrics.
+   * @throws FileError when there are fewer lines, or the folder cannot be written; then nothing was cut.
+   */
+  static reopen(path: string, lines: number, config: RunConfig): { folder: RunFolder; metrics: Metric[] } {
+    const file = join(path, METRICS);
+    const { metrics, ends } = firstLines(file, lines);
+    const opened = onDisk(path, () => {
+      removeRemains(path, FILES);
+      const descriptor = openSync(file, existsSync(file) ? 'r+' : 'wx+');
+      ftruncateSync(descriptor, ends.at(-1) ?? 0);
+      fsyncSync(descriptor);
+      return descriptor;
+    });
+    writeConfigFile(path, config);
+    return { folder: new RunFolder(path, opened, ends), metrics };
   }
 
   /** Adds a line to metrics.jsonl, on the disk within a second of steady calls, or at `flush` or `close`. */
@@ -147,16 +156,46 @@ export class RunFolder {
     if (performance.now() - this.#flushed >= FLUSH_EVERY_MS) this.flush();
   }
 
-  /** Writes the waiting lines through to the disk. */
+  /** Writes the waiting lines through to the disk. @throws FileError when that fails; then they wait on, and none is half there */
   flush(): void {
     this.#flushed = performance.now();
     if (this.#waiting.length === 0 || this.#closed) return;
+    const begin = this.#ends.at(-1) ?? 0;
     const bytes = Buffer.from(this.#waiting.join(''));
-    this.#waiting = [];
     onDisk(join(this.path, METRICS), () => {
-      writeAll(this.#metrics, bytes);
-      fsyncSync(this.#metrics);
+      try {
+        writeAll(this.#metrics, bytes, begin);
+        fsyncSync(this.#metrics);
+      } catch (error) {
+        ftruncateSync(this.#metrics, begin);
+        throw error;
+      }
     });
+    let end = begin;
+    for (const line of this.#waiting) {
+      end += Buffer.byteLength(line);
+      this.#ends.push(end);
+    }
+    this.#waiting = [];
+  }
+
+  /** Lines that are not on the disk yet. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Takes back all lines of metrics.jsonl but the first ones. */
+  cutBack(lines: number): void {
+    this.#waiting.length = Math.max(0, Math.min(this.#waiting.length, lines - this.#ends.length));
+    if (lines >= this.#ends.length) return;
+    this.#ends.length = lines;
+    onDisk(join(this.path, METRICS), () => ftruncateSync(this.#metrics, this.#ends.at(-1) ?? 0));
+  }
+
+  /** Replaces the checkpoint, after the metrics that it counts. @throws FileError when it cannot be written: the last one stays */
+  writeCheckpoint(bytes: Uint8Array): void {
+    this.flush();
+    writeAtomically(join(this.path, CHECKPOINT), bytes);
   }
 
   writeConfig(config: RunConfig): void {
@@ -185,13 +224,13 @@ export class RunFolder {
 }
 
 /**
- * Reads a run folder, whole or not at all.
+ * Reads a run folder, whole or not at all. Of a run that was killed, or still runs, a line that is cut off is left out.
  *
  * @throws FileError naming the file, and the line of the metrics, that is missing, cut off, damaged or foreign.
  */
 export function readRun(path: string): Run {
-  const config = readConfig(path);
-  const metrics = readMetrics(join(path, METRICS));
+  const config = readRunConfig(path);
+  const metrics = readMetrics(join(path, METRICS), config.status === 'running');
   const model = join(path, MODEL);
   const run = { name: basename(path), config, metrics };
   if (!existsSync(model)) return run;
@@ -204,6 +243,16 @@ export function readRun(path: string): Run {
   };
 }
 
+/** The checkpoint of a run; undefined where it has none. @throws FileError where it cannot be read or is damaged */
+export function readRunCheckpoint(path: string): Checkpoint | undefined {
+  const file = join(path, CHECKPOINT);
+  if (!existsSync(file)) return undefined;
+  return readCheckpoint(
+    onDisk(file, () => readFileSync(file)),
+    file,
+  );
+}
+
 /** Writes the report page into a run folder. @returns its path. @throws FileError when it cannot be written */
 export function writeReport(folder: string, html: string): string {
   const path = join(folder, REPORT);
@@ -211,35 +260,12 @@ export function writeReport(folder: string, html: string): string {
   return path;
 }
 
-/**
- * Writes a file so that a kill at any moment leaves the old content or the new one: beside, flushed, renamed.
- *
- * @throws FileError when it cannot be written; nothing is left beside.
- */
-export function writeAtomically(path: string, content: string | Uint8Array): void {
-  const beside = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
-  onDisk(path, () => {
-    try {
-      const file = openSync(beside, 'w');
-      try {
-        writeAll(file, typeof content === 'string' ? Buffer.from(content) : content);
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
-      renameSync(beside, path);
-    } catch (error) {
-      rmSync(beside, { force: true });
-      throw error;
-    }
-  });
-}
-
 function writeConfigFile(path: string, config: RunConfig): void {
   writeAtomically(join(path, CONFIG), writeConfig(config));
 }
 
-function readConfig(path: string): RunConfig {
+/** Reads what was run. @throws FileError where the folder is that of no run, or the file is damaged */
+export function readRunConfig(path: string): RunConfig {
   const file = join(path, CONFIG);
   if (!existsSync(path)) throw new FileError(`${path}: no such folder; give the folder of a run`);
   if (!existsSync(file))
@@ -250,108 +276,38 @@ function readConfig(path: string): RunConfig {
   );
 }
 
-/** The bytes of a config.json. */
-export function writeConfig(config: RunConfig): string {
-  return `${JSON.stringify({ format: FORMAT, ...config }, null, 2)}\n`;
+function readMetrics(file: string, unfinished: boolean): Metric[] {
+  if (existsSync(file)) return parseMetrics(readText(file), file, unfinished);
+  if (unfinished) return [];
+  throw new FileError(`${file}: missing; the run folder is not whole`);
 }
 
-/**
- * A config.json from its bytes.
- *
- * @param file what an error names.
- * @throws FileError when it is none.
- */
-export function parseConfig(bytes: Uint8Array, file: string): RunConfig {
-  const record = parseObject(textOf(bytes, file), file);
-  const damaged = (name: string, what: string): FileError =>
-    new FileError(`${file}: '${name}' must be ${what}; the file is damaged`);
-  if (record.format !== FORMAT) {
-    throw new FileError(`${file}: 'format' must be '${FORMAT}'; it was written by another program or version`);
+/** The first lines of the metrics, and where each ends, in bytes; what follows them may be damaged. */
+function firstLines(file: string, count: number): { metrics: Metric[]; ends: number[] } {
+  const bytes = existsSync(file) ? onDisk(file, () => readFileSync(file)) : Buffer.alloc(0);
+  const ends: number[] = [];
+  for (let i = bytes.indexOf(10); i >= 0 && ends.length < count; i = bytes.indexOf(10, i + 1)) ends.push(i + 1);
+  if (ends.length < count) {
+    throw new FileError(
+      `${file}: ${ends.length} lines, and the checkpoint counts ${count}; it was changed since: put it back, or begin the run anew`,
+    );
   }
-  const text = (name: string): string => {
-    const value = record[name];
-    if (typeof value === 'string') return value;
-    throw damaged(name, 'text');
-  };
-  const object = (name: string): Readonly<Record<string, unknown>> => {
-    const value = record[name];
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return Object.fromEntries(Object.entries(value));
-    throw damaged(name, 'an object');
-  };
-  const status = STATUSES.find((known) => known === record.status);
-  if (status === undefined) throw damaged('status', `one of ${STATUSES.join(', ')}`);
-  const options = object('options');
-  if (!Object.values(options).every(isOption))
-    throw damaged('options', 'texts, numbers, true or false, or lists of them');
-  const parameters = Object.entries(object('parameters')).map(([model, count]): [string, number] => {
-    if (typeof count === 'number' && Number.isFinite(count)) return [model, count];
-    throw damaged('parameters', 'an object of numbers');
+  const metrics = ends.map((end, i) => {
+    const line = bytes.subarray(i === 0 ? 0 : at(ends, i - 1), end - 1);
+    return parseMetric(line.toString('utf8'), `${file} line ${i + 1}`);
   });
-  return {
-    task: text('task'),
-    started: text('started'),
-    status,
-    ...(record.note === undefined ? {} : { note: text('note') }),
-    adapter: text('adapter'),
-    runtime: text('runtime'),
-    parameters: Object.fromEntries(parameters),
-    options,
-  };
+  return { metrics, ends };
 }
 
-/** What an option of a job may be. */
-function isOption(value: unknown): boolean {
-  if (Array.isArray(value)) return value.every((each) => !Array.isArray(each) && isOption(each));
-  return (
-    typeof value === 'string' || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+function readText(file: string): string {
+  return textOf(
+    onDisk(file, () => readFileSync(file)),
+    file,
   );
-}
-
-function readMetrics(file: string): Metric[] {
-  if (!existsSync(file)) throw new FileError(`${file}: missing; the run folder is not whole`);
-  const bytes = onDisk(file, () => readFileSync(file));
-  return parseMetrics(textOf(bytes, file), file);
-}
-
-/** The text of a file. @throws FileError where its bytes are none */
-export function textOf(bytes: Uint8Array, file: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new FileError(`${file}: not text; it is damaged or of another program`);
-  }
 }
 
 function nearestExisting(path: string): string {
   let above = path;
   while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
   return above;
-}
-
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
-}
-
-const MENDS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied; give another folder with --out, or change its permissions',
-  EPERM: 'not permitted; give another folder with --out',
-  EROFS: 'the file system is read-only; give another folder with --out',
-  ENOSPC: 'the disk is full; free some space',
-  EDQUOT: 'the disk quota is used up; free some space',
-  ENOTDIR: 'a part of the path is a file, not a folder; give another folder with --out',
-  EEXIST: 'there is a run already; take another --name',
-  EISDIR: 'a folder is in the way of a file; move it away',
-  ENOENT: 'no such file or folder; was it removed while in use?',
-  ENAMETOOLONG: 'the name is too long; give a shorter one',
-};
-
-// Runs a file system call; its failure becomes a FileError that names the path and the mend.
-function onDisk<T>(path: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) throw error;
-    throw new FileError(`${path}: ${MENDS[error.code] ?? `the file system answers ${error.code}`}`, { cause: error });
-  }
 }

@@ -34,6 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(request.text);
       return EXIT.done;
     }
+    if (request.kind === 'resume') throw new OptionError('--resume: a search trains its seeds anew; leave it out');
     const results: SeedResult[] = [];
     for (const seed of seeds) {
       if (controller.signal.aborted) break;

@@ -1,18 +1,34 @@
 // Training on the copying task: what a trainer is given, what it tells while it runs, and what it leaves.
 //
 // Always: the trainer opens and closes the device, holds the models and the data, and knows nothing of files, terminals
-// or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol.
-// Not here: the command line and the run folder (main-job.ts), the graphs of the programs (programs.ts).
+// or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol; where the device is lost it goes on
+// from its last checkpoint on a new one. However often it is stopped, killed or lost, it ends with the same bytes.
+// Not here: the command line and the run folder (main-job.ts), the graphs of the programs (programs.ts), what a checkpoint holds
+// (training-state.ts).
 
-import { at } from '../engine/errors.ts';
-import { compile, type Device, evaluate, input, openDevice, RandomState } from '../engine/node.ts';
+import { at, type DeviceLostError, OptionError } from '../engine/errors.ts';
+import {
+  type Checkpoint,
+  compile,
+  type Device,
+  type DeviceOptions,
+  evaluate,
+  input,
+  openDevice,
+  type Program,
+  readCheckpoint,
+  type Saved,
+  type Tuning,
+  withRecovery,
+} from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, TrainStep } from './metrics.ts';
-import { type CopyingModel, copyingModel } from './models.ts';
+import type { CopyingModel } from './models.ts';
 import type { MainOptions } from './options.ts';
-import { evaluationProgram, inParts, trainingProgram } from './programs.ts';
+import { evaluationProgram, inParts } from './programs.ts';
 import { copying, copyingBatch, copyingLength } from './tasks/index.ts';
+import { readProgress, type Trainee, TrainingState } from './training-state.ts';
 
 /** What is known once the device is open and the models are built. */
 export interface TrainingStart {
@@ -32,6 +48,10 @@ export interface TrainEvents {
   onStep(step: TrainStep): void;
   /** After an evaluation at one blank length. The last of each model and length is the one in the table. */
   onEvaluation(evaluation: Evaluation): void;
+  /** A checkpoint, to be kept in the place of the one before. What is told after it is told again by a training that goes on from it. */
+  onCheckpoint?(bytes: Uint8Array): void;
+  /** The device was lost: all that was told behind the first `told` steps and evaluations will be told again. */
+  onLoss?(loss: DeviceLostError, told: number): void;
   /** Aborted by Ctrl-C: return soon, with what there is. */
   readonly signal: AbortSignal;
 }
@@ -46,87 +66,182 @@ export interface TrainResult {
   readonly weights: ReadonlyMap<string, SafetensorsTensor>;
 }
 
-/** Trains the models that the options describe. @throws RimgradError, never after an abort */
-export type TrainCopying = (options: MainOptions, events: TrainEvents) => Promise<TrainResult>;
+/**
+ * Trains the models that the options describe, from the beginning or from a checkpoint.
+ * @throws RimgradError, never after an abort
+ */
+export type TrainCopying = (options: MainOptions, events: TrainEvents, from?: Checkpoint) => Promise<TrainResult>;
 
 /** Steps between two reads of the loss: a read waits for the device. */
 const READ_EVERY = 10;
 
-export const trainCopying: TrainCopying = async (options, events) => {
-  const device = await openDevice();
-  try {
-    const random = new RandomState({ seed: options.seed });
-    const names = options.lstm ? (['RIM', 'LSTM'] as const) : (['RIM'] as const);
-    const models = names.map((name) => copyingModel(name, options, random));
-    const parameters = models.map(
-      ({ name, variables }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const,
-    );
-    events.onStart({
-      adapter: adapterName(device),
-      runtime: `Node ${process.versions.node}`,
-      parameters: Object.fromEntries(parameters),
+/** A trainer on devices that are opened in some way. */
+export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): TrainCopying {
+  return (options, events, from) => {
+    let told = from === undefined ? 0 : readProgress(from).told;
+    let started = false;
+    const work = async (device: Device, saved: Saved<Checkpoint>): Promise<TrainResult> => {
+      const state = new TrainingState(options);
+      if (saved.last !== undefined) state.load(saved.last);
+      if (!started) events.onStart(startOf(device, state));
+      started = true;
+      const keep = (bytes: Uint8Array): void => {
+        saved.keep(readCheckpoint(bytes));
+        told = state.told;
+        events.onCheckpoint?.(bytes);
+      };
+      return new Training(device, state, events, keep).run();
+    };
+    return withRecovery(() => openTuned(open, from), work, {
+      ...(from !== undefined && { from }),
+      onLoss: (loss) => events.onLoss?.(loss, told),
     });
+  };
+}
+
+export const trainCopying: TrainCopying = trainerOn(openDevice);
+
+/** Opens a device with the tuning of a checkpoint, where it is one for this adapter: results do not depend on it. */
+async function openTuned(open: (options: DeviceOptions) => Promise<Device>, from?: Checkpoint): Promise<Device> {
+  if (from === undefined) return open({});
+  try {
+    return await open({ tuning: readProgress(from).tuning as Tuning });
+  } catch (error) {
+    if (error instanceof OptionError) return open({});
+    throw error;
+  }
+}
+
+function startOf(device: Device, { trainees }: TrainingState): TrainingStart {
+  const sizes = trainees.map(
+    ({ model: { name, variables } }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const,
+  );
+  return {
+    adapter: adapterName(device),
+    runtime: `Node ${process.versions.node}`,
+    parameters: Object.fromEntries(sizes),
+  };
+}
+
+// One training on one device, to its end or to the loss of the device.
+class Training {
+  readonly #device: Device;
+  readonly #state: TrainingState;
+  readonly #options: MainOptions;
+  readonly #events: TrainEvents;
+  readonly #keep: (bytes: Uint8Array) => void;
+
+  constructor(device: Device, state: TrainingState, events: TrainEvents, keep: (bytes: Uint8Array) => void) {
+    this.#device = device;
+    this.#state = state;
+    this.#options = state.options;
+    this.#events = events;
+    this.#keep = keep;
+  }
+
+  async run(): Promise<TrainResult> {
+    const { trainees } = this.#state;
+    let unfinished: readonly Activation[] = [];
+    for (const trainee of trainees) {
+      if (this.#state.isDone(trainee)) continue;
+      if (this.#stopping) break;
+      unfinished = await this.#train(trainee);
+    }
     const weights = new Map<string, SafetensorsTensor>();
-    const activations: Activation[] = [];
-    for (const model of models) {
-      if (events.signal.aborted) break;
-      if ((await trainModel(device, model, options, events)) === 0) break;
-      if (model.name === 'RIM') activations.push(...(await sampleActivations(device, model, options)));
+    for (const { model, progress } of trainees) {
+      if (progress.step === 0) continue;
       for (const variable of model.variables) {
         const data = await variable.read();
         if (data instanceof Float32Array)
           weights.set(variable.name, { dtype: 'F32', shape: [...variable.shape], data });
       }
     }
-    return { stopped: events.signal.aborted, activations, weights };
-  } finally {
-    device.dispose();
+    const stopped = trainees.some((trainee) => !this.#state.isDone(trainee));
+    return { stopped, activations: [...this.#state.activations, ...unfinished], weights };
   }
-};
 
-/** Trains one model, evaluating on the way and at the end. @returns the steps that were done: 0 only after an abort */
-async function trainModel(
-  device: Device,
-  model: CopyingModel,
-  options: MainOptions,
-  events: TrainEvents,
-): Promise<number> {
-  const { digits, blank, batch, seed, steps } = options;
-  const { outputs, updates } = trainingProgram(model, options);
-  const step = await compile(device, outputs, updates);
-  const evaluations: EvaluationRun[] = [];
-  const evaluateAll = async (done: number): Promise<void> => {
-    for (const each of evaluations)
-      events.onEvaluation({ model: model.name, step: done, ...(await each.run(events.signal)) });
-  };
-  let done = 0;
-  try {
-    for (const each of options.testBlanks) {
-      if (events.signal.aborted) return done;
-      evaluations.push(await makeEvaluation(device, model, options, each));
+  get #stopping(): boolean {
+    return this.#events.signal.aborted;
+  }
+
+  /** Trains one model, evaluating on the way and at the end. @returns samples of it where it was stopped after a step */
+  async #train(trainee: Trainee): Promise<readonly Activation[]> {
+    const { model, program, progress } = trainee;
+    const { steps, testBlanks, evaluateEvery, checkpointEvery } = this.#options;
+    const step = await compile(this.#device, program.outputs, program.updates);
+    const evaluations: EvaluationRun[] = [];
+    try {
+      for (const each of testBlanks) {
+        if (this.#stopping) return [];
+        evaluations.push(await makeEvaluation(this.#device, model, this.#options, each));
+      }
+      const due = (): boolean =>
+        progress.step > 0 &&
+        progress.measured !== progress.step &&
+        (progress.step === steps || (evaluateEvery > 0 && progress.step % evaluateEvery === 0));
+      let measured = due() && progress.step < steps ? await this.#measure(trainee, evaluations) : -1;
+      const first = progress.step;
+      while (progress.step < steps && !this.#stopping) {
+        await this.#step(trainee, step);
+        if (progress.step < steps && due()) measured = await this.#measure(trainee, evaluations);
+        if (checkpointEvery > 0 && progress.step % checkpointEvery === 0 && !this.#stopping) await this.#save(step);
+      }
+      if (due() && !this.#stopping) measured = await this.#measure(trainee, evaluations);
+      if (this.#state.isDone(trainee)) {
+        const others = this.#state.activations.filter((each) => each.model !== model.name);
+        this.#state.activations = [...others, ...(await this.#sample(model))];
+        await this.#save();
+        return [];
+      }
+      if (progress.step === 0) return [];
+      if (progress.step > first) await this.#save(step);
+      if (measured !== progress.step) await this.#measure(trainee, evaluations);
+      return await this.#sample(model);
+    } finally {
+      step.dispose();
+      for (const each of evaluations) each.dispose();
     }
+  }
+
+  /** One update, and its figures where they are due. */
+  async #step({ model, progress }: Trainee, program: Program): Promise<void> {
+    const { digits, blank, batch, seed, steps } = this.#options;
     const began = performance.now();
-    let measuring = 0;
-    for (const feeds of copying({ digits, blank, batch, seed, steps })) {
-      if (events.signal.aborted) break;
-      await step.run(feeds);
-      done++;
-      if (done % READ_EVERY === 0 || done === 1 || done === steps) {
-        const [lossNow, accuracyNow] = await Promise.all([step.read('loss'), step.read('accuracy')]);
-        const seconds = (performance.now() - began - measuring) / 1000;
-        events.onStep({ model: model.name, step: done, loss: at(lossNow, 0), accuracy: at(accuracyNow, 0), seconds });
-      }
-      if (options.evaluateEvery > 0 && done % options.evaluateEvery === 0 && done < steps) {
-        const before = performance.now();
-        await evaluateAll(done);
-        measuring += performance.now() - before;
-      }
+    await program.run(copyingBatch({ digits, blank, batch, seed }, progress.step));
+    const step = ++progress.step;
+    const telling = step % READ_EVERY === 0 || step === 1 || step === steps;
+    const figures = telling ? await Promise.all([program.read('loss'), program.read('accuracy')]) : undefined;
+    progress.seconds += (performance.now() - began) / 1000;
+    if (figures === undefined) return;
+    const [loss, accuracy] = [at(figures[0], 0), at(figures[1], 0)];
+    this.#state.told++;
+    this.#events.onStep({ model: model.name, step, loss, accuracy, seconds: progress.seconds });
+  }
+
+  /** Tells an evaluation at every blank. One that the signal cut short does not count. @returns the step that it was made at */
+  async #measure({ model, progress }: Trainee, evaluations: readonly EvaluationRun[]): Promise<number> {
+    let told = 0;
+    for (const each of evaluations) {
+      this.#events.onEvaluation({ model: model.name, step: progress.step, ...(await each.run(this.#events.signal)) });
+      told++;
     }
-    if (done > 0) await evaluateAll(done);
-    return done;
-  } finally {
-    step.dispose();
-    for (const each of evaluations) each.dispose();
+    if (!this.#stopping) {
+      this.#state.told += told;
+      progress.measured = progress.step;
+    }
+    return progress.step;
+  }
+
+  /** Keeps a checkpoint; none after a step whose loss is not finite, which is no state to go on from. */
+  async #save(step?: Program): Promise<void> {
+    if (this.#options.checkpointEvery === 0) return;
+    if (step !== undefined && !Number.isFinite(at(await step.read('loss'), 0))) return;
+    this.#keep(await this.#state.save(this.#device));
+  }
+
+  /** Which modules were active in one test sequence, at the shortest and the longest blank; nothing of an LSTM. */
+  async #sample(model: CopyingModel): Promise<Activation[]> {
+    return model.name === 'RIM' ? sampleActivations(this.#device, model, this.#options) : [];
   }
 }
 
@@ -171,7 +286,6 @@ function columnsOf(symbols: Uint32Array, batch: number, parts: number, part: num
   return symbols.filter((_, i) => Math.floor(((i % batch) * parts) / batch) === part);
 }
 
-/** Which modules were active in one test sequence, at the shortest and the longest blank. */
 async function sampleActivations(device: Device, model: CopyingModel, options: MainOptions): Promise<Activation[]> {
   const { digits, seed } = options;
   const blanks = [...new Set([options.blank, at(options.testBlanks, options.testBlanks.length - 1)])];

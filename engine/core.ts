@@ -1,5 +1,6 @@
 // All public names of the engine but `openDevice`, which differs by runtime (index.ts, node.ts).
 
+export { type Checkpoint, type CheckpointLoad, loadCheckpoint, readCheckpoint, saveCheckpoint } from './checkpoint.ts';
 export { type Clipped, clipByGlobalNorm } from './clip.ts';
 export { type AdapterDescription, type Created, Device, type Memory } from './device.ts';
 export * from './errors.ts';
@@ -14,6 +15,7 @@ export { formatProfile, type Profile, type ProfileEntry } from './profile.ts';
 export { type CompileOptions, compile, evaluate, Program } from './program.ts';
 export { recompute } from './recompute.ts';
 export type { TensorRecord, Tensors } from './records.ts';
+export { type RecoveryOptions, type Saved, withRecovery } from './recovery.ts';
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
 export { type ScanOptions, type Step, scan } from './scan.ts';
 export * from './schedules.ts';

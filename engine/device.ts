@@ -1,13 +1,14 @@
 // The device: what the engine keeps of one WebGPU device.
 //
-// It owns the pipelines (pipelines.ts), the storage of Variables, the staging buffers of
-// reads, the count of bytes, and the bound on steps in flight. Whatever WebGPU reports outside of a call (a lost device, a
-// validation error, exhausted memory) rejects the next call that the user awaits; nothing is only logged.
+// It owns the pipelines (pipelines.ts), the storage of Variables, the staging buffers of reads, the count of bytes, and the bound on
+// steps in flight. Whatever WebGPU reports outside of a call (health.ts) rejects the next call that the user awaits; nothing is
+// only logged.
 // It destroys what it made: the GPUDevice itself only where it opened it. It touches no global: the runtime's entry
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { at, DeviceError, formatShape, LimitError, need } from './errors.ts';
+import { at, DeviceError, type DeviceLostError, formatShape, LimitError, need } from './errors.ts';
+import { Health } from './health.ts';
 import { checkBuffer, formatBytes, outOfMemory } from './limits.ts';
 import { type CompiledKernel, Pipelines } from './pipelines.ts';
 import { type Reports, reasonOf, scoped } from './scopes.ts';
@@ -83,7 +84,7 @@ export class Device {
   #guard: Promise<unknown> = Promise.resolve();
   #bytes = 0;
   #peak = 0;
-  #fault: DeviceError | undefined;
+  readonly #health: Health;
   #disposed = false;
 
   constructor(
@@ -99,22 +100,8 @@ export class Device {
     this.tuning = tuning;
     this.#owned = owned;
     this.#pipelines = new Pipelines(this);
-    gpu.addEventListener('uncapturederror', this.#onError);
-    void gpu.lost.then(({ message }) => {
-      this.#fault ??= new DeviceError(
-        `the device was lost${message === '' ? '' : ` (${message})`}; open a new one and load the last checkpoint`,
-      );
-      this.#wake();
-    });
+    this.#health = new Health(gpu, owned, () => this.#wake());
   }
-
-  /** What was computed since the error cannot be trusted, so the fault stays. */
-  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
-    event.preventDefault();
-    this.#fault ??= new DeviceError(
-      `the device reported: ${event.error.message}; open a new one and load the last checkpoint`,
-    );
-  };
 
   /** What the library holds on the device. */
   memory(): Memory {
@@ -130,8 +117,17 @@ export class Device {
 
   /** @throws DeviceError where the device was lost, disposed of, or reported an error: then it stays unusable */
   check(): void {
-    if (this.#disposed) throw new DeviceError('the device was disposed of; open a new one');
-    if (this.#fault !== undefined) throw this.#fault;
+    this.#health.check();
+  }
+
+  /** Asked after a failure of whatever kind: the loss of the device that it came from, if it did. Takes a moment where it is not known. */
+  loss(): Promise<DeviceLostError | undefined> {
+    return this.#health.loss();
+  }
+
+  /** As `promise`, unless the device goes first. @throws DeviceError, and what the promise rejects with */
+  until<T>(promise: Promise<T>): Promise<T> {
+    return this.#health.until(promise);
   }
 
   /** A buffer that is counted. @throws LimitError over the largest size the device takes, or where there is no memory */
@@ -235,9 +231,11 @@ export class Device {
     });
     try {
       if ('error' in made) throw made.error;
-      const [mapped] = await Promise.allSettled([made.result.mapped]);
+      const [mapped] = await this.until(Promise.allSettled([made.result.mapped]));
       await this.#refuse(`reading ${what}`, reports, () => `a staging buffer of ${formatBytes(total)}`, held);
       if (mapped.status === 'rejected') {
+        await this.loss();
+        this.check();
         throw new DeviceError(
           `reading ${what}: the device did not give back the data (${reasonOf(mapped.reason)}); read it again, or open a new device and load the last checkpoint`,
           { cause: mapped.reason },
@@ -246,6 +244,7 @@ export class Device {
       const copies = copied(made.result.staging, parts, what);
       made.result.staging.unmap();
       this.#staging.push(made.result.staging);
+      this.check();
       return copies;
     } catch (error) {
       if (staging !== undefined) this.free(staging);
@@ -291,7 +290,9 @@ export class Device {
   /** Resolves when everything submitted so far has been carried out. */
   async idle(): Promise<void> {
     this.check();
-    const ended = await this.gpu.queue.onSubmittedWorkDone().catch((cause: unknown) => ({ cause }));
+    const done = this.gpu.queue.onSubmittedWorkDone();
+    const ended = await this.until(done.catch((cause: unknown) => ({ cause })));
+    if (ended !== undefined) await this.loss();
     this.check();
     if (ended !== undefined) {
       throw new DeviceError(
@@ -328,7 +329,8 @@ export class Device {
 
   /** @throws LimitError or DeviceError for what WebGPU reported */
   async #refuse(what: string, reports: Promise<Reports>, asked: () => string, held: number): Promise<void> {
-    const { invalid, exhausted } = await reports;
+    const { invalid, exhausted } = await this.until(reports);
+    if (invalid !== null || exhausted !== null) await this.loss();
     this.check();
     if (exhausted !== null) throw outOfMemory(what, asked(), held, exhausted.message);
     if (invalid !== null) {
@@ -340,14 +342,13 @@ export class Device {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.gpu.removeEventListener('uncapturederror', this.#onError);
     for (const variable of this.#variables.keys()) variable.unsettle();
     for (const buffer of this.#live) buffer.destroy();
     this.#live.clear();
     this.#variables.clear();
     this.#bytes = 0;
     if (this.#owned) this.gpu.destroy();
-    this.#wake();
+    this.#health.end();
   }
 
   [Symbol.dispose](): void {

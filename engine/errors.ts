@@ -31,7 +31,7 @@ export class LimitError extends RimgradError {
   override readonly name: string = 'LimitError';
 }
 
-/** No adapter, a lost device, a validation error reported by WebGPU, exhausted memory reported outside of a call. */
+/** No adapter, a lost device (DeviceLostError), a validation error reported by WebGPU, exhausted memory reported outside of a call. */
 export class DeviceError extends RimgradError {
   override readonly name: string = 'DeviceError';
 }
@@ -71,6 +71,11 @@ export class NonFiniteError extends RimgradError {
     this.step = step;
     this.found = found;
   }
+}
+
+/** The device is gone: a new one has to be opened, and what was only on it is lost. `withRecovery` starts from here. */
+export class DeviceLostError extends DeviceError {
+  override readonly name: string = 'DeviceLostError';
 }
 
 /** A file that is truncated, damaged, of another format, or that does not fit what it is read for. */

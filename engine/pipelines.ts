@@ -20,6 +20,8 @@ interface Owner {
   readonly gpu: GPUDevice;
   /** @throws DeviceError where the device is unusable */
   check(): void;
+  until<T>(promise: Promise<T>): Promise<T>;
+  loss(): Promise<unknown>;
   memory(): { readonly bytes: number };
 }
 
@@ -67,17 +69,21 @@ export class Pipelines {
     this.#made++;
     try {
       if ('error' in made) throw made.error;
-      return { pipeline: await made.result.compiling, layout: made.result.layout };
+      return { pipeline: await this.#owner.until(made.result.compiling), layout: made.result.layout };
     } catch (cause) {
-      const { invalid, exhausted } = await reports;
+      const { invalid, exhausted } = await this.#owner.until(reports);
       this.#ofSource.delete(source);
       this.#layouts.delete(kernel.name);
+      await this.#owner.loss();
       this.#owner.check();
       if (exhausted !== null) {
         const { bytes } = this.#owner.memory();
         throw outOfMemory(`the kernel ${kernel.name}`, 'its pipeline', bytes, exhausted.message, cause);
       }
-      const info = 'error' in made ? undefined : await made.result.module.getCompilationInfo().catch(() => undefined);
+      const info =
+        'error' in made
+          ? undefined
+          : await this.#owner.until(made.result.module.getCompilationInfo().catch(() => undefined));
       const lines = (info?.messages ?? []).map(
         ({ lineNum, linePos, message }) => `${kernel.name}.wgsl:${lineNum}:${linePos} ${message}`,
       );

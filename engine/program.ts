@@ -18,6 +18,7 @@ import { type Profile, profileCalls } from './profile.ts';
 import { explainRun } from './replay.ts';
 import type { Tensor } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
+import { packAll, type Uniforms } from './uniforms.ts';
 import type { Update } from './update.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -397,34 +398,4 @@ async function compileKernels(
     }),
   );
   return new Map(compiled);
-}
-
-/** The uniforms of all calls, and where those of each begin. */
-interface Uniforms {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly offsets: ReadonlyMap<Dispatch, number>;
-}
-
-/** All uniforms in one buffer, equal ones once, each at a multiple of the alignment. */
-function packAll(plan: Plan): Uniforms {
-  const alignment = 256;
-  const known = new Map<string, number>();
-  const offsets = new Map<Dispatch, number>();
-  const chunks: { offset: number; bytes: Uint8Array }[] = [];
-  let end = 0;
-  for (const dispatch of dispatchesOf(plan)) {
-    const bytes = new Uint8Array(dispatch.uniforms);
-    const key = bytes.join();
-    let offset = known.get(key);
-    if (offset === undefined) {
-      offset = end;
-      known.set(key, offset);
-      chunks.push({ offset, bytes });
-      end += Math.ceil(bytes.length / alignment) * alignment;
-    }
-    offsets.set(dispatch, offset);
-  }
-  const all = new Uint8Array(Math.max(end, 16));
-  for (const { offset, bytes } of chunks) all.set(bytes, offset);
-  return { bytes: all, offsets };
 }

@@ -220,12 +220,12 @@ onDevice('a lost device rejects what is awaited next, reads and waiting steps am
   await device.gpu.lost;
   const outcomes = (await Promise.all(waiting)).filter((each) => each !== undefined);
   assert.ok(outcomes.length > 0, 'what waited was rejected');
-  for (const each of outcomes) assert.is((each as Error).name, 'DeviceError');
+  for (const each of outcomes) assert.is((each as Error).name, 'DeviceLostError');
   const message = /the device was lost.*; open a new one and load the last checkpoint/s;
-  await refused(() => program.run(), 'DeviceError', message);
-  await refused(() => program.read('y'), 'DeviceError', message);
-  await refused(() => compile(device, { z: fill(1, [2]) }), 'DeviceError', message);
-  await refused(() => device.idle(), 'DeviceError', message);
+  await refused(() => program.run(), 'DeviceLostError', message);
+  await refused(() => program.read('y'), 'DeviceLostError', message);
+  await refused(() => compile(device, { z: fill(1, [2]) }), 'DeviceLostError', message);
+  await refused(() => device.idle(), 'DeviceLostError', message);
 });
 
 onDevice('errors of two compiles at once reach the one that made them', async (device) => {
@@ -265,7 +265,7 @@ onDevice('what is too large is refused before anything is made, and named', asyn
   const cases: readonly (readonly [Tensor, RegExp])[] = [
     [
       tanh(fill(0, [300])),
-      /^tanh: unary binds (constant|tanh) \[300\], 1200 bytes, and maxStorageBufferBindingSize of this device is 1024; use a smaller batch, fewer time steps/,
+      /^tanh: elementwise binds (constant|tanh) \[300\], 1200 bytes, and maxStorageBufferBindingSize of this device is 1024; use a smaller batch, fewer time steps/,
     ],
     [sum(w), /^sum: reduce binds variable weights \[40,40\], 6400 bytes, .*larger limits\.maxStorageBufferBindingSize/],
   ];

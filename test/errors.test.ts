@@ -7,6 +7,7 @@ import {
   at,
   checkOptions,
   DeviceError,
+  DeviceLostError,
   FeedError,
   FileError,
   formatShape,
@@ -18,7 +19,16 @@ import {
 } from '../engine/errors.ts';
 
 test('every class has its name, is a RimgradError and keeps its cause', () => {
-  const classes = { RimgradError, ShapeError, OptionError, FeedError, LimitError, DeviceError, FileError };
+  const classes = {
+    RimgradError,
+    ShapeError,
+    OptionError,
+    FeedError,
+    LimitError,
+    DeviceError,
+    DeviceLostError,
+    FileError,
+  };
   for (const [name, Class] of Object.entries(classes)) {
     const cause = new TypeError('inner');
     const error = new Class('op: wrong; mend', { cause });

@@ -9,7 +9,7 @@ import { runCase } from '../bench/fuzz/cases.ts';
 import { formatDefect } from '../bench/fuzz/format.ts';
 import { allLoaders, type Loaded, type Loader } from '../bench/fuzz/loaders.ts';
 import { Broken, judgeCase } from '../bench/fuzz/rules.ts';
-import { parseConfig } from '../bench/runs.ts';
+import { parseConfig } from '../bench/run-config.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
 import { readSafetensors, writeSafetensors } from '../engine/safetensors.ts';
 import { checkTuning, untuned } from '../engine/tuning.ts';

@@ -8,7 +8,7 @@ import { OptionError } from '../engine/errors.ts';
 
 function options(...args: string[]): MainOptions {
   const request = parseMainOptions(args);
-  if (request.kind === 'help') throw new Error('help was asked for');
+  if (request.kind !== 'run') throw new Error(`${request.kind} was asked for`);
   return request.options;
 }
 
@@ -52,6 +52,7 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     seed: 1,
     evaluateEvery: 500,
     testBatches: 10,
+    checkpointEvery: 200,
     out: 'runs',
     force: false,
     paper: false,
@@ -63,7 +64,7 @@ test('every option is taken', () => {
     '--digits 5 --blank 7 --test-blanks 30,14 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --key-size 13 ' +
     '--value-size 14 --comm-heads 3 --comm-key-size 15 --comm-value-size 17 --cell gru --preset dido --comm-output ' +
     'residual --sources kept --attention-dropout 0.2 --no-lstm --lstm-hidden 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
-    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --name a.b-c_1 --out elsewhere --force';
+    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --checkpoint-every 7 --name a.b-c_1 --out elsewhere --force';
   assert.equal(options(...line.split(' ')), {
     digits: 5,
     blank: 7,
@@ -93,6 +94,7 @@ test('every option is taken', () => {
     evaluateEvery: 0,
     testBatches: 2,
     name: 'a.b-c_1',
+    checkpointEvery: 7,
     out: 'elsewhere',
     force: true,
     paper: false,

@@ -15,8 +15,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { writeAtomically } from '../bench/disk.ts';
 import type { Metric } from '../bench/metrics.ts';
-import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, readRun, writeAtomically } from '../bench/runs.ts';
+import type { RunConfig } from '../bench/run-config.ts';
+import { checkRunPlan, defaultRunName, RunFolder, readRun } from '../bench/runs.ts';
 import { FileError } from '../engine/errors.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 
@@ -80,7 +82,7 @@ function refused(action: () => unknown, ...words: string[]): void {
   assert.unreachable(`nothing was refused; expected ${words.join(', ')}`);
 }
 
-test('what is written comes back, and only the four files are there', ({ out }) => {
+test('what is written comes back, and nothing else is there', ({ out }) => {
   const path = makeRun(join(out, 'deep', 'er'));
   const run = readRun(path);
   assert.is(run.name, 'first');

@@ -3,10 +3,10 @@
 // Deno and the page run test/runtimes/web.ts from dist/ as plain modules: no bundler, no server, no network.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { at, need } from '../engine/errors.ts';
+import { at } from '../engine/errors.ts';
 import { openDevice } from '../engine/node.ts';
 import { type Report, report } from './runtimes/report.ts';
-import { chromiumPath, denoScript, inChromium, inDeno, skip } from './runtimes.ts';
+import { chromiumPath, denoScript, runChromium, runDeno, skip } from './runtimes.ts';
 
 const ENTRY = 'test/runtimes/web.js';
 const FIRST = 3;
@@ -37,13 +37,6 @@ function once(ask: () => Promise<Report>): () => Promise<Report> {
   };
 }
 
-/** Runs the entry elsewhere, and reads the one line that it logs. */
-async function reported(run: (onLine: (line: string) => void) => Promise<void>): Promise<Report> {
-  const lines: string[] = [];
-  await run((line) => lines.push(line));
-  return JSON.parse(need(lines[0], 'a report')) as Report;
-}
-
 const inNode = once(() => report(openDevice));
 
 /** The tests of one runtime; `ask` is undefined where it is not there. */
@@ -67,12 +60,12 @@ const browser = chromiumPath();
 testRuntime('Node', inNode, '');
 testRuntime(
   'Deno',
-  deno === undefined ? undefined : once(() => reported((onLine) => inDeno(deno, ENTRY, '', onLine))),
+  deno === undefined ? undefined : once(() => runDeno<Report>(deno, ENTRY)),
   'the npm package deno is not installed',
 );
 testRuntime(
   'Chromium',
-  browser === undefined ? undefined : once(() => reported((onLine) => inChromium(browser, ENTRY, '', onLine))),
+  browser === undefined ? undefined : once(() => runChromium<Report>(browser, ENTRY)),
   'no Chromium found; RIMGRAD_CHROMIUM names one',
 );
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CopyingModel, copyingModel } from '../bench/models.ts';
-import { type MainOptions, parseMainOptions } from '../bench/options.ts';
+import type { MainOptions } from '../bench/options.ts';
 import { evaluationProgram, inParts, type ProgramParts, trainingProgram } from '../bench/programs.ts';
 import { readRun } from '../bench/runs.ts';
 import { copyingLength } from '../bench/tasks/index.ts';
@@ -20,12 +20,7 @@ import { RandomState } from '../engine/node.ts';
 import { dispatchesOf, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { refused } from './on-adapter.ts';
-
-function optionsOf(...args: string[]): MainOptions {
-  const request = parseMainOptions(args);
-  if (request.kind !== 'run') throw new Error('it asks for help');
-  return request.options;
-}
+import { optionsOf, tiny } from './tiny-training.ts';
 
 const MiB = 2 ** 20;
 /** The limits that every WebGPU device has. */
@@ -84,12 +79,6 @@ test('a batch is halved while it passes a limit, and refused where it cannot be'
   );
   assert.equal(tried, [1, 2, 4, 8], 'a part of 3 sequences cannot be halved');
 });
-
-const tiny = [
-  ...['--digits', '1', '--blank', '2', '--test-blanks', '5', '--batch', '4', '--modules', '3', '--active', '2'],
-  ...['--hidden', '4', '--embedding', '4', '--key-size', '4', '--value-size', '4', '--comm-heads', '1'],
-  ...['--comm-key-size', '4', '--comm-value-size', '4', '--lstm-hidden', '6', '--test-batches', '3'],
-];
 
 interface Watched {
   readonly result: TrainResult;

@@ -16,7 +16,7 @@ import { type PresetOptions, presetOptions } from '../../rims/index.ts';
 import { GoldenFile } from '../golden/file.ts';
 import { kindOf } from '../golden/kinds.ts';
 import { parseMetrics } from '../metrics.ts';
-import { parseConfig, textOf, writeConfig } from '../runs.ts';
+import { parseConfig, textOf, writeConfig } from '../run-config.ts';
 import { formatDefect } from './format.ts';
 import { asLines, cells, configs, jsonFiles, metrics, tunings } from './json-files.ts';
 import { Broken } from './rules.ts';

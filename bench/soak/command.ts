@@ -5,9 +5,9 @@
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { OptionError, openDevice } from '../../engine/node.ts';
+import { writeAtomically } from '../disk.ts';
 import { EXIT } from '../main-job.ts';
 import { adapterName, describe, oneLine } from '../messages.ts';
-import { writeAtomically } from '../runs.ts';
 import { FEWEST_SAMPLES, judge, mebibytes, type Sample } from './samples.ts';
 import { soak } from './soak.ts';
 

@@ -1,0 +1,214 @@
+// Disks that fail a run: a process killed at every single file system call of a checkpoint, a disk that is full and then is not, files
+// that may not grow, a folder that cannot be written. The last good checkpoint stays, what could not be written is told with the mend,
+// and the run goes on to the same bytes.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { writeAtomically } from '../bench/disk.ts';
+import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/runs.ts';
+import { type TrainCopying, trainCopying } from '../bench/train.ts';
+import { readProgress } from '../bench/training-state.ts';
+import { FileError, need } from '../engine/errors.ts';
+import { bytesOf, mainJob, random, sameRuns, tiny } from './tiny-training.ts';
+
+const test = suite('disk', { out: '' });
+
+test.before.each((context) => {
+  context.out = mkdtempSync(join(tmpdir(), 'rimgrad-disk-'));
+});
+test.after.each((context) => {
+  rmSync(context.out, { recursive: true, force: true });
+});
+
+const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const posix = process.platform !== 'win32';
+
+test('killed at any file system call: the old checkpoint or the new one, and the metrics that it counts', ({ out }) => {
+  const crash = (folder: string, n: number) =>
+    spawnSync(process.execPath, [file('crash.js'), folder, `${n}`], { encoding: 'utf8' });
+  const calm = crash(join(out, 'calm'), 0);
+  const calls = calm.stdout.trim().split(' ');
+  const folder = posix ? ['open', 'fsync', 'close'] : [];
+  const wanted = ['write', 'fsync', 'open', 'write', 'fsync', 'close', 'rename', ...folder];
+  assert.equal(calls, wanted, `flushed before it is renamed, and the folder after: ${calm.stderr}`);
+  const found: number[] = [];
+  for (let n = 1; n <= calls.length; n++) {
+    const where = join(out, `${n}`);
+    const { signal, stdout } = crash(where, n);
+    if (posix) assert.is(signal, 'SIGKILL', `at ${n}, ${calls[n - 1]}: ${stdout}`);
+    const path = join(where, 'a');
+    const { record, weights } = need(readRunCheckpoint(path), 'a checkpoint');
+    assert.equal(weights.tensors.get('w')?.data, new Float32Array(1000).fill(Number(record.told)));
+    found.push(Number(record.told));
+    const { folder, metrics } = RunFolder.reopen(path, Number(record.told), readRunConfig(path));
+    folder.close();
+    assert.is(metrics.length, record.told);
+    assert.equal(readdirSync(path).sort(), ['checkpoint.safetensors', 'config.json', 'metrics.jsonl'], 'remains');
+    assert.equal(readRun(path).metrics, metrics);
+  }
+  const renamed = calls.indexOf('rename') + 1;
+  assert.equal(
+    found,
+    calls.map((_, i) => (i < renamed ? 1 : 2)),
+  );
+});
+
+const args = [...tiny, ...random, '--no-lstm', '--steps', '60', '--evaluate-every', '20', '--checkpoint-every', '10'];
+
+/** A trainer that calls `at` after each step that is told. */
+function watched(at: (step: number) => void): TrainCopying {
+  return (options, events, from) => {
+    const onStep: typeof events.onStep = (step) => {
+      events.onStep(step);
+      at(step.step);
+    };
+    return trainCopying(options, { ...events, onStep }, from);
+  };
+}
+
+/** A file system of its own of so many KiB; undefined where this may not mount one. */
+function smallDisk(path: string, KiB: number): (() => void) | undefined {
+  mkdirSync(path, { recursive: true });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${KiB}k`, 'tmpfs', path], { stdio: 'ignore' });
+  } catch {
+    console.log('no tmpfs may be mounted here: limits on the size of files take its place');
+    return undefined;
+  }
+  return () => {
+    execFileSync('umount', ['-l', path], { stdio: 'ignore' });
+  };
+}
+
+/** Fills a disk to its last byte. */
+function fill(path: string): void {
+  for (const KiB of [1024, 64, 8, 4, 1]) {
+    for (let i = 0; ; i++) {
+      try {
+        writeFileSync(join(path, `filler-${KiB}-${i}`), new Uint8Array(1024 * KiB));
+      } catch {
+        break;
+      }
+    }
+  }
+}
+
+function unfill(path: string): void {
+  for (const name of readdirSync(path)) if (name.startsWith('filler')) rmSync(join(path, name));
+}
+
+const stepOf = (path: string): number | undefined =>
+  readProgress(need(readRunCheckpoint(path), 'a checkpoint')).models[0]?.step;
+
+test('a full disk is told of, the training goes on, and what waits is written when there is room', async ({ out }) => {
+  const disk = join(out, 'disk');
+  const unmount = smallDisk(disk, 512);
+  if (unmount === undefined) return;
+  try {
+    const whole = join(out, 'a');
+    await mainJob([...args, '--out', out, '--name', 'a']);
+    const path = join(disk, 'a');
+    const passing = await mainJob(
+      [...args, '--out', disk, '--name', 'a'],
+      watched((step) => {
+        if (step === 20) fill(disk);
+        if (step === 50) {
+          assert.is(stepOf(path), 10, 'the last good one');
+          unfill(disk);
+        }
+      }),
+    );
+    assert.is(passing.code, 0, passing.stderr);
+    assert.match(
+      passing.stderr,
+      /^rimgrad: .*checkpoint\.safetensors: the disk is full; free some space\. The training goes on; /m,
+    );
+    sameRuns(path, whole);
+    assert.is(stepOf(path), 60);
+    // And one that stays full: the end of the run is an error, its last good checkpoint is there, and it goes on from it.
+    const lasting = await mainJob(
+      [...args, '--out', disk, '--name', 'a', '--force'],
+      watched((step) => {
+        if (step === 30) fill(disk);
+      }),
+    );
+    assert.is(lasting.code, 1);
+    assert.match(lasting.stderr, /\nrimgrad: .*: the disk is full; free some space\n$/);
+    assert.is(stepOf(path), 20);
+    unfill(disk);
+    assert.is((await mainJob(['--resume', path])).code, 0);
+    sameRuns(path, whole);
+  } finally {
+    unmount();
+  }
+});
+
+if (posix) {
+  test('files that may not grow: told with the mend, and the last good checkpoint stays', ({ out }) => {
+    // 16 blocks of 512 bytes: room for the config, the metrics and a small checkpoint.
+    const line = [`ulimit -f 16; exec "$0" "$@"`, process.execPath, file('limited.js'), out];
+    const { status, stderr } = spawnSync('sh', ['-c', ...line], { encoding: 'utf8' });
+    assert.is(status, 1, stderr);
+    const mend = 'files may not be as large here; raise the limit \\(ulimit -f\\), or give another folder with --out';
+    assert.match(
+      stderr,
+      new RegExp(`^rimgrad: .*a/checkpoint\\.safetensors: ${mend}\\. The training goes on; the last`, 'm'),
+    );
+    assert.match(stderr, new RegExp(`\nrimgrad: .*a/report\\.html: ${mend}\n$`));
+    assert.is(stderr.split('\n').length, 3, stderr);
+    const path = join(out, 'a');
+    assert.is(need(readRunCheckpoint(path), 'a checkpoint').record.told, 1);
+    assert.is(readRun(path).metrics.length, 2);
+    assert.equal(
+      readdirSync(path).filter((name) => name.endsWith('.part')),
+      [],
+    );
+  });
+}
+
+test('what cannot be written is refused with the file and the mend, and the old content stays', ({ out }) => {
+  const refused = (path: string, message: RegExp): void => {
+    try {
+      writeAtomically(path, 'new');
+    } catch (error) {
+      assert.instance(error, FileError);
+      assert.match(String(error), message);
+      return;
+    }
+    assert.unreachable(`${path} was written`);
+  };
+  const folder = join(out, 'folder');
+  mkdirSync(folder);
+  const target = join(folder, 'checkpoint.safetensors');
+  writeAtomically(target, 'old');
+  mkdirSync(join(folder, `.checkpoint.safetensors.${process.pid}.part`));
+  refused(target, /checkpoint\.safetensors: a folder is in the way of a file; move it away/);
+  rmSync(join(folder, `.checkpoint.safetensors.${process.pid}.part`), { recursive: true });
+  const root = process.getuid?.() === 0;
+  const unmount = root ? smallDisk(folder, 64) : undefined;
+  if (unmount !== undefined) {
+    writeAtomically(target, 'old');
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    try {
+      refused(target, /the file system is read-only; give another folder with --out/);
+      assert.is(bytesOf(folder, 'checkpoint.safetensors'), 'old');
+    } finally {
+      unmount();
+    }
+  }
+  if (posix && !root) {
+    chmodSync(folder, 0o555);
+    refused(target, /permission denied; give another folder with --out, or change its permissions/);
+    chmodSync(folder, 0o755);
+  }
+  assert.is(bytesOf(folder, 'checkpoint.safetensors'), 'old');
+  assert.equal(readdirSync(folder), ['checkpoint.safetensors']);
+  refused(join(target, 'x'), /not a folder|a part of the path is a file/);
+});
+
+test.run();

@@ -1,0 +1,264 @@
+// Runs that go on: stopped anywhere and resumed they end with the bytes and the figures of a run that was never stopped; also with
+// more steps than were asked for first; what may not change is refused, and what is damaged, finished or still running as well.
+
+import { spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readRun, readRunCheckpoint } from '../bench/runs.ts';
+import { type TrainCopying, trainCopying } from '../bench/train.ts';
+import { readProgress } from '../bench/training-state.ts';
+import { need } from '../engine/errors.ts';
+import { writeSafetensors } from '../engine/safetensors.ts';
+import { bytesOf, figuresOf, mainJob, type Outcome, random, sameRuns, tiny } from './tiny-training.ts';
+
+const test = suite('resume', { out: '' });
+
+test.before.each((context) => {
+  context.out = mkdtempSync(join(tmpdir(), 'rimgrad-resume-'));
+});
+test.after.each((context) => {
+  rmSync(context.out, { recursive: true, force: true });
+});
+
+const sizes = [...tiny, ...random];
+const every = ['--checkpoint-every', '5', '--evaluate-every', '8'];
+
+/** A trainer that is stopped as if by Ctrl-C at each of these events: 'RIM step 10', 'RIM evaluation 2 at 8'. */
+function stoppedAt(event: string, controller: AbortController): TrainCopying {
+  return (options, events, from) => {
+    const tell = (what: string): void => {
+      if (what === event) controller.abort();
+    };
+    return trainCopying(
+      options,
+      {
+        ...events,
+        onStep: (step) => {
+          events.onStep(step);
+          tell(`${step.model} step ${step.step}`);
+        },
+        onEvaluation: (evaluation) => {
+          events.onEvaluation(evaluation);
+          tell(`${evaluation.model} evaluation ${evaluation.blank} at ${evaluation.step}`);
+        },
+        onCheckpoint: (bytes) => {
+          events.onCheckpoint?.(bytes);
+          tell('checkpoint');
+        },
+      },
+      from,
+    );
+  };
+}
+
+async function stop(args: readonly string[], event: string): Promise<Outcome> {
+  const controller = new AbortController();
+  const outcome = await mainJob(args, stoppedAt(event, controller), controller);
+  assert.is(outcome.code, 130, `${event}: ${outcome.stderr}`);
+  return outcome;
+}
+
+async function done(args: readonly string[]): Promise<Outcome> {
+  const outcome = await mainJob(args);
+  assert.is(outcome.code, 0, outcome.stderr);
+  return outcome;
+}
+
+test('stopped at many moments and resumed: the bytes and the figures of a run that was never stopped', async ({
+  out,
+}) => {
+  const args = [...sizes, ...every, '--steps', '20', '--name', 'a', '--out'];
+  await done([...args, join(out, 'whole')]);
+  const stops = join(out, 'stops');
+  await stop([...args, stops], 'RIM step 1');
+  const path = join(stops, 'a');
+  assert.is(readRun(path).config.status, 'stopped');
+  for (const event of [
+    'RIM evaluation 2 at 8',
+    'checkpoint',
+    'RIM evaluation 5 at 20',
+    'LSTM step 10',
+    'LSTM evaluation 2 at 20',
+  ]) {
+    const { stdout } = await stop(['--resume', 'a', '--out', stops], event);
+    assert.match(stdout, /Going on with a from (the beginning|step \d+ of the RIM)/);
+    assert.equal(
+      readdirSync(path).filter((name) => name.startsWith('.')),
+      [],
+      'remains',
+    );
+  }
+  // What a kill may leave: half a line, half a checkpoint beside the whole one.
+  appendFileSync(join(path, 'metrics.jsonl'), '{"kind":"train","mod');
+  writeFileSync(join(path, '.checkpoint.safetensors.1.part'), 'half');
+  await done(['--resume', '--out', stops]);
+  for (const file of ['model.safetensors', 'report.html'] as const) assert.ok(bytesOf(path, file).length > 0);
+  sameRuns(path, join(out, 'whole', 'a'));
+  assert.equal(readdirSync(path).sort(), [
+    'checkpoint.safetensors',
+    'config.json',
+    'metrics.jsonl',
+    'model.safetensors',
+    'report.html',
+  ]);
+  const { config, metrics } = readRun(path);
+  assert.equal([config.status, config.resumed, config.process, config.note], ['finished', 6, undefined, undefined]);
+  let before = 0;
+  for (const metric of metrics) {
+    if (metric.kind !== 'train' || metric.model !== 'LSTM') continue;
+    assert.ok(metric.seconds > before, 'times go on');
+    before = metric.seconds;
+  }
+});
+
+test('a finished run goes on with more steps, to the bytes of a run that had them from the beginning', async ({
+  out,
+}) => {
+  const args = [...sizes, '--evaluate-every', '6', '--name', 'a', '--out'];
+  await done([...args, join(out, 'whole'), '--steps', '18']);
+  const path = join(out, 'parts', 'a');
+  await done([...args, join(out, 'parts'), '--steps', '12']);
+  const short = bytesOf(path, 'model.safetensors');
+  const finished = await mainJob(['--resume', path]);
+  assert.is(finished.code, 2);
+  assert.match(
+    finished.stderr,
+    /^rimgrad: .*a: the run is finished: all 12 steps are done; give more --steps to go on/,
+  );
+  assert.is((await mainJob(['--resume', path, '--steps', '12'])).code, 2);
+  await done(['--resume', path, '--steps', '18']);
+  assert.ok(bytesOf(path, 'model.safetensors') !== short, 'nothing was trained');
+  assert.ok(
+    bytesOf(path, 'model.safetensors') === bytesOf(join(out, 'whole', 'a'), 'model.safetensors'),
+    'other weights',
+  );
+  const sorted = (folder: string): string[] =>
+    figuresOf(folder)
+      .split('\n')
+      .filter((line) => !line.includes('"step":12,')) // the shorter run told of its last step
+      .sort();
+  assert.equal(sorted(path), sorted(join(out, 'whole', 'a')));
+  assert.is(readRun(path).config.options.steps, 18);
+});
+
+test('what may not change is refused with the option and what it was', async ({ out }) => {
+  await stop([...sizes, ...every, '--steps', '20', '--name', 'a', '--out', out], 'RIM step 10');
+  const before = readdirSync(join(out, 'a')).map((file) => bytesOf(join(out, 'a'), file));
+  const refused = async (
+    args: readonly string[],
+    code: number,
+    ...words: readonly (string | RegExp)[]
+  ): Promise<void> => {
+    const { stderr, code: found } = await mainJob(['--out', out, ...args]);
+    for (const word of words) assert.match(stderr, word);
+    assert.is(found, code, stderr);
+    assert.is(stderr.split('\n').length, 2, 'one line');
+    assert.equal(
+      readdirSync(join(out, 'a')).map((file) => bytesOf(join(out, 'a'), file)),
+      before,
+      'it was changed',
+    );
+  };
+  await refused(['--resume', 'a', '--hidden', '8'], 2, '--hidden: the run was begun with 4, not 8', '--steps');
+  await refused(['--resume', 'a', '--no-lstm'], 2, '--lstm: the run was begun with true, not false');
+  await refused(['--resume', 'a', '--comm-output', 'residual'], 2, '--comm-output: the run was begun with none');
+  await refused(['--resume', 'a', '--seed', '2'], 2, '--seed');
+  await refused(['--resume', 'a', '--steps', '5'], 2, '--steps 5: the RIM was trained for 10 already');
+  await refused(['--resume', '--name', 'a'], 2, 'give it to --resume itself');
+  await refused(['--resume', 'b'], 1, 'b: no such folder');
+  await refused(['--resume', '--out', join(out, 'none')], 1, 'no run in it');
+  await refused(['--name', 'a'], 1, '--force');
+  const none: TrainCopying = () => Promise.reject(new Error('no adapter'));
+  assert.is((await mainJob(['--resume', 'a', '--out', out], none)).code, 1);
+  assert.equal(
+    readdirSync(join(out, 'a')).map((file) => bytesOf(join(out, 'a'), file)),
+    before,
+    'no device, no change',
+  );
+});
+
+test('damaged, foreign, newer and running ones are refused by name', async ({ out }) => {
+  await stop([...sizes, ...every, '--steps', '20', '--name', 'a', '--out', out], 'LSTM step 10');
+  const [path, copy] = [join(out, 'a'), join(out, 'copy')];
+  const refused = async (
+    file: string,
+    change: (text: string) => string,
+    ...words: readonly (string | RegExp)[]
+  ): Promise<void> => {
+    cpSync(path, copy, { recursive: true });
+    writeFileSync(join(copy, file), change(bytesOf(path, file)), 'latin1');
+    const { code, stderr } = await mainJob(['--resume', copy]);
+    for (const word of words) assert.match(stderr, word);
+    assert.ok(code === 1 || code === 2, `${code}`);
+    rmSync(copy, { recursive: true });
+  };
+  const checkpoint = 'checkpoint.safetensors';
+  await refused(checkpoint, (text) => text.slice(0, -1), checkpoint, 'cut short');
+  await refused(checkpoint, (text) => text.replace('checkpoint 1', 'checkpoint 9'), 'version 9', 'newer one');
+  await refused(checkpoint, (text) => text.replace('rim.random', 'rim.rondom'), 'rim.random', 'missing');
+  await refused(checkpoint, (text) => text.replace('\\"told\\":', '\\"tald\\":'), "'told'");
+  await refused(checkpoint, (text) => text.replace('\\"step\\":20', '\\"step\\":-1'), 'progress of its RIM');
+  await refused(
+    checkpoint,
+    (text) => text.replace('\\"seed\\":1', '\\"seed\\":2'),
+    'options.seed is 2 in the file and 1 here',
+  );
+  await refused('metrics.jsonl', (text) => text.slice(0, 300), 'the checkpoint counts');
+  await refused('metrics.jsonl', (text) => text.replace('"kind"', '"kond"'), 'line 1');
+  await refused('config.json', (text) => text.replace('"hidden": 4', '"hidden": "x"'), 'config.json', "'hidden'");
+  await refused('config.json', (text) => text.replace('"hidden": 4', '"hiddem": 4'), 'hiddem');
+  await refused('config.json', (text) => text.replace('"copying"', '"other"'), 'of another task');
+  const weights = writeSafetensors(need(readRun(path).model, 'a model').tensors);
+  await refused(checkpoint, () => Buffer.from(weights).toString('latin1'), 'holds tensors and is no checkpoint');
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+  try {
+    const running = (text: string): string =>
+      text.replace('"stopped"', `"running", "process": {"pid": ${other.pid}, "host": ${JSON.stringify(hostname())}}`);
+    await refused('config.json', running, `still runs, as process ${other.pid}`, '--force');
+    cpSync(path, copy, { recursive: true });
+    writeFileSync(join(copy, 'config.json'), running(bytesOf(path, 'config.json')));
+    assert.is((await mainJob(['--resume', copy, '--force'])).code, 0);
+  } finally {
+    other.kill();
+  }
+});
+
+test('without a name the newest run goes on, another adapter is told of, and 0 writes no checkpoint', async ({
+  out,
+}) => {
+  const args = [...sizes, '--steps', '12', '--out', out];
+  await stop([...args, '--name', 'older', '--checkpoint-every', '0'], 'RIM step 10');
+  assert.is(readRunCheckpoint(join(out, 'older')), undefined);
+  await stop([...args, '--name', 'newer', '--no-lstm'], 'RIM step 10');
+  const file = join(out, 'newer', 'config.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/"adapter": "[^"]*"/, '"adapter": "a GPU that was sold"'));
+  const { stdout } = await done(['--resume', '--out', out]);
+  assert.match(stdout, 'Going on with newer from step 10 of the RIM');
+  assert.match(stdout, /begun with Node \S+ on a GPU that was sold, and goes on with .*: its last digits may differ/);
+  assert.not.match(bytesOf(join(out, 'newer'), 'config.json'), 'sold');
+  const { models, told } = readProgress(need(readRunCheckpoint(join(out, 'newer')), 'a checkpoint'));
+  assert.equal(
+    models.map(({ model, step, measured }) => [model, step, measured]),
+    [['RIM', 12, 12]],
+  );
+  assert.is(told, 3 + 2);
+  assert.match((await done(['--resume', 'older', '--out', out])).stdout, 'Going on with older from the beginning');
+  copyFileSync(join(out, 'older', 'config.json'), file);
+  const { code, stderr } = await mainJob(['--resume', '--out', out]);
+  assert.is(code, 2);
+  assert.match(stderr, 'began at one moment; say which');
+});
+
+test.run();
