@@ -7,6 +7,7 @@
 // disks (write beside, flush, rename: the caller's), and what belongs in a checkpoint (the caller's list).
 
 import { checkOptions, FileError, OptionError } from './errors.ts';
+import { jsonDefect } from './json-text.ts';
 import { readSafetensors, type SafetensorsFile } from './safetensors.ts';
 import type { Variable } from './variable.ts';
 import { loadVariables, saveVariables } from './weights.ts';
@@ -73,7 +74,8 @@ export function readCheckpoint(bytes: Uint8Array, file = 'checkpoint'): Checkpoi
   } catch (cause) {
     throw new FileError(`${file}: its record is no JSON; the file is damaged: take an older checkpoint`, { cause });
   }
-  if (!isRecord(parsed) || oddity(parsed, 'record') !== undefined) {
+  const defect = jsonDefect(record ?? '', { levels: DEEPEST });
+  if (defect !== undefined || !isRecord(parsed) || oddity(parsed, 'record') !== undefined) {
     throw new FileError(`${file}: its record is no plain JSON object; the file is damaged: take an older checkpoint`);
   }
   return { file, record: parsed, weights };

@@ -6,12 +6,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { loadCheckpoint, readCheckpoint, saveCheckpoint } from '../../engine/checkpoint.ts';
 import type { Device } from '../../engine/core.ts';
 import { FileError, OptionError, RimgradError } from '../../engine/errors.ts';
 import { readSafetensors, writeSafetensors } from '../../engine/safetensors.ts';
 import { checkTuning, type Tuning } from '../../engine/tuning.ts';
-import { variable } from '../../engine/variable.ts';
-import { loadVariables, saveVariables } from '../../engine/weights.ts';
+import { type Variable, variable } from '../../engine/variable.ts';
+import { loadVariables } from '../../engine/weights.ts';
 import { type PresetOptions, presetOptions } from '../../rims/index.ts';
 import { GoldenFile } from '../golden/file.ts';
 import { kindOf } from '../golden/kinds.ts';
@@ -86,7 +87,27 @@ const modelTensors: fc.Arbitrary<TensorParts> = fc.record({
   metadata: fc.constant({}),
 });
 
-async function loadModel(bytes: Uint8Array, file: string): Promise<Loaded> {
+/** Checkpoints of the same weights, with any record. */
+const checkpoints: fc.Arbitrary<TensorParts> = fc
+  .tuple(modelTensors, fc.dictionary(fc.string({ maxLength: 8 }), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 5 }))
+  .map(([parts, record]) => ({
+    ...parts,
+    metadata: { format: 'rimgrad checkpoint 1', record: JSON.stringify(record) },
+  }));
+
+const loadWeights = (bytes: Uint8Array, file: string): Promise<Loaded> =>
+  loadedInto((variables) => {
+    loadVariables(bytes, variables, { file });
+    return {};
+  });
+
+const loadRecorded = (bytes: Uint8Array, file: string): Promise<Loaded> =>
+  loadedInto((variables) => loadCheckpoint(readCheckpoint(bytes, file), variables));
+
+/** What a load makes of the Variables, and of a record that it gives. */
+async function loadedInto(
+  load: (variables: readonly Variable[]) => Readonly<Record<string, unknown>>,
+): Promise<Loaded> {
   const variables = MODEL.map(([name, dtype, shape]) => {
     const size = shape.reduce((product, each) => product * each, 1);
     return variable(name, dtype === 'U32' ? new Uint32Array(size).fill(7) : new Float32Array(size).fill(7), shape);
@@ -96,13 +117,17 @@ async function loadModel(bytes: Uint8Array, file: string): Promise<Loaded> {
     return JSON.stringify(values.map((data) => [...new Uint32Array(data.buffer, data.byteOffset, data.length)]));
   };
   const before = await content();
+  let record: Readonly<Record<string, unknown>>;
   try {
-    loadVariables(bytes, variables, { file });
+    record = load(variables);
   } catch (error) {
     if ((await content()) !== before) throw new Broken('a refused file changed a Variable');
     throw error;
   }
-  return { content, again: () => saveVariables(variables) };
+  return {
+    content: async () => `${JSON.stringify(record)} ${await content()}`,
+    again: () => saveCheckpoint(variables, record),
+  };
 }
 
 /** A device that says when a golden case gets as far as to it. */
@@ -180,7 +205,14 @@ export function allLoaders(golden: string): readonly Loader[] {
       name: 'variables',
       share: 2,
       files: tensorFiles(modelTensors),
-      load: loadModel,
+      load: loadWeights,
+      refusals: [[FileError, FILE_AND_MEND]],
+    },
+    {
+      name: 'checkpoint',
+      share: 2,
+      files: tensorFiles(checkpoints),
+      load: loadRecorded,
       refusals: [[FileError, FILE_AND_MEND]],
     },
     {
