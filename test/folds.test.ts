@@ -48,7 +48,7 @@ import { bits, drawn, onAdapter, theDevice } from './on-adapter.ts';
 onAdapter(test);
 
 /** Kernels whose workgroups mean something else along y, or that are one workgroup by themselves. */
-const OTHER = /^(matmul|productTerms|rimUpdate$|guard$|normTotal|increment|updateControl)/;
+const OTHER = /^(matmul|productTerms|rimUpdate$|guard$|nonFinite|normTotal|increment|updateControl)/;
 
 /** Folds every grid of a program: the same workgroups over two dimensions, and one or two more. Returns their kernels. */
 function foldAll({ calls }: Program): Set<string> {

@@ -138,7 +138,7 @@ function judgeFirst(made: Made, expected: Expected, after: ReadonlyMap<Variable,
         at(before, k),
         scale * (at(g, k) + by),
         rule.state.map(() => 0),
-        { rate: RATE, t: 0, decay: 0 },
+        { rate: RATE, t: 0 },
       );
     const error = (KERNEL_LIMIT + AMPLIFIED * slack) * Math.max(0.05, ...gradients.map(largest));
     got.forEach((value: number, k: number) => {

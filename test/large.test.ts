@@ -54,7 +54,7 @@ test('a binding of all that a device binds, and one of more', async () => {
     await refused(
       () => compile(device, { over }),
       'LimitError',
-      /^add: binary binds add \[65536,513\], 134479872 bytes \(128\.3 MiB\), and maxStorageBufferBindingSize of this device is 134217728; use a smaller batch/,
+      /^add: elementwise binds add \[65536,513\], 134479872 bytes \(128\.3 MiB\), and maxStorageBufferBindingSize of this device is 134217728; use a smaller batch/,
     );
     assert.equal(device.memory(), before);
     device.check();
