@@ -38,7 +38,7 @@ export class DeviceError extends RimgradError {
 
 /** A tensor that is not finite: what `NonFiniteError` found first. */
 export interface NonFiniteTensor {
-  /** The op that computed it, or those that one call computes, such as 'add+exp'; 'input', 'variable' or 'constant' for what no op computes. */
+  /** The op that computed it (where a replay op by op took too much memory, those of one call, such as 'add+exp'); 'input', 'variable' or 'constant' for what no op computes. */
   readonly op: string;
   readonly shape: readonly number[];
   /** Of an input or a Variable. */

@@ -16,6 +16,8 @@ export interface PlanOptions {
   readonly subgroupSize: number;
   /** Which kernels its products take; by its subgroups alone where it is left out. */
   readonly tuning?: Tuning;
+  /** False to give every op a call of its own (fusion.ts). */
+  readonly fuse?: boolean;
 }
 
 /** A run of bytes with a life: from its first to its last use in the list. */

@@ -6,7 +6,6 @@
 
 import { boundOf } from './bounds.ts';
 import { at, OptionError } from './errors.ts';
-import { fuse } from './fusion.ts';
 import { emitGuards } from './guard.ts';
 import { type LiveScan, liveNodes } from './live.ts';
 import { emitSquares } from './ops/global-norm.ts';
@@ -47,7 +46,7 @@ class Planner {
     const wanted = [...Object.values(outputs), ...updates.flatMap(({ inputs }) => inputs)];
     const live = liveNodes(wanted);
     this.#together = new Together(this.#record, updates);
-    for (const node of fuse(live.order, new Set(wanted))) this.#node(node, live.scans);
+    for (const node of this.#record.fused(live.order, new Set(wanted))) this.#node(node, live.scans);
     const results = new Map<string, { tensor: Tensor; place: Place }>();
     for (const [name, tensor] of Object.entries(outputs)) {
       const place = this.#record.placeOf(tensor);

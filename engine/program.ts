@@ -6,7 +6,7 @@
 
 import { type Call, cutsOf, encodeCalls } from './calls.ts';
 import { type BufferPart, type Device, USAGE } from './device.ts';
-import { at, formatShape, type NonFiniteError, need, OptionError } from './errors.ts';
+import { at, formatShape, LimitError, type NonFiniteError, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
 import type { Guard, KeptRun } from './guard.ts';
@@ -15,7 +15,7 @@ import type { CompiledKernel } from './pipelines.ts';
 import { type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
-import { explainRun } from './replay.ts';
+import { explainRun, type Replay } from './replay.ts';
 import type { Tensor } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
 import { packAll, type Uniforms } from './uniforms.ts';
@@ -48,11 +48,23 @@ export async function compile(
   }
   const training = (options.mode ?? (updates.length > 0 ? 'train' : 'evaluate')) === 'train';
   const { tuning = device.tuning } = options;
-  const plan = planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning });
+  const planOf = (fuse: boolean): Plan =>
+    planProgram(outputs, updates, { training, subgroupSize: device.subgroupSize, tuning, fuse });
+  const plan = planOf(true);
   checkInputs(plan);
+  return build(device, plan, () => planOf(false), options.onProgress);
+}
+
+/** A program from its plan. @param apart plans the same with a kernel call for every op */
+async function build(
+  device: Device,
+  plan: Plan,
+  apart: () => Plan,
+  onProgress?: CompileOptions['onProgress'],
+): Promise<Program> {
   checkLimits(device.gpu.limits, plan);
   for (const variable of plan.variables) variable.plan();
-  const kernels = await compileKernels(device, plan, options.onProgress);
+  const kernels = await compileKernels(device, plan, onProgress);
   const states = new Set(plan.guard?.guards.map(({ state }) => state));
   const settled: Variable[] = [];
   const fresh = (guard: Guard): boolean => settled.includes(guard.state);
@@ -67,7 +79,7 @@ export async function compile(
         device.settle(variable);
         settled.push(variable);
       }
-      program = new Program(device, plan, kernels, fresh);
+      program = new Program(device, plan, kernels, { fresh, apart });
       return program;
     },
     () => {
@@ -105,21 +117,23 @@ export class Program {
   readonly #calls: readonly Call[];
   /** Calls after which the list is submitted. */
   readonly #cuts: readonly number[];
+  readonly #planApart: () => Plan;
   /** The guards of its weights; none where it updates none. */
   readonly #guards: readonly Guard[];
   #ran = false;
   #disposed = false;
 
-  /** @param fresh whether a guard's state is new on the device */
+  /** @param making whether a guard's state is new on the device; the same plan with a kernel call for every op */
   constructor(
     device: Device,
     plan: Plan,
     kernels: ReadonlyMap<string, CompiledKernel>,
-    fresh: (guard: Guard) => boolean,
+    making: { readonly fresh: (guard: Guard) => boolean; readonly apart: () => Plan },
   ) {
     this.device = device;
     this.plan = plan;
     this.#guards = plan.guard?.guards ?? [];
+    this.#planApart = making.apart;
     const uniforms = packAll(plan);
     const made: GPUBuffer[] = [];
     const buffer = (label: string, bytes: number, usage: number): GPUBuffer => {
@@ -142,7 +156,7 @@ export class Program {
       throw error;
     }
     this.#cuts = cutsOf(this.#calls);
-    for (const guard of this.#guards) guard.join(this, fresh(guard));
+    for (const guard of this.#guards) guard.join(this, making.fresh(guard));
   }
 
   /** Writes what stays the same, and makes the calls. */
@@ -281,17 +295,39 @@ export class Program {
     return {
       data,
       isThere: () => !this.#disposed,
-      explain: (step) =>
-        explainRun(step, {
-          device: this.device,
-          plan: this.plan,
-          calls: this.#calls,
-          data,
-          bufferOf: (place) => this.#bufferOf(place),
-          check: () => this.#check(),
-          restart: () => this.#restart(data),
-        }),
+      explain: async (step) => {
+        const replayed = await this.#apart();
+        try {
+          return await explainRun(step, replayed.#replay(data));
+        } finally {
+          if (replayed !== this) replayed.dispose();
+        }
+      },
     };
+  }
+
+  #replay(data: readonly Data[]): Replay {
+    return {
+      device: this.device,
+      plan: this.plan,
+      calls: this.#calls,
+      data,
+      bufferOf: (place) => this.#bufferOf(place),
+      check: () => this.#check(),
+      restart: () => this.#restart(data),
+    };
+  }
+
+  /** The same program with a kernel call, and memory, for every op; itself where that is the same, or too large. */
+  async #apart(): Promise<Program> {
+    const plan = this.#planApart();
+    if (dispatchesOf(plan).length === dispatchesOf(this.plan).length) return this;
+    try {
+      return await build(this.device, plan, () => plan);
+    } catch (error) {
+      if (error instanceof LimitError) return this;
+      throw error;
+    }
   }
 
   /** All memory as if nothing had ever run, but for the Variables; and the feeds of a run. */

@@ -7,6 +7,7 @@
 import { copy, stridedCopy } from '../kernels/catalogue.ts';
 import { type Kernel, KernelError, packUniforms, specialise } from '../kernels/kernel.ts';
 import { at, formatShape, need, OptionError, RimgradError } from './errors.ts';
+import { fuse } from './fusion.ts';
 import { checkElements, tooManyWorkgroups } from './limits.ts';
 import { type Emitter, gridOf, type Joined, type KernelCall, MAX_WORKGROUPS, type View } from './op.ts';
 import { type Dispatch, type Item, isLoop, type Place, type PlanOptions, type Value } from './plan.ts';
@@ -49,6 +50,11 @@ export class Recorder {
   }
 
   // ---- calls
+
+  /** The nodes to compute instead of some in order; `kept` are wanted beside what these read. */
+  fused(order: readonly Node[], kept: ReadonlySet<Tensor>): readonly Node[] {
+    return this.#options.fuse === false ? order : fuse(order, kept);
+  }
 
   /** A node with kernel calls, or an alias. */
   compute(node: Node, placeFor?: (output: Tensor) => Place | undefined): void {

@@ -1,5 +1,6 @@
 // A run done again, to find what was not finite first. Its calls are carried out once more, up to the guard of its updates:
-// so no Variable changes, and all are as they were, for the guard held them. After each call a kernel looks at the tensors of
+// so no Variable changes, and all are as they were, for the guard held them. It has a call for every op, where memory allows (the
+// program's apart). After each call a kernel looks at the tensors of
 // the graph that are complete then (kernels/non-finite.wgsl), in loops at every step of time.
 //
 // Always: only elements of tensors are looked at, never padding or scratch; memory is cleared first, so that what a kernel

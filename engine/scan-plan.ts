@@ -5,7 +5,6 @@
 // copied on the way in and packed on the way out. Not here: what belongs into the loop (scan.ts), what of it is wanted (live.ts).
 
 import { at, formatShape, need } from './errors.ts';
-import { fuse } from './fusion.ts';
 import type { LiveScan } from './live.ts';
 import type { Place } from './plan.ts';
 import { ALIGNMENT, type Recorder, roundUp, VECTOR } from './recorder.ts';
@@ -32,7 +31,7 @@ interface Cell {
 /** Records a scan, as far as it is wanted. */
 export function planScan(record: Recorder, node: Node, wanted: LiveScan): void {
   const { attrs, taps } = wanted;
-  const body = fuse(wanted.body, new Set([...taps.map((i) => at(attrs.taps, i)), ...attrs.stateOut]));
+  const body = record.fused(wanted.body, new Set([...taps.map((i) => at(attrs.taps, i)), ...attrs.stateOut]));
   const live: LiveScan = { ...wanted, body };
   placeSlices(record, node, live);
   const roots = taps.map((i) => rootWithin(at(attrs.taps, i), body));

@@ -119,10 +119,7 @@ test('a computed tensor: forward and backward, with its inputs', async () => {
   const backward = await planted(sum(sqrt(mul(v, y))), [v], { good: { y: ones(2) }, bad: { y: ones(2, [1, 0]) } });
   assert.is(backward.found?.pass, 'backward');
   assert.equal([backward.found?.shape, backward.found?.index], [[2], 1]);
-  assert.match(
-    backward.message,
-    /^step 3: '[\w+]+' \[2\] of the backward pass is the first .* its inputs are finite: /,
-  );
+  assert.match(backward.message, /^step 3: 'div' \[2\] of the backward pass is the first .* its inputs are finite: /);
 });
 
 test('a feed, a Variable and a constant', async () => {
@@ -165,17 +162,14 @@ test("infinities that reach no gradient are nobody's fault", async () => {
   const [x, z] = [input('x', [2]), input('z', [2])];
   // The logarithm of 0, and what a mask adds to it, end in a finite number before they meet a gradient.
   const seen = add(log(z), fill(-inf, [2]));
-  const loss = mean(exp(mul(mul(x, w), add(mean(exp(seen)), 1))));
+  const loss = mean(exp(mul(mul(x, w), add(exp(seen), 1))));
   const optimiser = plain(grad(loss, [w]));
   const program = await compile(theDevice(), { loss, seen }, optimiser);
   await program.run({ x: ones(2), z: ones(2, [0, 0]) });
   assert.equal([...(await program.read('seen'))], [-inf, -inf]);
   await program.run({ x: ones(2, [1, 200]), z: ones(2, [0, 0]) });
   const error = await program.read('seen').catch((reason: unknown) => reason);
-  assert.match(
-    String(error),
-    /step 2: '[\w+]*exp' \[2\] of the forward pass is the first .* \(1 of 2; the first, at \[1\]/,
-  );
+  assert.match(String(error), /step 2: 'exp' \[2\] of the forward pass is the first .* \(1 of 2; the first, at \[1\]/);
   program.dispose();
   w.dispose();
 });
@@ -215,12 +209,11 @@ for (const options of [{}, { chunk: 4 }, { chunk: 4, recompute: true }]) {
     const good = { x: ones(T * B), start: ones(B) };
     const forward = await planted(loss, [w], { good, bad: { ...good, x: ones(T * B, [6 * B + 2, 300]) } });
     const { op, pass, time, steps, index, shape } = forward.found ?? {};
-    // A call may compute several ops.
-    assert.match(op ?? '', /^add\+exp/);
+    assert.is(op, 'exp');
     assert.equal([pass, time, steps, index, shape], ['forward', 6, T, 2, [B]]);
     assert.match(
       forward.message,
-      /'add\+exp.*' \[3\] of the forward pass, at time step 7 of 10, is the first .* its inputs are finite: .* \[\d+,3\] up to 300/,
+      /'exp' \[3\] of the forward pass, at time step 7 of 10, is the first .* its inputs are finite: 'add' \[3\] up to 30/,
     );
     const initial = await planted(loss, [w], { good, bad: { ...good, start: ones(B, [1, inf]) } }, (g) =>
       adam(g, { learningRate: 0.1, clipNorm: 1 }),
@@ -372,7 +365,7 @@ test('two reads at once, and runs that wait, give one error', async () => {
   assert.ok(errors.length >= 2 && errors.every((error) => error === errors[0]), `${errors.length}`);
   assert.match(
     String(errors[0]),
-    /step 1: '[\w+]+' \[2\] is the first tensor that is not finite \(1 of 2; the first, at \[0\]/,
+    /step 1: 'affine' \[2\] is the first tensor that is not finite \(1 of 2; the first, at \[0\]/,
   );
   assert.equal([...(await w.read())], [1, 1]);
   program.dispose();
