@@ -6,9 +6,10 @@
 // Always: all Variables are read at one moment, between two steps; a file is checked whole before anything is changed. Not here:
 // disks (write beside, flush, rename: the caller's), and what belongs in a checkpoint (the caller's list).
 
-import { checkOptions, FileError, OptionError } from './errors.ts';
+import { checkOptions, FileError, OptionError, quote } from './errors.ts';
+import { checkGuards } from './guard.ts';
 import { jsonDefect } from './json-text.ts';
-import { readSafetensors, type SafetensorsFile } from './safetensors.ts';
+import { readSafetensors, type SafetensorsFile, toFloat32 } from './safetensors.ts';
 import type { Variable } from './variable.ts';
 import { loadVariables, saveVariables } from './weights.ts';
 
@@ -38,7 +39,8 @@ const SHOWN = 6;
  * The bytes of a checkpoint. Steps whose `run` was awaited before the call are in it; steps that are run after it are not, whether the
  * checkpoint was awaited or not.
  * @param record plain JSON: objects, lists, text, finite numbers, booleans, null
- * @throws OptionError where the record is not, or two Variables have one name; DeviceError where a value went with its device
+ * @throws NonFiniteError where a guard holds the weights at an earlier step; OptionError where the record is no plain JSON, two
+ *   Variables have one name or a value is not finite; DeviceError where a value went with its device
  */
 export async function saveCheckpoint(
   variables: Iterable<Variable>,
@@ -46,7 +48,29 @@ export async function saveCheckpoint(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const odd = oddity(record, 'record');
   if (odd !== undefined) throw new OptionError(`saveCheckpoint: ${odd}; a record is plain JSON`);
-  return saveVariables(variables, { format: `${FORMAT} ${VERSION}`, record: JSON.stringify(record) });
+  const text = JSON.stringify(record);
+  const defect = jsonDefect(text, { levels: DEEPEST });
+  if (defect !== undefined) throw new OptionError(`saveCheckpoint: in the record ${defect}; a record is plain JSON`);
+  const all = [...variables];
+  const [bytes] = await Promise.all([
+    saveVariables(all, { format: `${FORMAT} ${VERSION}`, record: text }),
+    checkGuards(all),
+  ]);
+  const bad = notFinite(readSafetensors(bytes));
+  if (bad === undefined) return bytes;
+  throw new OptionError(
+    `saveCheckpoint: ${bad}; keep the last good checkpoint and go on from it, with a lower learning rate or clipNorm`,
+  );
+}
+
+/** The first number that is not finite, in words. */
+function notFinite({ tensors }: SafetensorsFile): string | undefined {
+  for (const [name, tensor] of tensors) {
+    if (!/^B?F\d+$/.test(tensor.dtype)) continue;
+    const index = toFloat32(tensor).findIndex((value) => !Number.isFinite(value));
+    if (index >= 0) return `${quote(name)} is not finite at element ${index}`;
+  }
+  return undefined;
 }
 
 /**
@@ -54,7 +78,7 @@ export async function saveCheckpoint(
  * @param file what messages call it
  * @throws FileError for bytes that are none: damaged, without a record, of a newer version
  */
-export function readCheckpoint(bytes: Uint8Array, file = 'checkpoint'): Checkpoint {
+export function readCheckpoint(bytes: Uint8Array | ArrayBuffer, file = 'checkpoint'): Checkpoint {
   const weights = readSafetensors(bytes, file);
   const { format, record } = weights.metadata;
   const version = /^rimgrad checkpoint (\d{1,9})$/.exec(format ?? '')?.[1];
@@ -88,12 +112,12 @@ export function readCheckpoint(bytes: Uint8Array, file = 'checkpoint'): Checkpoi
  *   Variables, naming all that differs; then nothing was changed. OptionError where two Variables have one name
  */
 export function loadCheckpoint(
-  source: Uint8Array | Checkpoint,
+  source: Uint8Array | ArrayBuffer | Checkpoint,
   variables: Iterable<Variable>,
   options: CheckpointLoad = {},
 ): Readonly<Record<string, unknown>> {
   checkOptions('loadCheckpoint', options, ['expect']);
-  const { file, record, weights } = source instanceof Uint8Array ? readCheckpoint(source) : source;
+  const { file, record, weights } = isCheckpoint(source) ? source : readCheckpoint(source);
   const { expect = {} } = options;
   const odd = oddity(expect, 'expect');
   if (odd !== undefined) throw new OptionError(`loadCheckpoint: ${odd}; it is compared with plain JSON`);
@@ -104,8 +128,14 @@ export function loadCheckpoint(
       `${file}: of another training: ${differing.slice(0, SHOWN).join(', ')}${more}; give what it was begun with, or begin anew`,
     );
   }
+  const bad = notFinite(weights);
+  if (bad !== undefined) throw new FileError(`${file}: ${bad}; no training goes on from it: take an older checkpoint`);
   loadVariables(weights, variables, { file });
   return record;
+}
+
+function isCheckpoint(source: Uint8Array | ArrayBuffer | Checkpoint): source is Checkpoint {
+  return typeof source === 'object' && source !== null && 'weights' in source;
 }
 
 /** What makes a value no plain JSON, with its place; undefined where it is some. */

@@ -77,6 +77,15 @@ export class Guard {
     else for (const [each, run] of this.#kept) if (each <= runs) this.#drop(each, run);
   }
 
+  /** Reads the state, where there is one. @throws NonFiniteError where it is raised */
+  async check(): Promise<void> {
+    const clears = this.#clears;
+    if (this.#programs.size > 0 && this.#raised === undefined) {
+      this.seen((await this.state.read()) as Uint32Array, clears);
+    }
+    if (this.#raised !== undefined) throw await this.#raised;
+  }
+
   /** Lowers the state: what is submitted from now on trains again. */
   async clear(): Promise<void> {
     await this.#raised;
@@ -114,6 +123,7 @@ export class Guard {
     this.#kept.clear();
     this.#bytes = 0;
     this.#raised = undefined;
+    this.#clears++;
   }
 
   #drop(step: number, run: KeptRun): void {
@@ -140,6 +150,15 @@ export function guardsOf(weights: Iterable<Variable>): readonly Guard[] {
   guards.add(first);
   for (const each of all) if (!guardOf.has(each)) guardOf.set(each, first);
   return [...guards];
+}
+
+/**
+ * Looks at the guards of weights that are on a device, as they are after what was submitted so far.
+ * @throws NonFiniteError where one is up
+ */
+export async function checkGuards(weights: Iterable<Variable>): Promise<void> {
+  const guards = new Set([...weights].flatMap((each) => guardOf.get(each) ?? []));
+  await Promise.all([...guards].map((guard) => guard.check()));
 }
 
 /** What an update is guarded by. */

@@ -55,6 +55,11 @@ export class Health {
 
   /** As `promise`, unless the device goes first. @throws DeviceError, and what the promise rejects with */
   until<T>(promise: Promise<T>): Promise<T> {
+    const gone = this.#ended ?? this.#lost;
+    if (gone !== undefined) {
+      promise.catch(() => undefined);
+      return Promise.reject(gone);
+    }
     return new Promise<T>((resolve, reject) => {
       this.#waiting.add(reject);
       promise.then(

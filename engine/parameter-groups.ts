@@ -115,6 +115,11 @@ export function prepare(
     const own = group?.learningRate ?? learningRate;
     if (!rates.includes(own)) rates.push(own);
     const decay = group?.weightDecay ?? weightDecay;
+    if (typeof own === 'number' && own * decay > 2) {
+      throw new OptionError(
+        `${where}: a weight decay of ${decay} at a learning rate of ${own} makes weights grow without end; their product must be 2 at most`,
+      );
+    }
     return { variable, gradient: settled(gradient, pairs), rate: rates.indexOf(own), decay };
   });
   joinVariables([...pairs.keys()]);

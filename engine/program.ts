@@ -72,7 +72,9 @@ async function build(
   return device.guarded(
     'compile',
     () => {
-      for (const variable of [...plan.variables, ...states]) {
+      // States last: what cannot be settled is known by then, and no other device has lost one for it.
+      const others = plan.variables.filter((variable) => !states.has(variable));
+      for (const variable of [...others, ...states]) {
         if (device.holds(variable)) continue;
         // Where the weights of a guard are here now, no program on another device can use them any more.
         if (states.has(variable)) variable.dispose();
@@ -120,6 +122,8 @@ export class Program {
   readonly #planApart: () => Plan;
   /** The guards of its weights; none where it updates none. */
   readonly #guards: readonly Guard[];
+  /** The last replay that began. */
+  #replays: Promise<unknown> = Promise.resolve();
   #ran = false;
   #disposed = false;
 
@@ -295,15 +299,22 @@ export class Program {
     return {
       data,
       isThere: () => !this.#disposed,
-      explain: async (step) => {
-        const replayed = await this.#apart();
-        try {
-          return await explainRun(step, replayed.#replay(data));
-        } finally {
-          if (replayed !== this) replayed.dispose();
-        }
+      explain: (step) => {
+        // One after the other: several guards may ask, and replays share memory.
+        const own = this.#replays.then(() => this.#explain(step, data));
+        this.#replays = own.catch(() => undefined);
+        return own;
       },
     };
+  }
+
+  async #explain(step: number, data: readonly Data[]): Promise<NonFiniteError> {
+    const replayed = await this.#apart();
+    try {
+      return await explainRun(step, replayed.#replay(data));
+    } finally {
+      if (replayed !== this) replayed.dispose();
+    }
   }
 
   #replay(data: readonly Data[]): Replay {

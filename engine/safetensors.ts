@@ -67,18 +67,27 @@ function isDtype(name: unknown): name is SafetensorsDtype {
   return typeof name === 'string' && Object.hasOwn(ITEM_BYTES, name);
 }
 
+/** The bytes that a reader was given. @throws OptionError where it was given none, such as a path */
+function bytesOf(source: unknown, file: string): Uint8Array {
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  throw new OptionError(`${file}: not bytes but ${quote(source)}; give its bytes, a Uint8Array or an ArrayBuffer`);
+}
+
 /**
  * Reads a safetensors file.
  *
  * The data of the tensors are views into `bytes` where their alignment allows it, and copies elsewhere: leave `bytes`
  * unchanged for as long as the tensors are in use. Empty tensors and scalars are allowed, as the format has them.
  *
+ * @param source its bytes
  * @param file what error messages call the file.
- * @throws FileError when the bytes are anything else than one well-formed file: cut short, a header that is too long, not
+ * @throws OptionError where it is given no bytes; FileError when the bytes are anything else than one well-formed file: cut short, a header that is too long, not
  *   UTF-8 or not JSON, a repeated name, an unknown field or dtype, a shape that is none or does not fit its bytes, tensors
  *   that overlap or leave holes, bytes left over.
  */
-export function readSafetensors(bytes: Uint8Array, file = 'safetensors'): SafetensorsFile {
+export function readSafetensors(source: Uint8Array | ArrayBuffer, file = 'safetensors'): SafetensorsFile {
+  const bytes = bytesOf(source, file);
   const { header, data } = splitFile(bytes, file);
   const metadata = readMetadata(header.get(METADATA), file);
   header.delete(METADATA);

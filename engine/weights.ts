@@ -54,14 +54,14 @@ export async function saveVariables(
  *   shape or dtype; then nothing was written. OptionError where two Variables have one name
  */
 export function loadVariables(
-  source: Uint8Array | SafetensorsFile,
+  source: Uint8Array | ArrayBuffer | SafetensorsFile,
   variables: Iterable<Variable>,
   options: LoadOptions = {},
 ): readonly string[] {
   checkOptions('loadVariables', options, ['partial', 'file']);
   const { partial = false, file = 'weights' } = options;
   const named = byName('loadVariables', variables);
-  const { tensors } = source instanceof Uint8Array ? readSafetensors(source, file) : source;
+  const { tensors } = isRead(source) ? source : readSafetensors(source, file);
   const known = [...named].filter(([name]) => tensors.has(name));
   const unfit = known.flatMap(([name, variable]) => complaint(variable, need(tensors.get(name), name)) ?? []);
   const missing = [...named.keys()].filter((name) => !tensors.has(name));
@@ -120,4 +120,9 @@ function listed(names: readonly string[]): string {
   return names.length > 8
     ? `${shown} and ${names.length - 8} more are`
     : `${shown} ${names.length === 1 ? 'is' : 'are'}`;
+}
+
+/** True for a file that was read already. */
+function isRead(source: Uint8Array | ArrayBuffer | SafetensorsFile): source is SafetensorsFile {
+  return typeof source === 'object' && source !== null && 'tensors' in source;
 }

@@ -247,4 +247,33 @@ test('a record is plain JSON, and comes back as it was', async () => {
   await refused(() => saveCheckpoint(twice, {}), 'OptionError', /two Variables are called 'w'/);
 });
 
+test('no checkpoint is saved of weights that a guard holds at an earlier step, nor of what is not finite', async () => {
+  const w = variable('w', [1, 2], [2]);
+  const x = input('x', [2]);
+  const program = await compile(theDevice(), {}, sgd(grad(mean(square(sub(x, w))), [w]), { learningRate: 0.1 }));
+  await program.run({ x: Float32Array.of(1, 1) });
+  await program.run({ x: Float32Array.of(1, Number.NaN) });
+  await program.run({ x: Float32Array.of(1, 1) });
+  await refused(() => saveCheckpoint([w], { step: 3 }), 'NonFiniteError', /^step 2: .*'x' \[2\]/);
+  await program.clearGuard();
+  const saved = await saveCheckpoint([w], { step: 1 });
+  w.write(Float32Array.of(Number.NaN, 0));
+  await refused(() => saveCheckpoint([w], {}), 'OptionError', /"w" is not finite at element 0; keep the last good/);
+  const bad = await saveVariables([w], readSafetensors(saved).metadata);
+  await refused(() => loadCheckpoint(bad, [w]), 'FileError', /"w" is not finite at element 0; .*older checkpoint/);
+  program.dispose();
+  w.dispose();
+});
+
+test('a record that could not be read back is refused, and bytes may come as an ArrayBuffer', async () => {
+  const w = variable('w', [1], [1]);
+  await refused(() => saveCheckpoint([w], { name: 'run \ud83d' }), 'OptionError', /half of a surrogate pair/);
+  let deep: object = {};
+  for (let i = 0; i < 64; i++) deep = { o: deep };
+  await refused(() => saveCheckpoint([w], { deep }), 'OptionError', /plain JSON/);
+  const { buffer } = await saveCheckpoint([w], { step: 5 });
+  assert.equal(loadCheckpoint(buffer, [w]), { step: 5 });
+  await refused(() => readSafetensors('a path' as unknown as Uint8Array), 'OptionError', /give its bytes/);
+});
+
 test.run();

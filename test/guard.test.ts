@@ -13,6 +13,7 @@ import {
   assign,
   compile,
   type Data,
+  type Device,
   dropout,
   input,
   mul,
@@ -288,6 +289,35 @@ test('a read that was under way when the guard was cleared raises nothing', asyn
   await program.checkGuard();
   assert.equal([...(await w.read())], [0]);
   program.dispose();
+  w.dispose();
+});
+
+test('a read that is under way when its program goes raises nothing for the next program', async () => {
+  const { updates, outputs, variables } = subject(sgd, {});
+  const first = await compile(theDevice(), outputs, updates);
+  await first.run({ ...good(0), ...at(bads, 0) });
+  const late = rejection(first.read('loss'));
+  first.dispose();
+  const second = await compile(theDevice(), outputs, updates);
+  await late;
+  await second.run(good(1));
+  assert.ok(Number.isFinite(at(await second.read('loss'), 0)));
+  second.dispose();
+  for (const each of variables) each.dispose();
+});
+
+test('a compile that is refused takes the guard of no other device', async () => {
+  const other = await openDevice();
+  const w = variable('w', [1], [1]);
+  const x = input('x', [1]);
+  const make = (device: Device) => compile(device, { y: mul(w, 1) }, sgd(new Map([[w, x]]), { learningRate: 0.1 }));
+  const program = await make(theDevice());
+  await rejection(make(other));
+  await program.run({ x: Float32Array.of(1) });
+  assert.equal([...(await program.read('y'))], [1]);
+  theDevice().check();
+  program.dispose();
+  other.dispose();
   w.dispose();
 });
 

@@ -61,8 +61,8 @@ function build(nodes: readonly Node[], shape: Shape, byValue: boolean): ElementL
       return known;
     }
     const value = byValue ? constantOf(tensor)?.values : undefined;
-    if (typeof value === 'number' && Number.isFinite(value)) {
-      const same = numbers.findIndex((each) => Object.is(each, value));
+    if (typeof value === 'number' && Number.isFinite(Math.fround(value))) {
+      const same = numbers.findIndex((each, i) => Object.is(each, value) && !taken.includes(OPERANDS + i));
       return OPERANDS + (same < 0 ? numbers.push(value) - 1 : same);
     }
     const same = operands.findIndex((operand, i) => operand === tensor && !taken.includes(i));
