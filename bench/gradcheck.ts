@@ -1,17 +1,11 @@
-// The command line of the gradient check: `npm run gradcheck [-- filter] [--json]`. A line for each case and question with
+// `rimgrad gradcheck`, and `npm run gradcheck`: the gradient check as a command. A line for each case and question with
 // its worst error, then a verdict; exit code 1 where anything is over its limit. What is checked stands in check/.
 
-import { Command } from 'commander';
+import { Option } from 'commander';
 import { type GradientCheckLine, gradientCheck } from '../check/index.ts';
-import { type Device, OptionError, openDevice } from '../engine/node.ts';
-import { adapterName, describe } from './messages.ts';
-
-const command = new Command('npm run gradcheck --')
-  .description('checks every op and cell on this device: kernels against float64, calculus against central differences')
-  .argument('[filter]', 'only cases whose name contains this', '')
-  .option('--seed <number>', 'seed of the drawn numbers', '1')
-  .option('--json', 'write one JSON object instead of lines')
-  .showHelpAfterError();
+import { type Device, openDevice } from '../engine/node.ts';
+import { commandOf, EXIT, endWhenUnread, readArguments, whole } from './command-line.ts';
+import { adapterName } from './messages.ts';
 
 function format({ name, what, worst, limit, ok, problem }: GradientCheckLine): string {
   const verdict = ok ? 'ok  ' : 'FAIL';
@@ -35,28 +29,32 @@ async function check(device: Device, filter: string, seed: number, json: boolean
   return ok;
 }
 
-async function main(): Promise<number> {
-  command.parse();
+/** Checks this device. @returns the exit code */
+export async function gradcheck(args: readonly string[]): Promise<number> {
+  const command = commandOf(
+    'gradcheck',
+    'Checks every op and cell on this device: kernels against float64, calculus against central differences.',
+    [
+      ['', 'everything: a minute or two'],
+      ['softmax', 'what has softmax in its name'],
+      ['--json > checks.json', 'for machines: one JSON object, nothing else'],
+    ],
+  )
+    .argument('[filter]', 'only cases whose name contains this', '')
+    .addOption(new Option('--seed <n>', 'seed of the drawn numbers').argParser(whole(0, 0xffff_ffff)).default(1))
+    .option('--json', 'print one JSON object instead of lines');
+  endWhenUnread();
+  const help = readArguments(command, args);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return EXIT.done;
+  }
   const [filter = ''] = command.args;
-  const { seed, json } = command.opts<{ seed: string; json?: true }>();
-  if (!/^\d+$/.test(seed)) throw new OptionError(`gradcheck: --seed ${seed} is no whole number; give one, as 1`);
+  const { seed, json } = command.opts<{ seed: number; json?: true }>();
   const device = await openDevice();
   try {
-    return (await check(device, filter, Number(seed), json === true)) ? 0 : 1;
+    return (await check(device, filter, seed, json === true)) ? EXIT.done : EXIT.failed;
   } finally {
     device.dispose();
   }
-}
-
-function fail(message: string): void {
-  // Set by the set-up where it found no adapter: what to do about it.
-  const mend = process.env.RIMGRAD_MEND;
-  process.stderr.write(`rimgrad: ${message}\n${mend ? `${mend}\n` : ''}`);
-  process.exitCode = 1;
-}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  fail(describe(error));
 }

@@ -5,13 +5,15 @@
 // Not here: the training (train.ts) and the process with its signals (main.ts).
 
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { at, OptionError, RimgradError } from '../engine/errors.ts';
+import { EXIT } from './command-line.ts';
 import { describe } from './messages.ts';
-import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
+import { type Evaluation, lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
 import { createProgress, formatDuration, type Progress, type ProgressStream } from './progress.ts';
 import { renderReport } from './report.ts';
-import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, type RunPlan } from './runs.ts';
+import { checkRunPlan, defaultRunName, type RunConfig, RunFolder, type RunPlan, type RunStatus } from './runs.ts';
 import { memoryless } from './tasks/copying.ts';
 import type { TrainCopying, TrainEvents, TrainResult } from './train.ts';
 
@@ -24,8 +26,23 @@ export interface Surroundings {
   readonly signal: AbortSignal;
 }
 
-/** Exit codes of the job. */
-export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 130 } as const;
+/** What `--json` prints of a run. */
+export interface RunSummary {
+  readonly status: RunStatus;
+  /** Why it stopped or failed. */
+  readonly note: string | null;
+  /** The run folder and its page; null where the training never began. */
+  readonly run: string | null;
+  readonly report: string | null;
+  readonly seconds: number;
+  readonly adapter: string | null;
+  /** Trained numbers of each model. */
+  readonly parameters: Readonly<Record<string, number>>;
+  /** The last one of each model at each blank. */
+  readonly evaluations: readonly Evaluation[];
+  /** A model without memory, over the recalled digits. */
+  readonly memoryless: { readonly accuracy: number; readonly crossEntropy: number };
+}
 
 /**
  * Runs the main job.
@@ -79,6 +96,8 @@ export function formatResults(options: MainOptions, metrics: readonly Metric[]):
 class Job {
   readonly #options: MainOptions;
   readonly #around: Surroundings;
+  /** What people read: nothing of it where machines do. */
+  readonly #out: ProgressStream;
   readonly #progress: Progress;
   readonly #plan: RunPlan;
   readonly #began: Date = new Date();
@@ -91,7 +110,8 @@ class Job {
   constructor(options: MainOptions, around: Surroundings) {
     this.#options = options;
     this.#around = around;
-    this.#progress = createProgress(around.stdout);
+    this.#out = options.json ? nowhere() : around.stdout;
+    this.#progress = createProgress(this.#out);
     const name = options.name ?? defaultRunName('copying', options.out, this.#began, options.seed);
     this.#plan = { out: options.out, name, force: options.force };
   }
@@ -102,17 +122,24 @@ class Job {
     try {
       result = await this.#train();
       for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
-      if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
+      if (result.weights.size > 0) {
+        // With the options, so that the file alone is enough to use the weights (eval-command.ts).
+        const options = JSON.stringify(this.#options);
+        this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name, options });
+      }
     } catch (error) {
       this.#progress.end();
       const folder = await this.#finish({ status: 'failed', note: describe(error) });
-      if (folder !== undefined) this.#around.stdout.write(`What there is lies in ${folder.path}\n`);
+      if (folder !== undefined) this.#out.write(`What there is lies in ${folder.path}\n`);
+      this.#sayToMachines('failed', folder, describe(error));
       throw error;
     }
     this.#progress.end();
     const stopped = result.stopped ? { note: `stopped at step ${this.#step} of the ${this.#model || 'training'}` } : {};
-    const folder = await this.#finish({ status: result.stopped ? 'stopped' : 'finished', ...stopped });
+    const status = result.stopped ? 'stopped' : 'finished';
+    const folder = await this.#finish({ status, ...stopped });
     this.#say(folder, stopped.note);
+    this.#sayToMachines(status, folder, stopped.note);
     return result.stopped ? EXIT.stopped : EXIT.done;
   }
 
@@ -120,7 +147,7 @@ class Job {
     const { signal } = this.#around;
     const stopping = (): void => {
       this.#progress.end();
-      this.#around.stdout.write('Stopping: a last, short evaluation, then the report\n');
+      this.#out.write('Stopping: a last, short evaluation, then the report\n');
     };
     signal.addEventListener('abort', stopping, { once: true });
     try {
@@ -143,7 +170,7 @@ class Job {
         };
         this.#folder = RunFolder.create(this.#plan, this.#config);
         const sizes = Object.entries(start.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
-        this.#around.stdout.write(
+        this.#out.write(
           `Copying ${this.#options.digits} digits over a blank of ${this.#options.blank}, on ${start.adapter}\n` +
             `Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${this.#folder.path}\n\n`,
         );
@@ -185,9 +212,31 @@ class Job {
     return this.#folder;
   }
 
+  // With --json: what the run came to, in one object.
+  #sayToMachines(status: RunStatus, folder: RunFolder | undefined, note: string | undefined): void {
+    if (!this.#options.json) return;
+    const { accuracy, recall } = memoryless(this.#options);
+    const result: RunSummary = {
+      status,
+      note: note ?? null,
+      run: folder?.path ?? null,
+      report: folder === undefined ? null : join(folder.path, 'report.html'),
+      seconds: this.#seconds(),
+      adapter: this.#config?.adapter ?? null,
+      parameters: this.#config?.parameters ?? {},
+      evaluations: lastEvaluations(sortMetrics(this.#metrics).evaluations),
+      memoryless: { accuracy, crossEntropy: recall },
+    };
+    this.#around.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  }
+
+  #seconds(): number {
+    return (Date.now() - this.#began.getTime()) / 1000;
+  }
+
   #say(folder: RunFolder | undefined, note: string | undefined): void {
-    const { stdout } = this.#around;
-    const seconds = (Date.now() - this.#began.getTime()) / 1000;
+    const stdout = this.#out;
+    const seconds = this.#seconds();
     const results = formatResults(this.#options, this.#metrics);
     stdout.write(`\n${results}${results === '' ? '' : '\n'}`);
     stdout.write(
@@ -199,4 +248,8 @@ class Job {
 
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
+}
+
+function nowhere(): ProgressStream {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
 }

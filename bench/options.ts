@@ -5,9 +5,10 @@
 // only, an option that is given wins over it.
 // Not here: what the options do (train.ts), and which folder names are free (runs.ts).
 
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { nearest, OptionError } from '../engine/errors.ts';
+import { InvalidArgumentError, Option } from 'commander';
+import { OptionError } from '../engine/errors.ts';
 import type { Preset } from '../rims/index.ts';
+import { commandOf, readArguments, whole, wholes } from './command-line.ts';
 
 /** Choices of the RIM that the main job knows by name: the presets, and the mixture that learned best (RESULTS.md). */
 export type RIMChoice = Preset | 'default-mixture';
@@ -71,6 +72,8 @@ export interface MainOptions {
   readonly out: string;
   /** Replace a run of the same name. */
   readonly force: boolean;
+  /** Print one JSON object at the end, and nothing else. */
+  readonly json: boolean;
   /** Whether the defaults are the paper's sizes. */
   readonly paper: boolean;
 }
@@ -91,6 +94,14 @@ interface Row {
   /** Shown in place of the default. */
   readonly shown?: string;
 }
+
+const EXAMPLES = [
+  ['', 'the defaults: two models in a few minutes'],
+  ['--steps 200 --no-lstm', 'a short look at the RIM alone'],
+  ['--cell gru --modules 8 --active 3 --seed 7', 'another RIM'],
+  ['--json > result.json', 'for machines: one JSON object, nothing else'],
+  ['--paper', "the paper's sizes"],
+] as const;
 
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
   'Task:': [
@@ -182,6 +193,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
     },
     { flags: '--out <folder>', meaning: 'where run folders are made', parse: someText, value: 'runs' },
     { flags: '--force', meaning: 'replace a run of the same name', value: false },
+    { flags: '--json', meaning: 'print one JSON object at the end and nothing else', value: false },
     { flags: '--paper', meaning: "the paper's sizes: needs a GPU and hours", value: false },
   ],
 };
@@ -192,22 +204,12 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
  * @throws OptionError naming the option and the mend.
  */
 export function parseMainOptions(args: readonly string[]): MainRequest {
-  let help = '';
-  const command = new Command('npm start --')
-    .description(
-      'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
-        'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is.',
-    )
-    .helpOption('-h, --help', 'show this and do nothing')
-    .configureHelp({ helpWidth: 100 })
-    .configureOutput({
-      writeOut: (text) => {
-        help += text;
-      },
-      writeErr: () => {},
-    })
-    .showSuggestionAfterError(false)
-    .exitOverride();
+  const command = commandOf(
+    'train',
+    'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
+      'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is.',
+    EXAMPLES,
+  );
   const rows = new Map<string, Row>();
   for (const [title, group] of Object.entries(GROUPS)) {
     command.optionsGroup(title);
@@ -217,14 +219,8 @@ export function parseMainOptions(args: readonly string[]): MainRequest {
       command.addOption(option);
     }
   }
-  try {
-    command.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError && error.code === 'commander.helpDisplayed')
-      return { kind: 'help', text: help };
-    if (error instanceof CommanderError) throw new OptionError(clearer(error, command));
-    throw error;
-  }
+  const help = readArguments(command, args);
+  if (help !== undefined) return { kind: 'help', text: help };
   if (command.getOptionValue('paper') === true) {
     for (const [name, row] of rows) {
       if (row.paper !== undefined && command.getOptionValueSource(name) !== 'cli') {
@@ -234,6 +230,22 @@ export function parseMainOptions(args: readonly string[]): MainRequest {
   }
   return { kind: 'run', options: complete(command.opts<MainOptions>()) };
 }
+
+/**
+ * The arguments that describe the same models and data again, from the options that a run kept.
+ * @param options what `config.json` holds of a run's MainOptions; what was not given there has its default
+ */
+export function modelArguments(options: Readonly<Record<string, unknown>>): string[] {
+  const rows = Object.entries(GROUPS).flatMap(([title, group]) => (MODEL_GROUPS.includes(title) ? group : []));
+  return [...rows.map(toOption), new Option('--seed <n>')].flatMap((option) => {
+    const value = options[option.attributeName()];
+    if (value === undefined) return [];
+    if (option.negate) return value === false ? [option.flags] : [];
+    return [option.long ?? option.flags, String(value)];
+  });
+}
+
+const MODEL_GROUPS: readonly string[] = ['Task:', 'RIM:', 'LSTM:'];
 
 // Fills in what depends on other options, and checks what only several options together can tell.
 function complete(options: MainOptions): MainOptions {
@@ -258,34 +270,6 @@ function toOption(row: Row): Option {
   if (row.value !== undefined) option.default(row.value, row.value === false ? undefined : `${row.value}${paper}`);
   if (row.shown !== undefined) option.description += ` (default: ${row.shown})`;
   return option;
-}
-
-// Commander's message without its prefix; an unknown option gets the nearest known one.
-function clearer(error: CommanderError, command: Command): string {
-  const message = error.message
-    .replace(/^error: /, '')
-    .replace(/\s+/g, ' ')
-    .trim();
-  if (error.code !== 'commander.unknownOption') return `${message}; see --help`;
-  const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
-  const near = nearest(
-    given,
-    command.options.map((option) => option.long ?? option.flags),
-  );
-  return `there is no option '${given}'; ${near === undefined ? 'see --help' : `did you mean ${near}? See --help`}`;
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text.trim()) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
-  };
-}
-
-function wholes(least: number, most: number): (text: string) => number[] {
-  const one = whole(least, most);
-  return (text) => text.split(',').map(one);
 }
 
 function real(least: number, most: number): (text: string) => number {

@@ -8,7 +8,7 @@ import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
-import { EXIT } from './main-job.ts';
+import { EXIT } from './command-line.ts';
 import { describe } from './messages.ts';
 import { type Evaluation, lastEvaluations } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
