@@ -6,6 +6,7 @@ import { adapterMend, ensureAdapter, findAdapter } from './adapter.mjs';
 import { ensureChromium, findChromium } from './browser.mjs';
 import { build } from './build.mjs';
 import { runNode } from './child.mjs';
+import { ensureNewestNode } from './newest-node.mjs';
 import { ensurePackages } from './packages.mjs';
 import { root, SetupError, say } from './say.mjs';
 
@@ -16,7 +17,7 @@ const cli = 'dist/bench/rimgrad.js';
 // the script itself); `adapter`: 'ensure' or only 'find'; `chromium` likewise.
 const commands = {
   start: { script: cli, args: ['train'], build: true, adapter: 'ensure' },
-  test: { script: 'dist/test/run.js', build: 'try', adapter: 'ensure', chromium: 'ensure' },
+  test: { script: 'dist/test/run.js', build: 'try', adapter: 'ensure', chromium: 'ensure', newestNode: true },
   doctor: { script: cli, args: ['doctor'], build: true, adapter: 'find', chromium: 'find' },
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
   gradcheck: { script: cli, args: ['gradcheck'], build: true, adapter: 'ensure' },
@@ -45,6 +46,7 @@ async function main([name, ...args]) {
   }
   if (command.chromium)
     env.RIMGRAD_CHROMIUM = (command.chromium === 'ensure' ? ensureChromium() : findChromium()) ?? '';
+  if (command.newestNode) env.RIMGRAD_NEWEST_NODE = ensureNewestNode() ?? '';
   // What help calls the command: this is how it was called here.
   if (command.script === cli) env.RIMGRAD_CALLED = name === 'start' ? 'npm start --' : `npm run ${name} --`;
   return runNode([join(root, command.script), ...(command.args ?? []), ...args], env);

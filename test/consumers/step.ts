@@ -37,7 +37,10 @@ export async function train(): Promise<Found> {
     losses.push(...(await step.read('loss')));
   }
   const { ok, lines } = await gradientCheck(device, { filter: 'softmax: top-K, ties' });
-  const baseline = lstm({ inputSize: 4, hiddenSize: 4 }, { seed: 1 }).variables.reduce((sum, { size }) => sum + size, 0);
+  const baseline = lstm({ inputSize: 4, hiddenSize: 4 }, { seed: 1 }).variables.reduce(
+    (sum, { size }) => sum + size,
+    0,
+  );
   const all: readonly Kernel[] = Object.values(kernels);
   return { losses, kernels: all.length, checked: [ok, lines.length], baseline };
 }
