@@ -60,10 +60,10 @@ export function readArguments(command: Command, args: readonly string[]): string
 }
 
 /** Says what went wrong. @returns the exit code of it */
-export function fail(error: unknown): number {
+export function fail(error: unknown, stderr: NodeJS.WritableStream = process.stderr): number {
   // Set by the set-up where it found no adapter: what to do about it.
   const mend = error instanceof DeviceError ? process.env.RIMGRAD_MEND : undefined;
-  process.stderr.write(`rimgrad: ${describe(error)}\n${mend ? `  mend: ${mend}\n` : ''}`);
+  stderr.write(`rimgrad: ${describe(error)}\n${mend ? `  mend: ${mend}\n` : ''}`);
   return error instanceof OptionError ? EXIT.usage : EXIT.failed;
 }
 

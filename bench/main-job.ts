@@ -6,8 +6,8 @@
 
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { at, OptionError, RimgradError } from '../engine/errors.ts';
-import { EXIT } from './command-line.ts';
+import { at, RimgradError } from '../engine/errors.ts';
+import { EXIT, fail } from './command-line.ts';
 import { describe } from './messages.ts';
 import { type Evaluation, lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
@@ -60,8 +60,7 @@ export async function runMainJob(args: readonly string[], surroundings: Surround
     }
     return await new Job(request.options, surroundings).run();
   } catch (error) {
-    stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+    return fail(error, stderr);
   }
 }
 
@@ -224,7 +223,9 @@ class Job {
       seconds: this.#seconds(),
       adapter: this.#config?.adapter ?? null,
       parameters: this.#config?.parameters ?? {},
-      evaluations: lastEvaluations(sortMetrics(this.#metrics).evaluations),
+      evaluations: lastEvaluations(sortMetrics(this.#metrics).evaluations).map(
+        ({ model, step, blank, crossEntropy, accuracy }) => ({ model, step, blank, crossEntropy, accuracy }),
+      ),
       memoryless: { accuracy, crossEntropy: recall },
     };
     this.#around.stdout.write(`${JSON.stringify(result, null, 2)}\n`);

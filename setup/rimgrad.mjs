@@ -27,7 +27,7 @@ function environment([name, ...args]) {
   const env = { ...process.env };
   if (!computing.includes(name) || args.some((arg) => arg === '-h' || arg === '--help')) return env;
   if (!bindingInstalled()) {
-    env.RIMGRAD_MEND = `npm install webgpu, or for once: npx -p webgpu -p rimgrad rimgrad ${name}`;
+    env.RIMGRAD_MEND = `npm install webgpu; without installing it: npx -p webgpu -p rimgrad rimgrad ${name}`;
     return env;
   }
   const found = findAdapter();
