@@ -23,6 +23,7 @@ const commands = {
   gradcheck: { script: cli, args: ['gradcheck'], build: true, adapter: 'ensure' },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   bench: { script: cli, args: ['bench'], build: true, adapter: 'ensure' },
+  eval: { script: cli, args: ['eval'], build: true, adapter: 'ensure' },
   report: { script: cli, args: ['report'], build: true },
   kernels: { script: 'kernels/generate.mjs' },
   build: { build: true },

@@ -3,7 +3,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type MainOptions, parseMainOptions } from '../bench/options.ts';
+import { type MainOptions, modelArguments, parseMainOptions } from '../bench/options.ts';
 import { OptionError } from '../engine/errors.ts';
 
 function options(...args: string[]): MainOptions {
@@ -54,8 +54,22 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     testBatches: 10,
     out: 'runs',
     force: false,
+    json: false,
     paper: false,
   });
+});
+
+test('the options that a run kept describe the same models again', () => {
+  const line =
+    '--digits 5 --blank 7 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --cell gru --preset dido --seed 20 ' +
+    '--comm-output residual --no-lstm --attention-dropout 0.2 --steps 19 --name other --out elsewhere --force --json';
+  for (const kept of [options(), options(...line.split(' ')), options('--paper')]) {
+    const again = options(...modelArguments(JSON.parse(JSON.stringify(kept))));
+    const { steps, learningRate, clip, dropout, evaluateEvery, testBatches, name, out, force, json, paper, ...model } =
+      kept;
+    assert.equal({ ...again, ...model }, again, 'an option of the model or the data was lost');
+    assert.is(again.steps, 2000, 'an option of the training was kept');
+  }
 });
 
 test('every option is taken', () => {
@@ -63,7 +77,7 @@ test('every option is taken', () => {
     '--digits 5 --blank 7 --test-blanks 30,14 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --key-size 13 ' +
     '--value-size 14 --comm-heads 3 --comm-key-size 15 --comm-value-size 17 --cell gru --preset dido --comm-output ' +
     'residual --sources kept --attention-dropout 0.2 --no-lstm --lstm-hidden 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
-    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --name a.b-c_1 --out elsewhere --force';
+    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --name a.b-c_1 --out elsewhere --force --json';
   assert.equal(options(...line.split(' ')), {
     digits: 5,
     blank: 7,
@@ -95,6 +109,7 @@ test('every option is taken', () => {
     name: 'a.b-c_1',
     out: 'elsewhere',
     force: true,
+    json: true,
     paper: false,
   });
 });
