@@ -63,7 +63,9 @@ export async function evaluateSaved(args: readonly string[]): Promise<number> {
         wholes(1, 100_000),
       ),
     )
-    .addOption(new Option('--test-batches <n>', 'batches at each blank (default: 10)').argParser(whole(1, 100_000)))
+    .addOption(
+      new Option('--test-batches <n>', "batches at each blank (default: the training's)").argParser(whole(1, 100_000)),
+    )
     .addOption(new Option('--batch <n>', "sequences in a batch (default: the training's)").argParser(whole(1, 65_536)))
     .addOption(new Option('--seed <n>', "of the sequences (default: the training's)").argParser(whole(0, 0xffff_ffff)))
     .option('--json', 'print one JSON object instead of a table');
@@ -122,11 +124,13 @@ function optionsOf({ path, file }: Saved, { testBatches, batch, seed }: Given): 
   if (text === undefined && !existsSync(beside)) {
     throw new FileError(`${path}: no options in it and no config.json beside it; give the folder of the run`);
   }
-  const kept = text === undefined ? parseObject(readFileSync(beside, 'utf8'), beside).options : parseObject(text, path);
-  const numbers = { '--test-batches': testBatches, '--batch': batch, '--seed': seed };
+  const found =
+    text === undefined ? parseObject(readFileSync(beside, 'utf8'), beside).options : parseObject(text, path);
+  const kept: Readonly<Record<string, unknown>> = { ...(typeof found === 'object' ? found : {}) };
+  const numbers = { '--test-batches': testBatches ?? kept.testBatches, '--batch': batch, '--seed': seed };
   const more = Object.entries(numbers).flatMap(([flag, value]) => (value === undefined ? [] : [flag, `${value}`]));
   try {
-    const request = parseMainOptions([...modelArguments({ ...(typeof kept === 'object' ? kept : {}) }), ...more]);
+    const request = parseMainOptions([...modelArguments(kept), ...more]);
     if (request.kind === 'run') return request.options;
   } catch (cause) {
     if (!(cause instanceof OptionError)) throw cause;

@@ -156,7 +156,7 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
   const run = join(folder, 'runs', 'a');
   assert.match(readFileSync(join(run, 'report.html'), 'utf8'), '<svg');
 
-  const again = json<SavedEvaluation>(await rimgrad(['eval', join('runs', 'a'), '--test-batches', '2', '--json']));
+  const again = json<SavedEvaluation>(await rimgrad(['eval', join('runs', 'a'), '--json']));
   const found = trained.evaluations.map(({ step: _, ...figures }) => figures);
   assert.equal(again.evaluations, found, 'the same weights, the same sequences, the same bits');
   assert.equal([again.sequences, again.memoryless], [8, trained.memoryless]);
