@@ -14,7 +14,7 @@ function removeStale() {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !outputs.test(entry.name)) continue;
     const path = join(entry.parentPath ?? entry.path, entry.name);
-    if (relative(dist, path).startsWith('cli')) continue;
+    if (/^cli[\\/]/.test(relative(dist, path))) continue;
     if (!existsSync(join(root, relative(dist, path)).replace(outputs, '.ts'))) rmSync(path);
   }
 }
