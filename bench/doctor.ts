@@ -1,10 +1,10 @@
-// `npm run doctor`: prints what the library would run on here (runtime, adapter, its limits and features, driver, the
+// `rimgrad doctor`, and `npm run doctor`: prints what the library would run on here (runtime, adapter, its limits and features, driver, the
 // other runtimes of the tests) and what is missing, with the command that mends it. It installs and changes nothing;
 // the set-up hands it what it found out in RIMGRAD_MEND and RIMGRAD_CHROMIUM. Exit status 1 without a usable adapter.
 import { spawnSync } from 'node:child_process';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
-import { Command } from 'commander';
 import { openDevice } from '../engine/node.ts';
+import { commandOf, EXIT, endWhenUnread, readArguments } from './command-line.ts';
 import { packageVersion } from './versions.ts';
 
 /** The limits that decide what the kernels and plans may do, with the unit they are shown in. */
@@ -72,15 +72,18 @@ async function examine(): Promise<Report> {
   const deno = packageVersion('deno');
   const chromium = chromiumVersion();
   const missing: { what: string; mend: string }[] = [];
+  const binding = packageVersion('webgpu');
   const adapterMend = process.env.RIMGRAD_MEND ?? 'update the graphics driver';
-  if (adapter === null) missing.push({ what: problem, mend: adapterMend });
-  if (deno === null) missing.push({ what: 'Deno, for its test', mend: 'npm ci' });
-  if (chromium === null) {
+  if (binding === null) missing.push({ what: 'the package webgpu, the WebGPU of Node', mend: 'npm install webgpu' });
+  else if (adapter === null) missing.push({ what: problem, mend: adapterMend });
+  // The other runtimes belong to the tests, which a checkout has and the package has not.
+  const tests = process.env.RIMGRAD_CALLED !== undefined;
+  if (tests && deno === null) missing.push({ what: 'Deno, for its test', mend: 'npm ci' });
+  if (tests && chromium === null) {
     const mend =
       'install Chromium or Chrome, or name its executable in RIMGRAD_CHROMIUM (Debian: sudo apt-get install chromium)';
     missing.push({ what: 'Chromium, for the browser test', mend });
   }
-  const binding = packageVersion('webgpu');
   return {
     rimgrad: packageVersion('rimgrad') ?? 'unknown',
     runtime: `Node ${process.versions.node}`,
@@ -119,11 +122,25 @@ function print(report: Report): void {
   if (report.missing.length === 0) console.log('nothing is missing');
 }
 
-const program = new Command('npm run doctor --')
-  .description('Prints the runtime, the WebGPU adapter, its limits and features, and what is missing.')
-  .option('--json', 'print one JSON object')
-  .parse();
-const report = await examine();
-if (program.opts().json) console.log(JSON.stringify(report, null, 2));
-else print(report);
-process.exitCode = report.adapter === null ? 1 : 0;
+/** Tells what there is. @returns the exit code: 1 without a usable adapter */
+export async function doctor(args: readonly string[]): Promise<number> {
+  const command = commandOf(
+    'doctor',
+    'Prints the runtime, the WebGPU adapter, its limits and features, and what is missing, with what mends it.\n' +
+      'Its exit code is 1 where there is no adapter to run on. It installs and changes nothing.',
+    [
+      ['', ''],
+      ['--json', 'for machines: one JSON object, nothing else'],
+    ],
+  ).option('--json', 'print one JSON object');
+  endWhenUnread();
+  const help = readArguments(command, args);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return EXIT.done;
+  }
+  const report = await examine();
+  if (command.opts<{ json?: true }>().json) console.log(JSON.stringify(report, null, 2));
+  else print(report);
+  return report.adapter === null ? EXIT.failed : EXIT.done;
+}

@@ -1,6 +1,7 @@
 // The entry of `npm run golden -- DIR`: gives the check its process. Everything else is in golden/.
 
-import { EXIT, runGolden } from './golden/command.ts';
+import { EXIT } from './command-line.ts';
+import { runGolden } from './golden/command.ts';
 
 process.on('uncaughtException', (error) => {
   process.stderr.write(`rimgrad: an unexpected error, a bug of rimgrad: ${error.message}\n`);

@@ -4,7 +4,15 @@
 import type { GradientCheckLine } from '../check/index.ts';
 import { DeviceError, RimgradError } from '../engine/errors.ts';
 import type { Said, Told } from './gradcheck-web.ts';
-import { chromiumFlags, chromiumPath, denoScript, hardwareFlags, inChromium, inDeno } from './runtimes.ts';
+import {
+  chromiumFlags,
+  chromiumPath,
+  denoScript,
+  hardwareFlags,
+  inChromium,
+  inDeno,
+  missingPackage,
+} from './runtimes.ts';
 
 const ENTRY = 'bench/gradcheck-web.js';
 
@@ -26,7 +34,7 @@ export async function checkElsewhere(
 ): Promise<Elsewhere> {
   if (runtime === 'deno') {
     const script = denoScript();
-    if (script === undefined) throw new RimgradError("the npm package 'deno' is not installed; run npm install");
+    if (script === undefined) throw new RimgradError(missingPackage('deno'));
     return await heard((hear) => inDeno(script, ENTRY, JSON.stringify(told), hear), onLine);
   }
   const path = chromiumPath();

@@ -3,18 +3,20 @@
 // Always: an error is one clear line on stderr and an exit code, never a stack trace; a stopped or failed training keeps
 // its config, metrics and report (a stopped one its weights too); an error before the training began leaves no folder. What cannot
 // be written while a training runs is told and tried again, and the training goes on: only what is missing at its end is an error.
-// Not here: the training (train.ts) and the process with its signals (main.ts).
+// Not here: the training (train.ts) and the process with its signals (train-command.ts).
 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { at, FileError, need, OptionError, RimgradError } from '../engine/errors.ts';
+import { Writable } from 'node:stream';
+import { at, FileError, need, RimgradError } from '../engine/errors.ts';
+import { EXIT, fail } from './command-line.ts';
 import { describe } from './messages.ts';
-import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
-import { type MainOptions, parseMainOptions } from './options.ts';
+import { type Evaluation, lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
+import { lastingOptions, type MainOptions, parseMainOptions } from './options.ts';
 import { createProgress, formatDuration, type Progress, type ProgressStream } from './progress.ts';
 import { renderReport } from './report.ts';
 import { describeProgress, openResumed, type Resumed } from './resume.ts';
-import type { RunConfig } from './run-config.ts';
+import type { RunConfig, RunStatus } from './run-config.ts';
 import { checkRunPlan, defaultRunName, RunFolder, type RunPlan } from './runs.ts';
 import { memoryless } from './tasks/copying.ts';
 import type { TrainCopying, TrainEvents, TrainingStart, TrainResult } from './train.ts';
@@ -29,14 +31,29 @@ export interface Surroundings {
   readonly signal: AbortSignal;
 }
 
-/** Exit codes of the job. */
-export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 130 } as const;
+/** What `--json` prints of a run. */
+export interface RunSummary {
+  readonly status: RunStatus;
+  /** Why it stopped or failed. */
+  readonly note: string | null;
+  /** The run folder and its page; null where the training never began. */
+  readonly run: string | null;
+  readonly report: string | null;
+  readonly seconds: number;
+  readonly adapter: string | null;
+  /** Trained numbers of each model. */
+  readonly parameters: Readonly<Record<string, number>>;
+  /** The last one of each model at each blank. */
+  readonly evaluations: readonly Evaluation[];
+  /** A model without memory, over the recalled digits. */
+  readonly memoryless: { readonly accuracy: number; readonly crossEntropy: number };
+}
 
 /**
  * Runs the main job.
  *
  * @param args the command line after the program's name.
- * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped.
+ * @returns the exit code, of `EXIT`.
  */
 export async function runMainJob(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const { stdout, stderr } = surroundings;
@@ -50,8 +67,7 @@ export async function runMainJob(args: readonly string[], surroundings: Surround
     const options = request.kind === 'resume' ? need(resumed, 'a run').options : request.options;
     return await new Job(options, surroundings, resumed).run();
   } catch (error) {
-    stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+    return fail(error, stderr);
   }
 }
 
@@ -87,6 +103,8 @@ class Job {
   readonly #options: MainOptions;
   readonly #around: Surroundings;
   readonly #resumed: Resumed | undefined;
+  /** What people read: nothing of it where machines do. */
+  readonly #out: ProgressStream;
   readonly #progress: Progress;
   readonly #plan: RunPlan;
   readonly #began: Date = new Date();
@@ -102,7 +120,8 @@ class Job {
     this.#options = options;
     this.#around = around;
     this.#resumed = resumed;
-    this.#progress = createProgress(around.stdout);
+    this.#out = options.json ? nowhere() : around.stdout;
+    this.#progress = createProgress(this.#out);
     const name = options.name ?? defaultRunName('copying', options.out, this.#began, options.seed);
     this.#plan = { out: options.out, name, force: options.force };
   }
@@ -113,17 +132,24 @@ class Job {
     try {
       result = await this.#train();
       for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
-      if (result.weights.size > 0) this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name });
+      if (result.weights.size > 0) {
+        // With the options, so that the file alone is enough to use the weights (eval-command.ts).
+        const options = JSON.stringify(lastingOptions(this.#options));
+        this.#folder?.writeModel(result.weights, { task: 'copying', run: this.#plan.name, options });
+      }
     } catch (error) {
       this.#progress.end();
       const folder = await this.#finish({ status: 'failed', note: describe(error) }).catch(() => this.#folder);
-      if (folder !== undefined) this.#around.stdout.write(`What there is lies in ${folder.path}\n`);
+      if (folder !== undefined) this.#out.write(`What there is lies in ${folder.path}\n`);
+      this.#sayToMachines('failed', folder, describe(error));
       throw error;
     }
     this.#progress.end();
     const stopped = result.stopped ? { note: `stopped at step ${this.#step} of the ${this.#model || 'training'}` } : {};
-    const folder = await this.#finish({ status: result.stopped ? 'stopped' : 'finished', ...stopped });
+    const status = result.stopped ? 'stopped' : 'finished';
+    const folder = await this.#finish({ status, ...stopped });
     this.#say(folder, stopped.note);
+    this.#sayToMachines(status, folder, stopped.note);
     return result.stopped ? EXIT.stopped : EXIT.done;
   }
 
@@ -131,7 +157,7 @@ class Job {
     const { signal } = this.#around;
     const stopping = (): void => {
       this.#progress.end();
-      this.#around.stdout.write('Stopping: a last, short evaluation, then the report\n');
+      this.#out.write('Stopping: a last, short evaluation, then the report\n');
     };
     signal.addEventListener('abort', stopping, { once: true });
     try {
@@ -155,7 +181,11 @@ class Job {
         this.#progress.update(step);
         if (step.step >= this.#options.steps) this.#progress.end();
       },
-      onEvaluation: (evaluation) => this.#record({ kind: 'evaluation', ...evaluation }),
+      onEvaluation: (evaluation) => {
+        // Not every step is told; the evaluation at a stop knows where it was.
+        if (evaluation.model === this.#model) this.#step = evaluation.step;
+        this.#record({ kind: 'evaluation', ...evaluation });
+      },
       onCheckpoint: (bytes) => {
         this.#tryToWrite('the last checkpoint stays as it was', (folder) => folder.writeCheckpoint(bytes));
       },
@@ -170,7 +200,7 @@ class Job {
   #start(start: TrainingStart): void {
     const running = { status: 'running', process: { pid: process.pid, host: hostname() } } as const;
     const now = { task: 'copying', ...running, ...start, options: { ...this.#options } };
-    const { stdout } = this.#around;
+    const stdout = this.#out;
     const sizes = Object.entries(start.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
     const { digits, blank } = this.#options;
     stdout.write(`Copying ${digits} digits over a blank of ${blank}, on ${start.adapter}\n`);
@@ -236,9 +266,33 @@ class Job {
     return this.#folder;
   }
 
+  // With --json: what the run came to, in one object.
+  #sayToMachines(status: RunStatus, folder: RunFolder | undefined, note: string | undefined): void {
+    if (!this.#options.json) return;
+    const { accuracy, recall } = memoryless(this.#options);
+    const result: RunSummary = {
+      status,
+      note: note ?? null,
+      run: folder?.path ?? null,
+      report: folder === undefined ? null : join(folder.path, 'report.html'),
+      seconds: this.#seconds(),
+      adapter: this.#config?.adapter ?? null,
+      parameters: this.#config?.parameters ?? {},
+      evaluations: lastEvaluations(sortMetrics(this.#metrics).evaluations).map(
+        ({ model, step, blank, crossEntropy, accuracy }) => ({ model, step, blank, crossEntropy, accuracy }),
+      ),
+      memoryless: { accuracy, crossEntropy: recall },
+    };
+    this.#around.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  }
+
+  #seconds(): number {
+    return (Date.now() - this.#began.getTime()) / 1000;
+  }
+
   #say(folder: RunFolder | undefined, note: string | undefined): void {
-    const { stdout } = this.#around;
-    const seconds = (Date.now() - this.#began.getTime()) / 1000;
+    const stdout = this.#out;
+    const seconds = this.#seconds();
     const results = formatResults(this.#options, this.#metrics);
     stdout.write(`\n${results}${results === '' ? '' : '\n'}`);
     stdout.write(
@@ -250,4 +304,8 @@ class Job {
 
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
+}
+
+function nowhere(): ProgressStream {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
 }

@@ -5,9 +5,10 @@
 // only, an option that is given wins over it.
 // Not here: what the options do (train.ts), and which folder names are free (runs.ts).
 
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { nearest, OptionError } from '../engine/errors.ts';
+import { InvalidArgumentError, Option } from 'commander';
+import { FileError, OptionError, quote } from '../engine/errors.ts';
 import type { Preset } from '../rims/index.ts';
+import { commandOf, readArguments, whole, wholes } from './command-line.ts';
 
 /** Choices of the RIM that the main job knows by name: the presets, and the mixture that learned best (RESULTS.md). */
 export type RIMChoice = Preset | 'default-mixture';
@@ -73,6 +74,8 @@ export interface MainOptions {
   readonly out: string;
   /** Replace a run of the same name. */
   readonly force: boolean;
+  /** Print one JSON object at the end, and nothing else. */
+  readonly json: boolean;
   /** Whether the defaults are the paper's sizes. */
   readonly paper: boolean;
 }
@@ -98,8 +101,8 @@ export interface ResumeRequest {
 
 /** What a run that goes on may change: everything else decides what comes out. */
 export const CHANGEABLE: readonly (keyof MainOptions)[] = ['steps', 'evaluateEvery', 'checkpointEvery'];
-/** Where a run is put. */
-const PLACES: readonly (keyof MainOptions)[] = ['name', 'out', 'force'];
+/** What belongs to one command line and not to the run: where it is put, and how its end is told. */
+const PASSING: readonly string[] = ['name', 'out', 'force', 'json'] satisfies readonly (keyof MainOptions)[];
 
 interface Row {
   readonly flags: string;
@@ -112,6 +115,15 @@ interface Row {
   /** Shown in place of the default. */
   readonly shown?: string;
 }
+
+const EXAMPLES = [
+  ['', 'the defaults: two models in a few minutes'],
+  ['--steps 200 --no-lstm', 'a short look at the RIM alone'],
+  ['--cell gru --modules 8 --active 3 --seed 7', 'another RIM'],
+  ['--resume', 'go on with the newest run, where it was stopped or killed'],
+  ['--json > result.json', 'for machines: one JSON object, nothing else'],
+  ['--paper', "the paper's sizes"],
+] as const;
 
 const GROUPS: Readonly<Record<string, readonly Row[]>> = {
   'Task:': [
@@ -215,6 +227,7 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
       parse: someText,
       shown: 'the newest of --out',
     },
+    { flags: '--json', meaning: 'print one JSON object at the end and nothing else', value: false },
     { flags: '--paper', meaning: "the paper's sizes: needs a GPU and hours", value: false },
   ],
 };
@@ -222,27 +235,17 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
 /**
  * The main job's options from command-line arguments (without the program's own name).
  *
- * @param begun of a run that goes on, the options that it was begun with: they take the place of the defaults.
+ * @param begun the options that a run was begun with: they take the place of the defaults.
  * @throws OptionError naming the option and the mend.
  */
 export function parseMainOptions(args: readonly string[], begun?: Readonly<Record<string, unknown>>): MainRequest {
-  let help = '';
-  const command = new Command('npm start --')
-    .description(
-      'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
-        'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is;\n' +
-        '--resume goes on from there, to the same bytes as if it had never been stopped.',
-    )
-    .helpOption('-h, --help', 'show this and do nothing')
-    .configureHelp({ helpWidth: 100 })
-    .configureOutput({
-      writeOut: (text) => {
-        help += text;
-      },
-      writeErr: () => {},
-    })
-    .showSuggestionAfterError(false)
-    .exitOverride();
+  const command = commandOf(
+    'train',
+    'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
+      'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is;\n' +
+      '--resume goes on from there, to the same bytes as if it had never been stopped.',
+    EXAMPLES,
+  );
   const rows = new Map<string, Row>();
   for (const [title, group] of Object.entries(GROUPS)) {
     command.optionsGroup(title);
@@ -252,20 +255,14 @@ export function parseMainOptions(args: readonly string[], begun?: Readonly<Recor
       command.addOption(option);
     }
   }
-  try {
-    command.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError && error.code === 'commander.helpDisplayed')
-      return { kind: 'help', text: help };
-    if (error instanceof CommanderError) throw new OptionError(clearer(error, command));
-    throw error;
-  }
+  const help = readArguments(command, args);
+  if (help !== undefined) return { kind: 'help', text: help };
   const stranger = Object.keys(begun ?? {}).find((name) => !rows.has(name));
-  if (stranger !== undefined) throw new OptionError(`there is no option '${stranger}' in this version`);
+  if (stranger !== undefined) throw new OptionError(`there is no option ${quote(stranger)} in this version`);
   const paper = (begun?.paper ?? command.getOptionValue('paper')) === true;
   for (const [name, row] of rows) {
     if (command.getOptionValueSource(name) === 'cli') continue;
-    const saved = begun?.[name];
+    const saved = PASSING.includes(name) ? undefined : begun?.[name];
     const value = saved === undefined ? (paper ? row.paper : undefined) : savedOption(name, row, saved);
     if (value !== undefined) command.setOptionValue(name, value);
   }
@@ -278,21 +275,39 @@ export function parseMainOptions(args: readonly string[], begun?: Readonly<Recor
   return { kind: 'resume', out, force, args, ...(resume !== true && { run: resume }) };
 }
 
-/** The options that decide what comes out of a training, as plain data: a checkpoint holds them, and a run that goes on keeps them. */
+/**
+ * The options that decide what comes out of a training, as plain data in one order: checkpoints and weights hold them, and a run that
+ * goes on keeps them.
+ */
 export function lastingOptions(options: MainOptions): Readonly<Record<string, unknown>> {
-  const passing: readonly string[] = [...CHANGEABLE, ...PLACES];
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !passing.includes(name)));
+  const others: readonly string[] = [...CHANGEABLE, ...PASSING];
+  const lasting = Object.entries(options).filter(([name]) => !others.includes(name));
+  return Object.fromEntries(lasting.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Options from a file; what is not in it has its default. @throws FileError naming the file where they are none of this version */
+export function keptOptions(kept: Readonly<Record<string, unknown>>, file: string): MainOptions {
+  try {
+    const request = parseMainOptions([], kept);
+    if (request.kind === 'run') return request.options;
+  } catch (cause) {
+    if (!(cause instanceof OptionError)) throw cause;
+    throw new FileError(`${file}: ${cause.message}; it is damaged, or of another version`, { cause });
+  }
+  throw new FileError(`${file}: it asks for help; it is damaged`);
 }
 
 // The value of an option from a file, checked as one from a command line is.
 function savedOption(name: string, { parse, choices }: Row, value: unknown): unknown {
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
   try {
-    if (parse !== undefined) return parse(Array.isArray(value) ? value.join() : String(value));
+    if (parse !== undefined && items.every((item) => typeof item !== 'object')) return parse(items.join());
   } catch (cause) {
-    throw new OptionError(`'${name}' is ${JSON.stringify(value)}`, { cause });
+    throw new OptionError(`'${name}' is ${quote(value)}`, { cause });
   }
-  if (choices === undefined ? typeof value === 'boolean' : choices.includes(String(value))) return value;
-  throw new OptionError(`'${name}' is ${JSON.stringify(value)}`);
+  const known = choices === undefined ? typeof value === 'boolean' : choices.some((choice) => choice === value);
+  if (parse === undefined && known) return value;
+  throw new OptionError(`'${name}' is ${quote(value)}`);
 }
 
 // Fills in what depends on other options, and checks what only several options together can tell.
@@ -318,34 +333,6 @@ function toOption(row: Row): Option {
   if (row.value !== undefined) option.default(row.value, row.value === false ? undefined : `${row.value}${paper}`);
   if (row.shown !== undefined) option.description += ` (default: ${row.shown})`;
   return option;
-}
-
-// Commander's message without its prefix; an unknown option gets the nearest known one.
-function clearer(error: CommanderError, command: Command): string {
-  const message = error.message
-    .replace(/^error: /, '')
-    .replace(/\s+/g, ' ')
-    .trim();
-  if (error.code !== 'commander.unknownOption') return `${message}; see --help`;
-  const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
-  const near = nearest(
-    given,
-    command.options.map((option) => option.long ?? option.flags),
-  );
-  return `there is no option '${given}'; ${near === undefined ? 'see --help' : `did you mean ${near}? See --help`}`;
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text.trim()) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
-  };
-}
-
-function wholes(least: number, most: number): (text: string) => number[] {
-  const one = whole(least, most);
-  return (text) => text.split(',').map(one);
 }
 
 function real(least: number, most: number): (text: string) => number {

@@ -8,7 +8,14 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../engine/core.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
-import { CHANGEABLE, lastingOptions, type MainOptions, parseMainOptions, type ResumeRequest } from './options.ts';
+import {
+  CHANGEABLE,
+  keptOptions,
+  lastingOptions,
+  type MainOptions,
+  parseMainOptions,
+  type ResumeRequest,
+} from './options.ts';
 import type { RunConfig } from './run-config.ts';
 import { readRunCheckpoint, readRunConfig } from './runs.ts';
 import { type ModelProgress, readProgress } from './training-state.ts';
@@ -84,19 +91,10 @@ function newestRun(out: string): string {
 
 /** The options of a run that goes on: those that it was begun with, and of those on the command line the ones that may change. */
 function resumedOptions(saved: Readonly<Record<string, unknown>>, args: readonly string[], where: string): MainOptions {
-  const parse = (all: readonly string[]): MainOptions => {
-    const request = parseMainOptions(all, saved);
-    if (request.kind === 'run') return request.options;
-    throw new OptionError('--resume and --help do not go together; leave one out');
-  };
-  let begun: MainOptions;
-  try {
-    begun = parse([]);
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw new FileError(`${where}: ${what}; it is damaged, or of another version`, { cause });
-  }
-  const given = parse(args);
+  const begun = keptOptions(saved, where);
+  const request = parseMainOptions(args, saved);
+  if (request.kind !== 'run') throw new OptionError('--resume and --help do not go together; leave one out');
+  const given = request.options;
   const [old, now] = [lastingOptions(begun), lastingOptions(given)];
   for (const [name, value] of Object.entries(now)) {
     if (JSON.stringify(value) === JSON.stringify(old[name])) continue;

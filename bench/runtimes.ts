@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import type { BrowserType } from 'playwright-core';
 import { RimgradError } from '../engine/errors.ts';
 
 /** dist/, where the compiled modules lie as the sources do. */
@@ -30,6 +30,22 @@ export function denoScript(): string | undefined {
 export function chromiumPath(): string | undefined {
   const path = process.env.RIMGRAD_CHROMIUM;
   return path && existsSync(path) ? path : undefined;
+}
+
+/** What drives Chromium: an npm package that not every user of this one has. @throws RimgradError where it is not installed */
+async function playwright(): Promise<BrowserType> {
+  try {
+    return (await import('playwright-core')).chromium;
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND';
+    if (!missing) throw cause;
+    throw new RimgradError(missingPackage('playwright-core'), { cause });
+  }
+}
+
+/** What is said where an npm package is needed that is not there. */
+export function missingPackage(name: string): string {
+  return `the npm package ${name} is not installed; install it beside rimgrad: npm install ${name}`;
 }
 
 /** What makes WebGPU of headless Chromium run on any machine, and keeps it off the network. */
@@ -95,6 +111,7 @@ export async function inChromium(
   onLine: (line: string) => void,
   args: readonly string[] = chromiumFlags,
 ): Promise<void> {
+  const chromium = await playwright();
   const browser = await chromium.launch({ executablePath, args: [...args], headless: true, timeout: LIMIT });
   try {
     const page = await browser.newPage();

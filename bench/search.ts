@@ -6,10 +6,9 @@
 
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Option } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
-import { EXIT } from './main-job.ts';
-import { describe } from './messages.ts';
+import { commandOf, EXIT, fail, readArguments, wholes } from './command-line.ts';
 import { type Evaluation, lastEvaluations } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
 import { trainCopying } from './train.ts';
@@ -20,15 +19,27 @@ process.on('SIGINT', () => controller.abort());
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
-  const command = new Command('npm run search --')
-    .description('Trains RIM and LSTM on the copying task for several seeds; takes every option of npm start as well.')
-    .option('--seeds <list>', 'seeds, as in 1,2,3', parseSeeds, [1, 2, 3, 4, 5])
+  const command = commandOf(
+    'search',
+    'Trains RIM and LSTM on the copying task for several seeds; takes every option of npm start as well.',
+    [
+      ['', 'the defaults of npm start, five times'],
+      ['--seeds 1,2,3 --modules 8 --active 3', 'another RIM, three times'],
+    ],
+  )
+    .addOption(
+      new Option('--seeds <list>', 'seeds, as in 1,2,3').argParser(wholes(0, 0xffff_ffff)).default([1, 2, 3, 4, 5]),
+    )
     .option('--record <file>', 'results are appended here, a line of JSON a seed', 'runs/search.jsonl')
     .allowUnknownOption()
     .allowExcessArguments();
-  command.parse([...args], { from: 'user' });
-  const { seeds, record } = command.opts<{ seeds: readonly number[]; record: string }>();
   try {
+    const help = readArguments(command, args);
+    if (help !== undefined) {
+      process.stdout.write(help);
+      return EXIT.done;
+    }
+    const { seeds, record } = command.opts<{ seeds: readonly number[]; record: string }>();
     const request = parseMainOptions(command.args);
     if (request.kind === 'help') {
       process.stdout.write(request.text);
@@ -47,8 +58,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(formatVerdict(request.options, results));
     return controller.signal.aborted ? EXIT.stopped : EXIT.done;
   } catch (error) {
-    process.stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+    return fail(error);
   }
 }
 
@@ -79,11 +89,4 @@ function keep(file: string, result: object): void {
   } catch (cause) {
     throw new FileError(`${file}: cannot be written; choose another --record`, { cause });
   }
-}
-
-function parseSeeds(text: string): number[] {
-  return text.split(',').map((each) => {
-    if (!/^\d+$/.test(each)) throw new InvalidArgumentError('Give whole numbers with commas between them.');
-    return Number(each);
-  });
 }

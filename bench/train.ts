@@ -245,13 +245,14 @@ class Training {
   }
 }
 
-interface EvaluationRun {
+/** A model and how to measure it. */
+export interface EvaluationRun {
   run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
   dispose(): void;
 }
 
 /** Measures a model on test sequences of one blank length. After an abort, one batch must do. */
-async function makeEvaluation(
+export async function makeEvaluation(
   device: Device,
   model: CopyingModel,
   options: MainOptions,

@@ -6,6 +6,9 @@
 // Variables that are updated together may be parts of one larger Variable, their home (`joinVariables`): a kernel then binds
 // one buffer for all of them. Nobody sees a difference: each is read, written and disposed of by itself.
 
+// For users whose own `lib` has no Symbol.dispose: the reference stays in the .d.ts, which everything of the engine leads to.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { at, DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
 import type { Op } from './op.ts';
 import { type Dtype, Node, type Shape, type Spec, sizeOf, Tensor } from './tensor.ts';

@@ -32,33 +32,33 @@ export const adam = {
     DECOUPLED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of Adam (Kingma and Ba 2014, algorithm 1), in place:
-// g = scale * gradient, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
-// p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with scale and d from update-control.wgsl.
-// Weight decay is added to g as decay * p; DECOUPLED adds it to the step instead (AdamW, Loshchilov and Hutter 2017).
-// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
-// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
-// a guard's flag is up, nothing changes.
+  source: `
+
+
+
+
+
+
 
 struct Uniforms {
-  parameters: u32, // at most 32
-  blocks: u32, // of all of them
+  parameters: u32,
+  blocks: u32,
   epsilon: f32,
   betas: vec2<f32>,
-  complements: vec2<f32>, // 1 - beta
-  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
-  // number of its p, number of its rate, first element in m and v, bits of its weight decay
+  complements: vec2<f32>,
+  rows: array<vec4<u32>, 64>,
+
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
-@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
-@group(0) @binding(4) var<storage, read_write> m: array<f32>; // [any]
-@group(0) @binding(5) var<storage, read_write> v: array<f32>; // [any]
-@group(0) @binding(6) var<storage, read_write> p0: array<f32>; // [any]
-@group(0) @binding(7) var<storage, read_write> p1: array<f32>; // [any]
-@group(0) @binding(8) var<storage, read_write> p2: array<f32>; // [any]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read> control: array<f32>;
+@group(0) @binding(4) var<storage, read_write> m: array<f32>;
+@group(0) @binding(5) var<storage, read_write> v: array<f32>;
+@group(0) @binding(6) var<storage, read_write> p0: array<f32>;
+@group(0) @binding(7) var<storage, read_write> p1: array<f32>;
+@group(0) @binding(8) var<storage, read_write> p2: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
@@ -84,7 +84,7 @@ fn store(buffer: u32, i: u32, value: f32) {
   }
 }
 
-// The last row that begins at or before a block.
+
 fn rowOf(own: u32) -> u32 {
   var row = 0u;
   for (var half = 16u; half > 0u; half = half / 2u) {
@@ -147,21 +147,21 @@ export const binaryCrossEntropy = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Binary cross-entropy of logits x with targets t from 0 to 1: y = max(x, 0) - x t + log(1 + e^-|x|), which keeps its digits at
-// both ends and at any size of x. One invocation an element.
+  source: `
+
 
 struct Uniforms {
-  count: u32, // elements
+  count: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
-@group(0) @binding(2) var<storage, read> t: array<f32>; // [count]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> t: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
-// log(1 + e) for e from 0 to 1, as 2 artanh(s) with s = e / (2 + e) of at most 1/3: the first term left out is below 2e-8 of it.
+
 fn logOnePlus(e: f32) -> f32 {
   let s = e / (2.0 + e);
   let q = s * s;
@@ -209,30 +209,30 @@ export const conv2dInput = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The gradient of conv2d.wgsl for its images, which is also the forward of a transposed convolution; an invocation an
-// element of x: x[b,c,i,j] = sum over o, p, q of y[b, o, (i + padding - p)/stride, (j + padding - q)/stride] * w[o,c,p,q]
-// where both divisions are whole and inside y. Gathers, so that no two invocations write the same place.
-// Sums run in the order o, p, q. Plain and untuned.
+  source: `
+
+
+
 
 struct Uniforms {
-  count: u32, // elements of x
-  images: u32, // images that share one set of weights
-  channels: vec2<u32>, // of x, of y
-  xSize: vec2<u32>, // rows, columns
-  ySize: vec2<u32>, // rows, columns
-  kernelSize: vec2<u32>, // rows, columns
+  count: u32,
+  images: u32,
+  channels: vec2<u32>,
+  xSize: vec2<u32>,
+  ySize: vec2<u32>,
+  kernelSize: vec2<u32>,
   stride: u32,
   padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> y: array<f32>; // y [groups*images,Co,Ho,Wo]
-@group(0) @binding(2) var<storage, read> w: array<f32>; // w [groups,Co,Ci,P,Q]
-@group(0) @binding(3) var<storage, read_write> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
-// The row or column of y that tap p of the kernel reads x from, or size where there is none.
+
 fn sourceOf(position: u32, p: u32, size: u32) -> u32 {
   let padded = position + u.padding;
   if (padded < p || (padded - p) % u.stride != 0u) {
@@ -303,26 +303,26 @@ export const conv2dWeight = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The gradient of conv2d.wgsl for its weights, a workgroup a weight:
-// w[o,c,p,q] = sum over b, i, j of x[b, c, i*stride + p - padding, j*stride + q - padding] * y[b,o,i,j]; x is 0 outside.
-// The sum runs over the images of one group. Its lanes take every WORKGROUP-th place and meet in a tree: the order of the
-// sum depends on the shapes only. No atomics. Plain and untuned.
+  source: `
+
+
+
 
 struct Uniforms {
-  count: u32, // elements of w
-  images: u32, // images that share one set of weights
-  channels: vec2<u32>, // of x, of y
-  xSize: vec2<u32>, // rows, columns
-  ySize: vec2<u32>, // rows, columns
-  kernelSize: vec2<u32>, // rows, columns
+  count: u32,
+  images: u32,
+  channels: vec2<u32>,
+  xSize: vec2<u32>,
+  ySize: vec2<u32>,
+  kernelSize: vec2<u32>,
   stride: u32,
   padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
-@group(0) @binding(2) var<storage, read> y: array<f32>; // y [groups*images,Co,Ho,Wo]
-@group(0) @binding(3) var<storage, read_write> w: array<f32>; // w [groups,Co,Ci,P,Q]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> w: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -395,26 +395,26 @@ export const conv2d = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Cross-correlation of images with a bank of weights, an invocation an element of the result:
-// y[b,o,i,j] = sum over c, p, q of x[b, c, i*stride + p - padding, j*stride + q - padding] * w[o,c,p,q]; x is 0 outside.
-// Images share the weights, or every run of "images" of them has weights of its own (one step of a scan each).
-// Sums run in the order c, p, q. Plain and untuned.
+  source: `
+
+
+
 
 struct Uniforms {
-  count: u32, // elements of y
-  images: u32, // images that share one set of weights
-  channels: vec2<u32>, // of x, of y
-  xSize: vec2<u32>, // rows, columns
-  ySize: vec2<u32>, // rows, columns
-  kernelSize: vec2<u32>, // rows, columns
+  count: u32,
+  images: u32,
+  channels: vec2<u32>,
+  xSize: vec2<u32>,
+  ySize: vec2<u32>,
+  kernelSize: vec2<u32>,
   stride: u32,
   padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // x [groups*images,Ci,Hi,Wi]
-@group(0) @binding(2) var<storage, read> w: array<f32>; // w [groups,Co,Ci,P,Q]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // y [groups*images,Co,Ho,Wo]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -475,17 +475,17 @@ export const copy = {
     VECTORS: { type: 'u32', value: 4 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Copies a run of elements as it lies, as bits: f32 (NaN payloads too) and u32 pass unchanged. An invocation copies
-// VECTORS vectors of 4 elements; what it writes behind the last element is padding.
-// Not for rearranging: that is strided-copy.wgsl.
+  source: `
+
+
 
 struct Uniforms {
-  vectors: u32, // elements / 4, rounded up
+  vectors: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>; // [vectors], f32 or u32 bits
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>; // [vectors], f32 or u32 bits
+@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>;
 
 const WORKGROUP: u32 = 64;
 const VECTORS: u32 = 4;
@@ -527,20 +527,20 @@ export const crossEntropyBackward = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of cross-entropy: dlogits = (e^(logit - max) / sum - 1 at the label) d, from the row's max and sum. A row whose loss
-// is NaN has a sum that is NaN, and so its gradient is. One invocation an element.
+  source: `
+
 
 struct Uniforms {
-  count: u32, // elements of logits
-  columns: u32, // C, classes
+  count: u32,
+  columns: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, C]
-@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
-@group(0) @binding(3) var<storage, read> stats: array<f32>; // [rows, 2]: the greatest logit, the sum
-@group(0) @binding(4) var<storage, read> d: array<f32>; // [rows]
-@group(0) @binding(5) var<storage, read_write> dlogits: array<f32>; // [rows, C]
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> stats: array<f32>;
+@group(0) @binding(4) var<storage, read> d: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dlogits: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -582,22 +582,22 @@ export const crossEntropy = {
     COOPERATE: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Cross-entropy of every row of logits with its label: loss = log(sum of e^(logit - max)) + max - logit of the label, exact for
-// logits of any size. stats keeps max and the sum for the backward. A row with a NaN or +infinity, one of nothing but
-// -infinity, and a label past the columns give NaN.
-// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+  source: `
+
+
+
 
 struct Uniforms {
   rows: u32,
-  columns: u32, // C, classes
-  nan: u32, // the bits of a NaN
+  columns: u32,
+  nan: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> logits: array<f32>; // [rows, C]
-@group(0) @binding(2) var<storage, read> labels: array<u32>; // [rows]
-@group(0) @binding(3) var<storage, read_write> loss: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [rows, 2]: the greatest logit, the sum
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> stats: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -605,7 +605,7 @@ const COOPERATE: bool = false;
 var<workgroup> lanes: array<f32, LANES>;
 var<workgroup> faults: array<u32, LANES>;
 
-// The greatest of a row, and whether any element of it is a NaN or +infinity.
+
 fn greatestOfRow(lane: u32, own: f32) -> f32 {
   if (!COOPERATE) {
     return own;
@@ -618,7 +618,7 @@ fn greatestOfRow(lane: u32, own: f32) -> f32 {
     }
     workgroupBarrier();
   }
-  // The lanes are used again behind the barriers of faultOfRow only.
+
   return lanes[0];
 }
 
@@ -716,9 +716,9 @@ export const cumulativeProductBackward = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of running products y[i] = x[0] ... x[i]: dx[j] = (x[0] ... x[j-1]) r[j], where r[j] = dy[j] + x[j+1] r[j+1]
-// gathers what follows. No division, so that zeros in a row have their right gradient. An invocation does one row: forward
-// for the products before each element, backward for r.
+  source: `
+
+
 
 struct Uniforms {
   rows: u32,
@@ -726,9 +726,9 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> dy: array<f32>; // [rows, columns]
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -778,9 +778,9 @@ export const cumulative = {
     REVERSE: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Running sums of every row, or running products with PRODUCT: y[i] joins x[0] to x[i]; with REVERSE, x[i] to the last.
-// With COOPERATE a workgroup shares a row: every lane joins a stretch of its own, then walks it again from what the
-// stretches before it came to. Without it every lane has a row of its own.
+  source: `
+
+
 
 struct Uniforms {
   rows: u32,
@@ -788,8 +788,8 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -866,30 +866,30 @@ export const dropoutMask = {
     EVEN: { type: 'u32', value: 403709201 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// A dropout mask: y[i] = u.scale where random number i is at least u.threshold, else 0. The numbers are the upper 24 bits of
-// Threefry-2x32 with 20 rounds (Salmon et al., SC 2011), key (seed's low word, seed's high word ^ step), counter (i, stream):
-// the definition in engine/random.ts, bit for bit. step[0] counts the training runs. One invocation an element.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // elements
-  keyLow: u32, // words of the seed
+  count: u32,
+  keyLow: u32,
   keyHigh: u32,
   stream: u32,
-  threshold: u32, // the least 24-bit number that keeps
-  scale: f32, // 1 / (1 - rate)
+  threshold: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> step: array<u32>; // [1]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
-// The rotations of a group of four rounds, a byte each from the lowest; groups alternate between the two.
+
 const ODD: u32 = 0x061a0f0d;
 const EVEN: u32 = 0x18101d11;
 
-// The first word of the counter (counter0, counter1) under the key (key0, key1).
+
 fn threefry(key0: u32, key1: u32, counter0: u32, counter1: u32) -> u32 {
   var a = key0;
   var b = key1;
@@ -966,42 +966,42 @@ export const elementwise = {
     STEP7: { type: 'u32', value: 0 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// A short list of functions of numbers, for every element: y[i] = f(a[i], b[i], c[i], d[i]). An op by itself is a list of one
-// step; ops that only feed one another are one list, whose middle values stay in registers (engine/fusion.ts).
-// A step names its function and three registers: 0 to 3 are the operands, 4 to 7 numbers of the uniforms, 8 and up what the
-// steps gave. What a step hands on goes through a choice whose outcome the compiler does not know, so that it neither contracts a
-// product of one step with a sum of the next nor cancels terms of one with those of another: a list gives the bits that its
-// ops give one by one. For the same reason no step reads one register twice: x - x is NaN where x is.
-// An invocation computes VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells
-// how operands lie: 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or
-// repeats; 2, through strides, element by element. A stride is 0 where an operand repeats.
-// A NaN stays one, whatever the function; only comparisons, the power 0 and what a mask leaves out leave it behind. A negative
-// base takes whole powers only, and else gives NaN. The hyperbolic tangent and the power are written by hand: built-in ones
-// lose digits near 0, overflow, or refuse negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and
-// Stegun 7.1.26).
+  source: `
+
+
+
+
+
+
+
+
+
+
+
+
 
 struct Uniforms {
-  vectors: u32, // elements of y / 4, rounded up
-  count: u32, // elements of y
-  rank: u32, // dimensions in use, 1 to 6; never 8 or more
-  sizes: array<vec4<u32>, 2>, // of the dimensions, outermost first
-  strides: array<vec4<u32>, 6>, // of a, b, c, d in each dimension (elements)
-  numbers: vec4<f32>, // registers 4 to 7
-  parameters: array<vec4<f32>, 8>, // of each step's function: x, y
+  vectors: u32,
+  count: u32,
+  rank: u32,
+  sizes: array<vec4<u32>, 2>,
+  strides: array<vec4<u32>, 6>,
+  numbers: vec4<f32>,
+  parameters: array<vec4<f32>, 8>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [any] that broadcasts to y
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [any] that broadcasts to y
-@group(0) @binding(3) var<storage, read> c: array<vec4<f32>>; // [any] that broadcasts to y
-@group(0) @binding(4) var<storage, read> d: array<vec4<f32>>; // [any] that broadcasts to y
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // [vectors]
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> c: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> d: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 
 const WORKGROUP: u32 = 64;
 const VECTORS: u32 = 4;
 const LAYOUT: u32 = 0;
 const STEPS: u32 = 1;
-// A step: its function in bits 0 to 7, its registers from bits 8, 12 and 16 on.
+
 const STEP0: u32 = 0;
 const STEP1: u32 = 0;
 const STEP2: u32 = 0;
@@ -1013,7 +1013,7 @@ const STEP7: u32 = 0;
 const ZERO: vec4<f32> = vec4<f32>(0.0);
 const ONE: vec4<f32> = vec4<f32>(1.0);
 
-// Tested by bits: a compiler may take it that no number is a NaN.
+
 fn isNaN(v: vec4<f32>) -> vec4<bool> {
   return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
@@ -1035,14 +1035,14 @@ fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   return select(e, ONE, v >= ZERO) / (1.0 + e);
 }
 
-// log(1 + e^v) = max(v, 0) + log(1 + e^-|v|); the second term by its series where e^-|v| is small.
+
 fn softplusOf(v: vec4<f32>) -> vec4<f32> {
   let e = exp(-abs(v));
   let series = e * (1.0 - e * (0.5 - e * 0.33333333));
   return max(v, ZERO) + select(log(1.0 + e), series, e < vec4<f32>(0.01));
 }
 
-// e^v - 1 for v <= 0; by its series near 0.
+
 fn expm1Of(v: vec4<f32>) -> vec4<f32> {
   let w = min(v, ZERO);
   let series = w * (1.0 + w * (0.5 + w * (0.16666667 + w * 0.041666668)));
@@ -1073,7 +1073,7 @@ fn powOf(base: vec4<f32>, exponent: vec4<f32>) -> vec4<f32> {
 
 fn unary(op: u32, v: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
   switch op {
-    case 1u: { return p.x * v + p.y; } // affine
+    case 1u: { return p.x * v + p.y; }
     case 2u: { return exp(v); }
     case 3u: { return log(v); }
     case 4u: { return sqrt(v); }
@@ -1081,21 +1081,21 @@ fn unary(op: u32, v: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
     case 6u: { return sign(v); }
     case 7u: { return sigmoidOf(v); }
     case 8u: { return tanhOf(v); }
-    case 9u: { return max(v, ZERO); } // relu
+    case 9u: { return max(v, ZERO); }
     case 10u: { return softplusOf(v); }
     case 11u: { return 1.0 / v; }
     case 12u: { return clamp(v, vec4<f32>(p.x), vec4<f32>(p.y)); }
-    case 13u: { return truth((v > vec4<f32>(p.x)) & (v < vec4<f32>(p.y))); } // inside: the slope of clamp
+    case 13u: { return truth((v > vec4<f32>(p.x)) & (v < vec4<f32>(p.y))); }
     case 14u: { return v * v; }
-    case 15u: { return 0.5 * v * (1.0 + erfOf(v * 0.70710678)); } // gelu
-    case 16u: { return 0.5 * (1.0 + erfOf(v * 0.70710678)) + v * 0.39894228 * exp(-0.5 * v * v); } // slope of gelu
-    case 17u: { return select(p.x * expm1Of(v), v, v > ZERO); } // elu
-    case 18u: { return select(p.x * exp(min(v, ZERO)), ONE, v > ZERO); } // slope of elu
-    case 19u: { return select(p.x * v, v, v > ZERO); } // leaky relu
-    case 20u: { return select(vec4<f32>(p.x), ONE, v > ZERO); } // slope of leaky relu
+    case 15u: { return 0.5 * v * (1.0 + erfOf(v * 0.70710678)); }
+    case 16u: { return 0.5 * (1.0 + erfOf(v * 0.70710678)) + v * 0.39894228 * exp(-0.5 * v * v); }
+    case 17u: { return select(p.x * expm1Of(v), v, v > ZERO); }
+    case 18u: { return select(p.x * exp(min(v, ZERO)), ONE, v > ZERO); }
+    case 19u: { return select(p.x * v, v, v > ZERO); }
+    case 20u: { return select(vec4<f32>(p.x), ONE, v > ZERO); }
     case 21u: { return sin(v); }
     case 22u: { return cos(v); }
-    default: { return v; } // identity
+    default: { return v; }
   }
 }
 
@@ -1106,25 +1106,25 @@ fn apply(op: u32, v: vec4<f32>, w: vec4<f32>, z: vec4<f32>, p: vec4<f32>) -> vec
     case 34u: { return v * w; }
     case 35u: { return v / w; }
     case 36u: { return powOf(v, w); }
-    case 37u: { return powOf(v, vec4<f32>(p.x)); } // power
-    case 38u: { return select(select(max(v, w), w, isNaN(w)), v, isNaN(v)); } // maximum
-    case 39u: { return select(select(min(v, w), w, isNaN(w)), v, isNaN(v)); } // minimum
+    case 37u: { return powOf(v, vec4<f32>(p.x)); }
+    case 38u: { return select(select(max(v, w), w, isNaN(w)), v, isNaN(v)); }
+    case 39u: { return select(select(min(v, w), w, isNaN(w)), v, isNaN(v)); }
     case 40u: { return truth(v > w); }
     case 41u: { return truth(v >= w); }
     case 42u: { return truth(v < w); }
     case 43u: { return truth(v <= w); }
     case 44u: { return truth(v == w); }
-    case 45u: { return v * w * (1.0 - w); } // sigmoid backward: v = dy, w = y
-    case 46u: { return v * (1.0 - w * w); } // tanh backward: v = dy, w = y
-    case 47u: { return select(v, ZERO, w <= ZERO); } // relu backward: v = dy, w = x
-    case 48u: { return select(v * log(w), ZERO, v == ZERO); } // v log w, 0 where v is 0
-    case 49u: { return select(z, w, v != ZERO); } // where
+    case 45u: { return v * w * (1.0 - w); }
+    case 46u: { return v * (1.0 - w * w); }
+    case 47u: { return select(v, ZERO, w <= ZERO); }
+    case 48u: { return select(v * log(w), ZERO, v == ZERO); }
+    case 49u: { return select(z, w, v != ZERO); }
     default: { return select(unary(op, v, p), v, isNaN(v)); }
   }
 }
 
-// v itself, as the compiler cannot know; nor that equal values are equal of two steps, each of which has a number of its own, from
-// 8 on.
+
+
 fn held(v: vec4<f32>, step: u32) -> vec4<f32> {
   return select(v, ZERO, u.rank == step);
 }
@@ -1171,7 +1171,7 @@ fn listed(p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
   return x[7u + STEPS];
 }
 
-// Where element i of y lies in a, b, c, d.
+
 fn offsetsOf(i: u32) -> vec4<u32> {
   var rest = i;
   var offsets = vec4<u32>(0u);
@@ -1183,7 +1183,7 @@ fn offsetsOf(i: u32) -> vec4<u32> {
   return offsets;
 }
 
-// Four neighbours from an element on, or one repeated.
+
 fn spread(v: vec4<f32>, offset: u32, stride: u32) -> vec4<f32> {
   return select(v, vec4<f32>(v[offset % 4u]), stride == 0u);
 }
@@ -1194,7 +1194,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  // To an end that the compiler does not know: it does not unroll the loop, which would take longer to compile.
+
   let first = (group.y * groups.x + group.x) * WORKGROUP * VECTORS;
   let end = min(first + WORKGROUP * VECTORS, u.vectors);
   for (var i = first + local; i < end; i += WORKGROUP) {
@@ -1245,17 +1245,17 @@ export const fill = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Fills a buffer with one value: output[i] = u.value for every i < u.count.
-// One invocation an element, on a grid of workgroups in x and y (more than 65,535 workgroups fold into y).
-// Not for u32 data: the value is an f32.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // elements to write
+  count: u32,
   value: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>; // [count]
+@group(0) @binding(1) var<storage, read_write> output: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1295,21 +1295,21 @@ export const gather = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Takes rows of a table by index: y[g, p, :] = table[g, index[g, p], :], group by group. An index past the table gives NaN.
-// Elements are moved as bits. One invocation an element of y.
+  source: `
+
 
 struct Uniforms {
-  count: u32, // elements of y
-  positions: u32, // P, indices of a group
-  rows: u32, // V, rows of a group's table
-  columns: u32, // C, elements of a row
-  nan: u32, // the bits of a NaN
+  count: u32,
+  positions: u32,
+  rows: u32,
+  columns: u32,
+  nan: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> table: array<u32>; // [groups, V, C], f32 bits
-@group(0) @binding(2) var<storage, read> index: array<u32>; // [groups, P]
-@group(0) @binding(3) var<storage, read_write> y: array<u32>; // [groups, P, C], f32 bits
+@group(0) @binding(1) var<storage, read> table: array<u32>;
+@group(0) @binding(2) var<storage, read> index: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<u32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1356,23 +1356,23 @@ export const gruGatesBackward = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of gru-gates.wgsl, one invocation a hidden unit: the gates are computed again from their inputs, so
-// nothing of the forward is kept. dgx and dgh differ in the third gate only, where dgh carries the factor r.
-// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // rows * hidden
-  hidden: u32, // H
+  count: u32,
+  hidden: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gx: array<f32>; // gx [rows,3H]
-@group(0) @binding(2) var<storage, read> gh: array<f32>; // gh [rows,3H]
-@group(0) @binding(3) var<storage, read> h: array<f32>; // h [rows,H]
-@group(0) @binding(4) var<storage, read> dy: array<f32>; // dh' [rows,H]
-@group(0) @binding(5) var<storage, read_write> dgx: array<f32>; // dgx [rows,3H]
-@group(0) @binding(6) var<storage, read_write> dgh: array<f32>; // dgh [rows,3H]
-@group(0) @binding(7) var<storage, read_write> dh: array<f32>; // dh [rows,H]
+@group(0) @binding(1) var<storage, read> gx: array<f32>;
+@group(0) @binding(2) var<storage, read> gh: array<f32>;
+@group(0) @binding(3) var<storage, read> h: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dgx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dgh: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dh: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1413,7 +1413,7 @@ fn main(
   let za = gx[renew] + gh[renew];
   let r = sigmoidOf(ra);
   let z = sigmoidOf(za);
-  let keep = sigmoidOf(-za); // 1 - z
+  let keep = sigmoidOf(-za);
   let na = gx[fresh] + r * gh[fresh];
   let n = tanhOf(na);
 
@@ -1450,22 +1450,22 @@ export const gruGates = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The gates of a GRU, one invocation a hidden unit, in the order reset, update, new (Cho et al. 2014, as torch.nn.GRU):
-// r = sigmoid(gx_r + gh_r), z = sigmoid(gx_z + gh_z), n = tanh(gx_n + r * gh_n), y = (1 - z) * n + z * h.
-// The products with the weights, and their biases, are already in gx (from the input) and gh (from the state).
-// A row is a batch row, a step or a module alike. 1 - z is the sigmoid of minus
-// its argument, so that no digits are lost near z = 1.
+  source: `
+
+
+
+
 
 struct Uniforms {
-  count: u32, // rows * hidden
-  hidden: u32, // H
+  count: u32,
+  hidden: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gx: array<f32>; // gx [rows,3H]
-@group(0) @binding(2) var<storage, read> gh: array<f32>; // gh [rows,3H]
-@group(0) @binding(3) var<storage, read> h: array<f32>; // h [rows,H]
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // h' [rows,H]
+@group(0) @binding(1) var<storage, read> gx: array<f32>;
+@group(0) @binding(2) var<storage, read> gh: array<f32>;
+@group(0) @binding(3) var<storage, read> h: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1529,36 +1529,36 @@ export const guard = {
     LARGEST: { type: 'f32', value: 1e+36 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The guard of a program's updates: counts the runs of the weights that it guards, and raises its flag at the first one whose
-// gradients must not be used: where a part of their norm is NaN or infinite, a learning rate is, or the largest rate times the
-// norm (after clipping, and at least 1) is so large that a weight may pass what f32 holds. A flag that is up stays up. What
-// it finds is left in verdict, which begins as the control of a step that is neither clipped nor corrected
-// (update-control.wgsl). Programs with several guards call it for each norm first, then for each state with SETTLE.
-// One workgroup, before all updates. The lanes meet in a tree: the order of the sum depends on the count only.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
-  count: u32, // parts of the norm
+  count: u32,
   rates: u32,
-  most: f32, // what the norm is clipped to
+  most: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> norm: array<f32>; // norm [count]: itself, or sums of squares
-@group(0) @binding(2) var<storage, read> rates: array<f32>; // [rates]
-@group(0) @binding(3) var<storage, read_write> state: array<u32>; // [4]: the run at which it was raised, or 0; runs
-@group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [4]: 1; 1 where bad; 1 where up; 1 where either
+@group(0) @binding(1) var<storage, read> norm: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read_write> state: array<u32>;
+@group(0) @binding(4) var<storage, read_write> verdict: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const SQUARES: bool = false;
 const FIRST: bool = true;
 const SETTLE: bool = true;
-// Updates larger than this are refused: moments may be ten or more times as large as a gradient.
+
 const LARGEST: f32 = 1e36;
 
 var<workgroup> totals: array<f32, WORKGROUP>;
 var<workgroup> faults: array<u32, WORKGROUP>;
 
-// Tested by bits: a compiler may take it that no number is a NaN.
+
 fn notFinite(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7f800000u) == 0x7f800000u;
 }
@@ -1634,16 +1634,16 @@ export const guardedCopy = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Copies elements as they lie, unless the flag of a guard is up: then output stays as it is. Bits of any dtype.
+  source: `
 
 struct Uniforms {
   count: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
-@group(0) @binding(2) var<storage, read> input: array<u32>; // [count]
-@group(0) @binding(3) var<storage, read_write> output: array<u32>; // [count]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<u32>;
+@group(0) @binding(3) var<storage, read_write> output: array<u32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1675,16 +1675,16 @@ export const increment = {
   },
   constants: {},
   workgroup: [1, 1, 1],
-  source: `// Adds u.by to one u32 in place, modulo 2^32: the counter of the training runs. Where the flag of a guard is up it stays as it
-// is. One invocation.
+  source: `
+
 
 struct Uniforms {
   by: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
-@group(0) @binding(2) var<storage, read_write> counter: array<u32>; // [1]
+@group(0) @binding(1) var<storage, read> verdict: array<f32>;
+@group(0) @binding(2) var<storage, read_write> counter: array<u32>;
 
 @compute @workgroup_size(1)
 fn main() {
@@ -1715,8 +1715,8 @@ export const layerNormBackward = {
     COOPERATE: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of layer normalisation, from its normalised rows z and their scale: dx = scale (dz - mean(dz) - z mean(z dz)).
-// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+  source: `
+
 
 struct Uniforms {
   rows: u32,
@@ -1724,10 +1724,10 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> z: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> scale: array<f32>; // [rows]
-@group(0) @binding(3) var<storage, read> dz: array<f32>; // [rows, columns]
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> z: array<f32>;
+@group(0) @binding(2) var<storage, read> scale: array<f32>;
+@group(0) @binding(3) var<storage, read> dz: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -1798,9 +1798,9 @@ export const layerNorm = {
     AFFINE: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Layer normalisation of every row: z = (x - mean) / sqrt(variance + epsilon), biased variance, y = z * weight + bias. The
-// mean is taken first, then the variance about it. Without AFFINE, y is z and weight, bias and z are not used.
-// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+  source: `
+
+
 
 struct Uniforms {
   rows: u32,
@@ -1809,12 +1809,12 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> weight: array<f32>; // [columns]
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // [columns]
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [rows, columns]
-@group(0) @binding(5) var<storage, read_write> scale: array<f32>; // [rows], 1 / sqrt(variance + epsilon)
-@group(0) @binding(6) var<storage, read_write> z: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> scale: array<f32>;
+@group(0) @binding(6) var<storage, read_write> z: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -1900,22 +1900,22 @@ export const lstmGatesBackward = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The backward of lstm-gates.wgsl, one invocation a hidden unit: gates and c' are computed again from the inputs, so
-// nothing of the forward is kept. dyc is what reaches c' from outside; what comes through h' is added here.
-// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // rows * hidden
-  hidden: u32, // H
+  count: u32,
+  hidden: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gates: array<f32>; // gates [rows,4H]
-@group(0) @binding(2) var<storage, read> c: array<f32>; // c [rows,H]
-@group(0) @binding(3) var<storage, read> dyh: array<f32>; // dh' [rows,H]
-@group(0) @binding(4) var<storage, read> dyc: array<f32>; // dc' [rows,H]
-@group(0) @binding(5) var<storage, read_write> dgates: array<f32>; // dgates [rows,4H]
-@group(0) @binding(6) var<storage, read_write> dc: array<f32>; // dc [rows,H]
+@group(0) @binding(1) var<storage, read> gates: array<f32>;
+@group(0) @binding(2) var<storage, read> c: array<f32>;
+@group(0) @binding(3) var<storage, read> dyh: array<f32>;
+@group(0) @binding(4) var<storage, read> dyc: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dgates: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dc: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -1958,7 +1958,7 @@ fn main(
   let keep = sigmoidOf(fa);
   let fresh = tanhOf(ga);
   let show = sigmoidOf(oa);
-  let next = keep * c[i] + admit * fresh; // c'
+  let next = keep * c[i] + admit * fresh;
 
   let dnext = dyc[i] + dyh[i] * show * tanhSlopeOf(next);
   dgates[first] = dnext * fresh * admit * sigmoidOf(-ia);
@@ -1989,20 +1989,20 @@ export const lstmGates = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The gates of an LSTM, one invocation a hidden unit, in the order input, forget, cell, output (torch.nn.LSTM):
-// c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
-// The products with the weights, and their biases, are already in the gates. A row is a batch row, a step or a module.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // rows * hidden
-  hidden: u32, // H
+  count: u32,
+  hidden: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gates: array<f32>; // gates [rows,4H]
-@group(0) @binding(2) var<storage, read> c: array<f32>; // c [rows,H]
-@group(0) @binding(3) var<storage, read_write> yh: array<f32>; // h' [rows,H]
-@group(0) @binding(4) var<storage, read_write> yc: array<f32>; // c' [rows,H]
+@group(0) @binding(1) var<storage, read> gates: array<f32>;
+@group(0) @binding(2) var<storage, read> c: array<f32>;
+@group(0) @binding(3) var<storage, read_write> yh: array<f32>;
+@group(0) @binding(4) var<storage, read_write> yc: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -2083,12 +2083,12 @@ export const matmulShared = {
     TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, through workgroup memory: for GPUs, where
-// lanes of a workgroup share what they load. Works for any strides.
-// A workgroup of SPAN by SPAN invocations computes SIDE rows by SIDE columns, each invocation every SPAN-th of them.
-// DEPTH terms of a and b at a time lie in workgroup memory, a with rows side by side, b with columns. Beyond the last row or
-// column it is computed again and not stored.
-// ROWS and TERMS: as in matmul.wgsl.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
   m: u32,
@@ -2096,33 +2096,33 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
-  batchRank: u32, // 0 to 3
-  maskOffset: u32, // the first element in the mask
-  aStrides: vec2<u32>, // of m and k, elements
-  bStrides: vec2<u32>, // of k and n
-  yStrides: vec2<u32>, // of m and n
-  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  offsets: vec4<u32>, // the first element in a, b, y and plus
-  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
-  plusBatch: vec4<u32>, // strides in plus of the three, w unused
-  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+  batchRank: u32,
+  maskOffset: u32,
+  aStrides: vec2<u32>,
+  bStrides: vec2<u32>,
+  yStrides: vec2<u32>,
+  plusStrides: vec2<u32>,
+  offsets: vec4<u32>,
+  batch: array<vec4<u32>, 3>,
+  plusBatch: vec4<u32>,
+  maskBatch: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
-@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
-@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> plus: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read> terms: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 256;
-const SPAN: u32 = 16; // its square is WORKGROUP
-const SIDE: u32 = 64; // rows and columns of a tile: 1 to 8 times SPAN, at most 64
+const SPAN: u32 = 16;
+const SIDE: u32 = 64;
 const DEPTH: u32 = 16;
-const PLUS: bool = false; // whether anything is added
-const ROWS: bool = false; // whether there is a mask of rows
-const TERMS: bool = false; // whether there is a list of terms
+const PLUS: bool = false;
+const ROWS: bool = false;
+const TERMS: bool = false;
 
 const EACH: u32 = SIDE / SPAN;
 const HELD: u32 = SIDE * DEPTH;
@@ -2132,7 +2132,7 @@ var<workgroup> left: array<f32, HELD>;
 var<workgroup> right: array<f32, HELD>;
 var<workgroup> rows: array<u32, SIDE>;
 
-// The position of the set bit of that rank.
+
 fn nth(bits: vec2<u32>, rank: u32) -> u32 {
   let low = countOneBits(bits.x);
   let upper = rank >= low;
@@ -2170,11 +2170,11 @@ fn main(
       masked += (rest % dim.x) * u.maskBatch[d - 1u];
       rest = rest / dim.x;
     }
-    // What the last batch read is no longer needed.
+
     workgroupBarrier();
     var valid = u.m - row;
     if (ROWS) {
-      // The active rows of the block of 64 as bits, which its tiles share out in order.
+
       let origin = row & ~63u;
       let end = min(64u, u.m - origin);
       var bits = vec2<u32>(0u);
@@ -2202,7 +2202,7 @@ fn main(
     workgroupBarrier();
     for (var k = 0u; k < count; k += DEPTH) {
       for (var e = local; e < HELD; e += WORKGROUP) {
-        // Lanes side by side read what lies side by side.
+
         let alongK = u.aStrides.y == 1u;
         let i = select(e % SIDE, e / DEPTH, alongK);
         let t = select(e / SIDE, e % DEPTH, alongK);
@@ -2290,11 +2290,11 @@ export const matmulSubgroups = {
     PLUS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides, as matmul.wgsl has them, for adapters whose subgroups all have one size of 8 or more:
-// y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
-// A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
-// side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
-// Loads beyond an edge read the last row, column or k again; and store it again. The sum runs over k in order.
+  source: `
+
+
+
+
 
 enable subgroups;
 
@@ -2304,25 +2304,25 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
-  batchRank: u32, // 0 to 3
-  aStrides: vec2<u32>, // of m and k, elements
-  bStrides: vec2<u32>, // of k and n
-  yStrides: vec2<u32>, // of m and n
-  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  offsets: vec4<u32>, // the first element in a, b, y and plus
-  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
-  plusBatch: vec4<u32>, // strides in plus of the three, w unused
+  batchRank: u32,
+  aStrides: vec2<u32>,
+  bStrides: vec2<u32>,
+  yStrides: vec2<u32>,
+  plusStrides: vec2<u32>,
+  offsets: vec4<u32>,
+  batch: array<vec4<u32>, 3>,
+  plusBatch: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> plus: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-const WORKGROUP: u32 = 8; // the size of a subgroup
+const WORKGROUP: u32 = 8;
 const TILE_M: u32 = 16;
-const PLUS: bool = false; // whether anything is added
+const PLUS: bool = false;
 
 fn rightOf(offset: u32, columns: vec4<u32>, k: u32) -> vec4<f32> {
   let at = vec4<u32>(offset + k * u.bStrides.x) + columns;
@@ -2405,7 +2405,7 @@ fn main(
         }
       }
     }
-    // Beyond the last row and column they are computed and stored again.
+
     if (column < u.n) {
       let across = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(u.n - 1u));
       if (PLUS) {
@@ -2473,14 +2473,14 @@ export const matmulVec4Subgroups = {
     TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with
-// subgroups: for adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples
-// of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4,
-// and so is each size that an operand is contiguous along.
-// A workgroup is one subgroup. It computes TILE_M rows (4, 8, 12 or 16) by 4 columns a lane. Lanes load a side by side
-// and pass it on: for 16 rows a lane then loads 24 numbers for 256 multiplications. The loops below are cut so that
-// nothing in them is clamped or guarded.
-// ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+  source: `
+
+
+
+
+
+
+
 
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
@@ -2491,35 +2491,35 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
-  batchRank: u32, // 0 to 3
-  maskOffset: u32, // the first element in the mask
-  aStride: u32, // of m, or of k where a is contiguous along m; elements
-  bStride: u32, // of k, or of n where b is contiguous along k
-  yStride: u32, // of m
-  plusStride: u32, // of m, 0 where it repeats
-  offsets: vec4<u32>, // the first element in a, b, y and plus
-  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
-  plusBatch: vec4<u32>, // strides in plus of the three, w unused
-  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+  batchRank: u32,
+  maskOffset: u32,
+  aStride: u32,
+  bStride: u32,
+  yStride: u32,
+  plusStride: u32,
+  offsets: vec4<u32>,
+  batch: array<vec4<u32>, 3>,
+  plusBatch: vec4<u32>,
+  maskBatch: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [batches, m, k] through strides
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
-@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read> terms: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
 
-const WORKGROUP: u32 = 8; // the size of a subgroup
-const TILE_M: u32 = 16; // 4, 8, 12 or 16
+const WORKGROUP: u32 = 8;
+const TILE_M: u32 = 16;
 const A_ALONG_M: bool = false;
 const B_ALONG_K: bool = false;
-const PLUS: bool = false; // whether anything is added
-const ROWS: bool = false; // whether there is a mask of rows
-const TERMS: bool = false; // whether there is a list of terms
+const PLUS: bool = false;
+const ROWS: bool = false;
+const TERMS: bool = false;
 
-// Rows that one load of a brings in where it is contiguous along k, and such loads; loads where it is contiguous along m.
+
 const SPAN: u32 = min(WORKGROUP, TILE_M);
 const LOADS: u32 = (TILE_M + SPAN - 1u) / SPAN;
 const PAIRS: u32 = (TILE_M + 7u) / 8u;
@@ -2527,7 +2527,7 @@ const PAIRS: u32 = (TILE_M + 7u) / 8u;
 alias Sums = array<vec4<f32>, TILE_M>;
 alias Four = array<vec4<f32>, 4>;
 
-// One row: four k of it by four vectors of b.
+
 fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
   let one = fma(vec4<f32>(x.x), r[0], sum);
   let two = fma(vec4<f32>(x.y), r[1], one);
@@ -2535,7 +2535,7 @@ fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
   return fma(vec4<f32>(x.w), r[3], three);
 }
 
-// Four k of the lane's four columns, from four times k on.
+
 fn rightOf(ib: u32, step: u32, k: u32) -> Four {
   if (!B_ALONG_K) {
     let first = ib + 4u * k * step;
@@ -2550,7 +2550,7 @@ fn rightOf(ib: u32, step: u32, k: u32) -> Four {
   );
 }
 
-// The position of the set bit of that rank.
+
 fn nth(bits: vec2<u32>, rank: u32) -> u32 {
   let low = countOneBits(bits.x);
   let upper = rank >= low;
@@ -2589,7 +2589,7 @@ fn main(
       masked += (rest % dim.x) * u.maskBatch[d - 1u];
       rest = rest / dim.x;
     }
-    // The rows of the tile, SPAN of them side by side. Of a block of 64 rows, its tiles share out the active ones in order.
+
     var rows: array<u32, LOADS>;
     for (var i = 0u; i < LOADS; i++) {
       let at = row + i * SPAN + lane % SPAN;
@@ -2624,13 +2624,13 @@ fn main(
     if (TERMS) {
       count = terms[list];
     }
-    // Where the lane's four columns of b begin: one vector along n, or four along k.
+
     var ib = (offset.y + safe) / 4u;
     if (B_ALONG_K) {
       ib = offset.y / 4u + safe * bStep;
     }
     if (A_ALONG_M) {
-      // Lanes 0 to 3 have four k of four rows, lanes 4 to 7 of the next four.
+
       var ia: array<u32, PAIRS>;
       for (var i = 0u; i < PAIRS; i++) {
         ia[i] = (offset.x + min(row + i * 8u + lane / 4u % 2u * 4u, u.m - 4u)) / 4u;
@@ -2665,7 +2665,7 @@ fn main(
           sums[i + 3u] = chain(vec4<f32>(c0.w, c1.w, c2.w, c3.w), r, sums[i + 3u]);
         }
       }
-      // What is left of k.
+
       for (var k = whole; k < count; k++) {
         var term = k;
         if (TERMS) {
@@ -2694,7 +2694,7 @@ fn main(
         }
       }
     }
-    // Beyond the last row it is computed and stored again.
+
     for (var i = 0u; i < TILE_M; i++) {
       if (PLUS) {
         let at = subgroupShuffle(rows[i / SPAN], i % SPAN);
@@ -2756,12 +2756,12 @@ export const matmulVec4 = {
     TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors, on any adapter: for
-// operands whose vectors lie on multiples of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus
-// along n; n is a multiple of 4, and so is each size that an operand is contiguous along.
-// An invocation computes TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as lanes.x tiles along n,
-// lanes.y along m and the rest over batches. Beyond the last row or column it is computed and stored again.
-// ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
   m: u32,
@@ -2769,40 +2769,40 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
-  batchRank: u32, // 0 to 3
-  maskOffset: u32, // the first element in the mask
-  lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product WORKGROUP or less
-  aStride: u32, // of m, or of k where a is contiguous along m; elements
-  bStride: u32, // of k, or of n where b is contiguous along k
-  yStride: u32, // of m
-  plusStride: u32, // of m, 0 where it repeats
-  offsets: vec4<u32>, // the first element in a, b, y and plus
-  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
-  plusBatch: vec4<u32>, // strides in plus of the three, w unused
-  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+  batchRank: u32,
+  maskOffset: u32,
+  lanes: vec2<u32>,
+  aStride: u32,
+  bStride: u32,
+  yStride: u32,
+  plusStride: u32,
+  offsets: vec4<u32>,
+  batch: array<vec4<u32>, 3>,
+  plusBatch: vec4<u32>,
+  maskBatch: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [batches, m, k] through strides
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
-@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [batches, m, n] through strides
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> plus: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read> terms: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
 
 const WORKGROUP: u32 = 64;
-const TILE_M: u32 = 8; // a multiple of 4, at most 16
-const TILE_N: u32 = 4; // 4 or 8
+const TILE_M: u32 = 8;
+const TILE_N: u32 = 4;
 const A_ALONG_M: bool = false;
 const B_ALONG_K: bool = false;
-const PLUS: bool = false; // whether anything is added
-const ROWS: bool = false; // whether there is a mask of rows
-const TERMS: bool = false; // whether there is a list of terms
+const PLUS: bool = false;
+const ROWS: bool = false;
+const TERMS: bool = false;
 
 alias Sums = array<vec4<f32>, TILE_M>;
 alias Four = array<vec4<f32>, 4>;
 
-// One row: four k of it by four vectors of b.
+
 fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
   let one = fma(vec4<f32>(x.x), r[0], sum);
   let two = fma(vec4<f32>(x.y), r[1], one);
@@ -2810,7 +2810,7 @@ fn chain(x: vec4<f32>, r: Four, sum: vec4<f32>) -> vec4<f32> {
   return fma(vec4<f32>(x.w), r[3], three);
 }
 
-// Rows become columns.
+
 fn turned(c: Four) -> Four {
   return Four(
     vec4<f32>(c[0].x, c[1].x, c[2].x, c[3].x),
@@ -2820,7 +2820,7 @@ fn turned(c: Four) -> Four {
   );
 }
 
-// Four k of four columns of b that begin at ib, of the terms t.
+
 fn rightOf(ib: u32, step: u32, t: vec4<u32>) -> Four {
   if (!B_ALONG_K) {
     return Four(b[ib + t.x * step], b[ib + t.y * step], b[ib + t.z * step], b[ib + t.w * step]);
@@ -2829,7 +2829,7 @@ fn rightOf(ib: u32, step: u32, t: vec4<u32>) -> Four {
   return turned(Four(b[ib + k], b[ib + step + k], b[ib + 2u * step + k], b[ib + 3u * step + k]));
 }
 
-// Where four columns of b begin, in vectors.
+
 fn columnsAt(offset: u32, column: u32) -> u32 {
   let safe = min(column, u.n - 4u);
   return select((offset + safe) / 4u, offset / 4u + safe * (u.bStride / 4u), B_ALONG_K);
@@ -2877,7 +2877,7 @@ fn main(
       rows[i] = select(min(row + i, u.m - 1u), min((row + i) & ~3u, u.m - 4u) + i % 4u, A_ALONG_M);
     }
     if (ROWS) {
-      // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
+
       let origin = row & ~63u;
       var bits = vec2<u32>(0u);
       let end = min(64u, u.m - origin);
@@ -2951,7 +2951,7 @@ fn main(
         }
       }
     }
-    // What is left of k, where no operand is contiguous along it.
+
     for (var k = whole; k < count; k++) {
       var t = k;
       if (TERMS) {
@@ -3014,13 +3014,13 @@ export const matmul = {
     TERMS: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], for every batch g. Plain, transposed,
-// batched and per-module products, and weight gradients, differ in their strides only. Works for any strides, on any adapter.
-// An invocation computes a register tile of TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as
-// lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
-// and store it again. The sum is one chain of multiply-adds over k in order.
-// ROWS: of each block of 64 rows only those whose mask is not 0 are read and written, packed into tiles by their rank.
-// TERMS: k runs over a list (product-terms.wgsl) instead of over all of k.
+  source: `
+
+
+
+
+
+
 
 struct Uniforms {
   m: u32,
@@ -3028,37 +3028,37 @@ struct Uniforms {
   k: u32,
   batches: u32,
   scale: f32,
-  batchRank: u32, // 0 to 3
-  maskOffset: u32, // the first element in the mask
-  lanes: vec2<u32>, // invocations along n and along m, powers of 2 of product 64 or less
-  aStrides: vec2<u32>, // of m and k, elements
-  bStrides: vec2<u32>, // of k and n
-  yStrides: vec2<u32>, // of m and n
-  plusStrides: vec2<u32>, // of m and n, 0 where it repeats
-  offsets: vec4<u32>, // the first element in a, b, y and plus
-  batch: array<vec4<u32>, 3>, // x size, y stride in a, z stride in b, w stride in y, outermost first
-  plusBatch: vec4<u32>, // strides in plus of the three, w unused
-  maskBatch: vec4<u32>, // strides in the mask of the three, and w of m
+  batchRank: u32,
+  maskOffset: u32,
+  lanes: vec2<u32>,
+  aStrides: vec2<u32>,
+  bStrides: vec2<u32>,
+  yStrides: vec2<u32>,
+  plusStrides: vec2<u32>,
+  offsets: vec4<u32>,
+  batch: array<vec4<u32>, 3>,
+  plusBatch: vec4<u32>,
+  maskBatch: vec4<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [batches, m, k] through strides
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [batches, k, n] through strides
-@group(0) @binding(3) var<storage, read> plus: array<f32>; // [any] that broadcasts to y, through strides
-@group(0) @binding(4) var<storage, read> mask: array<f32>; // [batches, m] through strides, for ROWS
-@group(0) @binding(5) var<storage, read> terms: array<u32>; // [batches, 1 + k] the number of terms, then which, for TERMS
-@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [batches, m, n] through strides
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> plus: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read> terms: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
-const TILE_N: u32 = 4; // 4 or 8
-const PLUS: bool = false; // whether anything is added
-const ROWS: bool = false; // whether there is a mask of rows
-const TERMS: bool = false; // whether there is a list of terms
+const TILE_N: u32 = 4;
+const PLUS: bool = false;
+const ROWS: bool = false;
+const TERMS: bool = false;
 
 alias Sums = array<vec4<f32>, TILE_M>;
 
-// Four columns of all rows; beyond the last row and column they are stored again.
+
 fn store(sums: ptr<function, Sums>, rows: array<u32, TILE_M>, columns: vec4<u32>, offset: vec4<u32>) {
   if (PLUS) {
     for (var i = 0u; i < TILE_M; i++) {
@@ -3107,7 +3107,7 @@ fn main(
     }
     var rows: array<u32, TILE_M>;
     if (ROWS) {
-      // The active rows of the block of 64 as bits; those of lower rank than this tile's are dropped.
+
       let origin = row & ~63u;
       var bits = vec2<u32>(0u);
       let end = min(64u, u.m - origin);
@@ -3197,18 +3197,18 @@ export const nonFinite = {
     WORKGROUP: { type: 'u32', value: 256 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Looks through a tensor for numbers that are not finite: how many there are, where the first is (u.count where there is none),
-// and the largest magnitude of the others, into one row of a report. Exactly u.count elements are read: what lies behind them
-// is padding, or another's. One workgroup, whose lanes take every WORKGROUP-th element and meet in a tree.
+  source: `
+
+
 
 struct Uniforms {
   count: u32,
-  row: u32, // of the report
+  row: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
-@group(0) @binding(2) var<storage, read_write> report: array<vec4<u32>>; // [rows]: how many, the first, its bits, bits of the largest
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> report: array<vec4<u32>>;
 
 const WORKGROUP: u32 = 256;
 
@@ -3222,7 +3222,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
   var first = u.count;
   var most = 0u;
   for (var i = local; i < u.count; i += WORKGROUP) {
-    // Magnitudes are ordered as their bits are; those of infinity are 0x7f800000, those of a NaN are above.
+
     let magnitude = bitcast<u32>(x[i]) & 0x7fffffffu;
     let odd = magnitude >= 0x7f800000u;
     first = select(first, i, odd && count == 0u);
@@ -3274,26 +3274,26 @@ export const normParts = {
     ELEMENTS: { type: 'u32', value: 16 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Sums of squares of pieces of many tensors: y[first + piece] = sum of x^2 over one piece of WORKGROUP * ELEMENTS elements.
-// The pieces of a call are those of its first tensor, then of its second, and so on; each workgroup has one. Its lanes
-// take every WORKGROUP-th element and meet in a tree, so that the order of a sum depends on the tensors' sizes only.
-// norm-total.wgsl adds the pieces up.
+  source: `
+
+
+
 
 struct Uniforms {
-  tensors: u32, // at most 64
-  pieces: u32, // of this call
-  first: u32, // where the sums of this call begin in y
-  rows: array<vec4<u32>, 64>, // one a tensor: its first piece, elements, first element in its buffer, number of the buffer
+  tensors: u32,
+  pieces: u32,
+  first: u32,
+  rows: array<vec4<u32>, 64>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x0: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read> x1: array<f32>; // [any]
-@group(0) @binding(3) var<storage, read> x2: array<f32>; // [any]
-@group(0) @binding(4) var<storage, read> x3: array<f32>; // [any]
-@group(0) @binding(5) var<storage, read> x4: array<f32>; // [any]
-@group(0) @binding(6) var<storage, read> x5: array<f32>; // [any]
-@group(0) @binding(7) var<storage, read_write> y: array<f32>; // [pieces of all calls]
+@group(0) @binding(1) var<storage, read> x0: array<f32>;
+@group(0) @binding(2) var<storage, read> x1: array<f32>;
+@group(0) @binding(3) var<storage, read> x2: array<f32>;
+@group(0) @binding(4) var<storage, read> x3: array<f32>;
+@group(0) @binding(5) var<storage, read> x4: array<f32>;
+@group(0) @binding(6) var<storage, read> x5: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 16;
@@ -3319,7 +3319,7 @@ fn load(buffer: u32, i: u32) -> f32 {
   return x5[i];
 }
 
-// The last row that begins at or before a piece.
+
 fn rowOf(piece: u32) -> u32 {
   var row = 0u;
   for (var half = 32u; half > 0u; half = half / 2u) {
@@ -3380,16 +3380,16 @@ export const normTotal = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The root of the sum of all pieces that norm-parts.wgsl left: y[0] = sqrt(sum of x). One workgroup, whose lanes take every
-// WORKGROUP-th piece and meet in a tree: the order depends on the count only.
+  source: `
+
 
 struct Uniforms {
-  count: u32, // pieces
+  count: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [count]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [1]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -3437,22 +3437,22 @@ export const productTerms = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The terms of a product that a mask leaves in it: for every list, how many elements of its part of the mask are not 0, and
-// which, in ascending order. The products with TERMS (matmul.wgsl) walk these lists.
-// A workgroup makes one list: every invocation counts a run of its own, a prefix sum over the counts says where it writes.
+  source: `
+
+
 
 struct Uniforms {
   lists: u32,
-  k: u32, // elements of the mask for a list
-  listRank: u32, // 0 to 3
-  termRank: u32, // 0 to 3
-  list: array<vec4<u32>, 3>, // x size and y stride in the mask, outermost first
-  term: array<vec4<u32>, 3>, // the same of the walks that k is made of
+  k: u32,
+  listRank: u32,
+  termRank: u32,
+  list: array<vec4<u32>, 3>,
+  term: array<vec4<u32>, 3>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> mask: array<f32>; // [lists, k] through strides
-@group(0) @binding(2) var<storage, read_write> terms: array<u32>; // [lists, 1 + k] the number of terms, then which
+@group(0) @binding(1) var<storage, read> mask: array<f32>;
+@group(0) @binding(2) var<storage, read_write> terms: array<u32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -3537,25 +3537,25 @@ export const reduce = {
     COOPERATE: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Reduces strided runs of elements to one number each: sum, sum of squares, maximum or minimum, by OP. Result r reads
-// count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
-// With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
-// every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
-// The order of a sum depends on the shape only. An extreme is NaN where an element is.
+  source: `
+
+
+
+
 
 struct Uniforms {
   results: u32,
-  count: u32, // elements of a run
-  parts: u32, // pieces that each run is cut into
-  keptRank: u32, // 1 to 4
-  reducedRank: u32, // 1 to 4
-  kept: array<vec4<u32>, 4>, // x size, y stride, outermost first
-  reduced: array<vec4<u32>, 4>, // x size, y stride, outermost first
+  count: u32,
+  parts: u32,
+  keptRank: u32,
+  reducedRank: u32,
+  kept: array<vec4<u32>, 4>,
+  reduced: array<vec4<u32>, 4>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [parts, results]
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const OP: u32 = 0;
@@ -3563,7 +3563,7 @@ const COOPERATE: bool = false;
 
 var<workgroup> lanes: array<f32, WORKGROUP>;
 
-// Tested by bits: a compiler may take it that no number is a NaN.
+
 fn isNaN(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -3598,8 +3598,8 @@ fn offsetInRun(i: u32) -> u32 {
   return offset;
 }
 
-// The elements begin, begin + step, ... below end of a run. An extreme starts from an element of the run, which may count
-// twice; a sum from 0.
+
+
 fn walk(base: u32, begin: u32, end: u32, step: u32) -> f32 {
   var total = 0.0;
   if (OP > 1u) {
@@ -3680,38 +3680,38 @@ export const rimGruBackward = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-gru.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
-// gates, its query and its old h; an inactive module passes on what reaches its state. The choice has no gradient.
-// Without CACHED the part of an active module's dh that does not pass through its gates is left in dafter, not in dh.
-// With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
-// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+  source: `
+
+
+
+
 
 struct Uniforms {
-  count: u32, // B*N
-  modules: u32, // N
-  quads: u32, // H/4
-  keyQuads: u32, // E/4
-  input: u32, // vec4s of a row of uk
-  memory: u32, // of a memory row
-  saved: u32, // of a row of saved
-  width: u32, // of a row of duk
+  count: u32,
+  modules: u32,
+  quads: u32,
+  keyQuads: u32,
+  input: u32,
+  memory: u32,
+  saved: u32,
+  width: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>; // as rim-gru.wgsl leaves it [B,N,6*H+E+4]
-@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>; // [B,N,3*H+E(+4)]
-@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>; // gates of the null row, and more [N*3*H+...]
-@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>; // of the candidate, or of an inactive module's h [B,N,H]
-@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read, or a part of dh [B,N,3*H+E+...]
-@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>; // past the products with the state [B,N,H]
-@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of gates and query in the memory [B,N,3*H+E+...]
-@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>; // of dU and key, with NULLS of the null row's gates, with BIASED of n's bias [B,N,3*H+E+3*H+H]
+@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>;
 
-const LANES: u32 = 32; // a power of 2
+const LANES: u32 = 32;
 const CACHED: bool = false;
 const NULLS: bool = false;
 const BIASED: bool = false;
-const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const DROPPED: bool = false;
 
 var<workgroup> sums: array<f32, LANES>;
 
@@ -3745,12 +3745,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let each = group.y * groups.x + group.x; // module of a batch row
+  let each = group.y * groups.x + group.x;
   if (each >= u.count) {
     return;
   }
   let gates = 3u * u.quads;
-  let tail = saved[(each + 1u) * u.saved - 1u]; // log-odds, mask, p, 0
+  let tail = saved[(each + 1u) * u.saved - 1u];
   if (tail.y == 0.0) {
     for (var unit = lane; unit < u.quads; unit += LANES) {
       dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
@@ -3768,7 +3768,7 @@ fn main(
 
   var p = tail.z;
   var rest = 1.0;
-  var slopes = vec2<f32>(1.0, 0.0); // of p: through dU, through the null row
+  var slopes = vec2<f32>(1.0, 0.0);
   if (DROPPED) {
     let factors = uk[(each + 1u) * u.input - 1u];
     slopes = vec2<f32>(factors.x, factors.x - factors.y);
@@ -3776,7 +3776,7 @@ fn main(
     p = factors.x * p;
   }
   let nullGate = (each % u.modules) * gates;
-  var part = 0.0; // of the gradient of p
+  var part = 0.0;
   for (var unit = lane; unit < u.quads; unit += LANES) {
     let place = each * u.saved + unit;
     let reset = saved[place + u.quads];
@@ -3872,47 +3872,47 @@ export const rimGru = {
     OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its
-// modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
-// those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
-// Rows hold, in order: memory gates r, z, n of the state, query, what others read; uk dU r, z, n, key, with DROPPED two
-// factors, with OWN the gates of the null row; saved candidate, r, z, n, recurrent n, h, query, (log-odds, mask, p, 0).
-// An inactive module keeps h bit for bit; with CACHED its memory too, where the memory row is that of the step before.
-// With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no
-// input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before only read,
-// without CACHED after too.
+  source: `
+
+
+
+
+
+
+
+
 
 struct Uniforms {
-  rows: u32, // B
-  modules: u32, // N
-  quads: u32, // H/4
-  keyQuads: u32, // E/4
-  input: u32, // vec4s of a row of uk
-  memory: u32, // of a memory row
-  saved: u32, // of a row of saved
-  topK: u32, // K
+  rows: u32,
+  modules: u32,
+  quads: u32,
+  keyQuads: u32,
+  input: u32,
+  memory: u32,
+  saved: u32,
+  topK: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
-@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory [B,N,3*H+E+...]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // of the input [B,N,3*H+E(+4 or 3*H)]
-@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // null gates, bias of n, key [N*3*H+N*H+E]
-@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
-@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // of inactive ones [B,N,3*H+E+...]
-@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // for the backward [B,N,6*H+E+4]
-@group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> mask: array<f32>;
 
 const LANES: u32 = 64;
-const PARTS: u32 = 8; // lanes that share a score
-const MODULES: u32 = 64; // most modules
+const PARTS: u32 = 8;
+const MODULES: u32 = 64;
 const PARTIALS: u32 = MODULES * PARTS;
 const CACHED: bool = false;
 const CANDIDATES: bool = false;
 const ZERO: bool = false;
-const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
-const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
-const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
+const RAW: bool = false;
+const DROPPED: bool = false;
+const OWN: bool = false;
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -3933,7 +3933,7 @@ fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
-// A number that orders as the score does: -0 as 0, every NaN above all.
+
 fn keyOf(bits: u32) -> u32 {
   let magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) {
@@ -3957,7 +3957,7 @@ fn main(
   }
   let first = row * u.modules;
   let gates = 3u * u.quads;
-  let ofBias = u.modules * gates; // in side
+  let ofBias = u.modules * gates;
   let ofKey = ofBias + u.modules * u.quads;
 
   for (var i = lane; i < u.modules * PARTS; i += LANES) {
@@ -4118,37 +4118,37 @@ export const rimLstmBackward = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-lstm.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
-// gates, its query and its old c; an inactive module passes on what reaches its h and c. The choice has no gradient.
-// An active module's h is reached through its gates only: with CACHED dh gets 0, without nothing is written.
-// With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
-// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+  source: `
+
+
+
+
 
 struct Uniforms {
-  count: u32, // B*N
-  modules: u32, // N
-  quads: u32, // H/4
-  keyQuads: u32, // E/4
-  input: u32, // vec4s of a row of uk
-  memory: u32, // of a memory row
-  saved: u32, // of a row of saved
-  width: u32, // of a row of duk
+  count: u32,
+  modules: u32,
+  quads: u32,
+  keyQuads: u32,
+  input: u32,
+  memory: u32,
+  saved: u32,
+  width: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>; // as rim-lstm.wgsl leaves it [B,N,6*H+E+4]
-@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>; // [B,N,4*H+E(+4)]
-@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>; // gates of the null row, and more [N*4*H+...]
-@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>; // of the candidate, or of an inactive module's h [B,N,H]
-@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, c last, only read [B,N,4*H+E+...+H]
-@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>; // past the products with the state [B,N,H]
-@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>; // of gates, query and c in the memory [B,N,4*H+E+...+H]
-@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>; // of dU and key, with NULLS of the null row's gates [B,N,4*H+E+4*H]
+@group(0) @binding(1) var<storage, read> saved: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> uk: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> side: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> dcandidate: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> dh: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dbefore: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> duk: array<vec4<f32>>;
 
-const LANES: u32 = 32; // a power of 2
+const LANES: u32 = 32;
 const CACHED: bool = false;
 const NULLS: bool = false;
-const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
+const DROPPED: bool = false;
 
 var<workgroup> sums: array<f32, LANES>;
 
@@ -4182,13 +4182,13 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let each = group.y * groups.x + group.x; // module of a batch row
+  let each = group.y * groups.x + group.x;
   if (each >= u.count) {
     return;
   }
   let gates = 4u * u.quads;
   let cell = (each + 1u) * u.memory - u.quads;
-  let tail = saved[(each + 1u) * u.saved - 1u]; // log-odds, mask, p, 0
+  let tail = saved[(each + 1u) * u.saved - 1u];
   if (tail.y == 0.0) {
     for (var unit = lane; unit < u.quads; unit += LANES) {
       dh[each * u.quads + unit] = dcandidate[each * u.quads + unit];
@@ -4207,7 +4207,7 @@ fn main(
 
   var p = tail.z;
   var rest = 1.0;
-  var slopes = vec2<f32>(1.0, 0.0); // of p: through dU, through the null row
+  var slopes = vec2<f32>(1.0, 0.0);
   if (DROPPED) {
     let factors = uk[(each + 1u) * u.input - 1u];
     slopes = vec2<f32>(factors.x, factors.x - factors.y);
@@ -4215,7 +4215,7 @@ fn main(
     p = factors.x * p;
   }
   let nullGate = (each % u.modules) * gates;
-  var part = 0.0; // of the gradient of p
+  var part = 0.0;
   for (var unit = lane; unit < u.quads; unit += LANES) {
     let place = each * u.saved + unit;
     let enter = saved[place + u.quads];
@@ -4316,48 +4316,48 @@ export const rimLstm = {
     OWN: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its
-// modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
-// those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
-// Rows hold, in order: memory gates i, f, g, o of the state with their biases, query, what others read, c; uk dU i, f,
-// g, o, key, with DROPPED two factors, with OWN the gates of the null row; saved candidate, i, f, g, o, c, query,
-// (log-odds, mask, p, 0).
-// An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step
-// before. With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these
-// read no input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before
-// only read, without CACHED gates and query of after too.
+  source: `
+
+
+
+
+
+
+
+
+
 
 struct Uniforms {
-  rows: u32, // B
-  modules: u32, // N
-  quads: u32, // H/4
-  keyQuads: u32, // E/4
-  input: u32, // vec4s of a row of uk
-  memory: u32, // of a memory row
-  saved: u32, // of a row of saved
-  topK: u32, // K
+  rows: u32,
+  modules: u32,
+  quads: u32,
+  keyQuads: u32,
+  input: u32,
+  memory: u32,
+  saved: u32,
+  topK: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>; // [B,N,H]
-@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>; // memory [B,N,4*H+E+...+H]
-@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>; // of the input [B,N,4*H+E(+4 or 4*H)]
-@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>; // gates of the null row, key of the ranking [N*4*H+E]
-@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>; // h' of inactive modules [B,N,H]
-@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>; // of c' [B,N,4*H+E+...+H]
-@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>; // for the backward [B,N,6*H+E+4]
-@group(0) @binding(8) var<storage, read_write> mask: array<f32>; // 1 active [N,B]
+@group(0) @binding(1) var<storage, read_write> h: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> before: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> uk: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> side: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> next: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> after: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> saved: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> mask: array<f32>;
 
 const LANES: u32 = 64;
-const PARTS: u32 = 8; // lanes that share a score
-const MODULES: u32 = 64; // most modules
+const PARTS: u32 = 8;
+const MODULES: u32 = 64;
 const PARTIALS: u32 = MODULES * PARTS;
 const CACHED: bool = false;
 const CANDIDATES: bool = false;
 const ZERO: bool = false;
-const RAW: bool = false; // ranks by the score itself, to which the key's bias belongs
-const DROPPED: bool = false; // the attention of input and null row is multiplied by factors
-const OWN: bool = false; // gates of the null row of its own for every row, in uk behind the key
+const RAW: bool = false;
+const DROPPED: bool = false;
+const OWN: bool = false;
 
 var<workgroup> partials: array<vec2<f32>, PARTIALS>;
 var<workgroup> odds: array<f32, MODULES>;
@@ -4378,7 +4378,7 @@ fn sigmoidOf(v: vec4<f32>) -> vec4<f32> {
   return select(e, vec4<f32>(1.0), v >= vec4<f32>(0.0)) / (1.0 + e);
 }
 
-// A number that orders as the score does: -0 as 0, every NaN above all.
+
 fn keyOf(bits: u32) -> u32 {
   let magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) {
@@ -4402,7 +4402,7 @@ fn main(
   }
   let first = row * u.modules;
   let gates = 4u * u.quads;
-  let ofKey = u.modules * gates; // in side
+  let ofKey = u.modules * gates;
 
   for (var i = lane; i < u.modules * PARTS; i += LANES) {
     let each = first + i / PARTS;
@@ -4572,42 +4572,42 @@ export const rimTalkBackward = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of rim-talk.wgsl, from its input and its probabilities p. An invocation does one module of one head of one
-// batch row: first as a reader, if it is active, the gradients of its probabilities, of its scores (0 where p is 0: sources
-// that it does not read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and value.
-// With CACHED those of an inactive source are added to what already waits in its memory's gradient, and an active source's
-// memory, which nobody read, gets 0; without, an inactive reader's query gets 0.
-// A workgroup does u.perGroup heads, all of their modules: perGroup * N is at most LANES. The gradients of their scores
-// are in workgroup memory, sums over readers pass inactive ones over. Rows are whole vec4s, of each head too.
+  source: `
+
+
+
+
+
+
 
 struct Uniforms {
-  rows: u32, // B
-  heads: u32, // C
-  modules: u32, // N
-  keyQuads: u32, // F/4
-  valueQuads: u32, // W/4
-  memory: u32, // vec4s of a memory row
-  cache: u32, // first vec4 of keys, then values, in a memory row
-  perGroup: u32, // heads of batch rows in a workgroup
-  scale: f32, // of the scores
+  rows: u32,
+  heads: u32,
+  modules: u32,
+  keyQuads: u32,
+  valueQuads: u32,
+  memory: u32,
+  cache: u32,
+  perGroup: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
-@group(0) @binding(2) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(3) var<storage, read> p: array<f32>; // reader then source; with DROPPED the factors behind [B,C,N,N]
-@group(0) @binding(4) var<storage, read> dcontext: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>; // of the memory after the step, only read [B,N,...]
-@group(0) @binding(6) var<storage, read_write> dbefore: array<vec4<f32>>; // of keys and values in the memory [B,N,...]
-@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4<f32>>; // [B,N,C*F + C*F + C*W]
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read> p: array<f32>;
+@group(0) @binding(4) var<storage, read> dcontext: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> dafter: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> dbefore: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4<f32>>;
 
 const LANES: u32 = 64;
-const SCORES: u32 = 4096; // at least perGroup * N * N
-const CHUNK: u32 = 4; // vec4s of a key or value at a time
+const SCORES: u32 = 4096;
+const CHUNK: u32 = 4;
 const CACHED: bool = false;
 const DROPPED: bool = false;
 
-var<workgroup> slopes: array<f32, SCORES>; // of the probabilities, then of the products of queries and keys
+var<workgroup> slopes: array<f32, SCORES>;
 
 fn isOn(bits: vec2<u32>, m: u32) -> bool {
   return ((select(bits.y, bits.x, m < 32u) >> (m & 31u)) & 1u) == 1u;
@@ -4621,7 +4621,7 @@ fn main(
 ) {
   let local = lane / u.modules;
   let own = lane - local * u.modules;
-  let pair = (group.y * groups.x + group.x) * u.perGroup + local; // head of a batch row
+  let pair = (group.y * groups.x + group.x) * u.perGroup + local;
   let pairs = u.rows * u.heads;
   let present = local < u.perGroup && pair < pairs;
   let head = pair % u.heads;
@@ -4636,11 +4636,11 @@ fn main(
   let valuesBefore = first * u.memory + u.cache + u.heads * u.keyQuads + head * u.valueQuads;
   let taken = first * span + head * u.valueQuads;
   let square = u.modules * u.modules;
-  let start = local * square; // of the slopes
-  let ofPair = pair * square; // of the probabilities
+  let start = local * square;
+  let ofPair = pair * square;
   let behind = pairs * square;
 
-  var bits = vec2<u32>(0u, 0u); // of the active modules
+  var bits = vec2<u32>(0u, 0u);
   if (present) {
     for (var m = 0u; m < u.modules; m++) {
       if (mask[m * u.rows + row] != 0.0) {
@@ -4819,44 +4819,44 @@ export const rimTalk = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which
-// with TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values
-// so read. An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so
-// that neighbours work alike; those past the last active one write the zeros of an inactive module, and with CACHED its
-// keys and values of the memory, where it is read from, into qkv for the backward.
-// A row of the probabilities is a reader's, over sources, and holds its scores before; with DROPPED all factors are
-// copied behind the last row. Rows of the others are whole vec4s, of each head too.
-// Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row
-// NaN.
+  source: `
+
+
+
+
+
+
+
+
 
 struct Uniforms {
-  rows: u32, // B
-  heads: u32, // C
-  modules: u32, // N
-  keyQuads: u32, // F/4
-  valueQuads: u32, // W/4
-  memory: u32, // vec4s of a memory row
-  cache: u32, // first vec4 of keys, then values, in a memory row
+  rows: u32,
+  heads: u32,
+  modules: u32,
+  keyQuads: u32,
+  valueQuads: u32,
+  memory: u32,
+  cache: u32,
   topK: u32,
-  nan: u32, // the bits of a NaN
-  scale: f32, // of the scores
+  nan: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>; // written of inactive ones [B,N,C*F+C*F+C*W]
-@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>; // or unused [B,N,...+C*F+C*W+...]
-@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(4) var<storage, read> factors: array<f32>; // of the probabilities by dropout, or unused [B,C,N,N]
-@group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>; // of active readers [B,N,C*W]
-@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>; // inactive readers 0; factors [B,C,N,N]
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> memory: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read> factors: array<f32>;
+@group(0) @binding(5) var<storage, read_write> context: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> probabilities: array<f32>;
 
 const WORKGROUP: u32 = 64;
-const CHUNK: u32 = 4; // vec4s of a key or value at a time
+const CHUNK: u32 = 4;
 const CACHED: bool = false;
 const TOP_K: bool = false;
 const DROPPED: bool = false;
 
-// A number that orders as the score does: -0 as 0, every NaN above all.
+
 fn keyOf(score: f32) -> u32 {
   let bits = bitcast<u32>(score);
   let magnitude = bits & 0x7fffffffu;
@@ -4887,7 +4887,7 @@ fn main(
   let head = (i / u.modules) % u.heads;
   let row = i / (u.modules * u.heads);
 
-  // Active modules in order, then inactive ones. Which are active is kept as bits.
+
   var bits = vec2<u32>(0u, 0u);
   for (var m = 0u; m < u.modules; m++) {
     if (mask[m * u.rows + row] != 0.0) {
@@ -4910,7 +4910,7 @@ fn main(
       seen++;
     }
   }
-  let own = ((row * u.heads + head) * u.modules + reader) * u.modules; // of the probabilities
+  let own = ((row * u.heads + head) * u.modules + reader) * u.modules;
   if (DROPPED) {
     let behind = u.rows * u.heads * u.modules * u.modules;
     for (var m = 0u; m < u.modules; m++) {
@@ -4939,7 +4939,7 @@ fn main(
     return;
   }
 
-  // Of every source the part of its score that the first CHUNK vec4s make, then the next ones.
+
   for (var f = 0u; f < u.keyQuads; f += CHUNK) {
     var q: array<vec4<f32>, CHUNK>;
     for (var j = 0u; j < CHUNK; j++) {
@@ -4971,7 +4971,7 @@ fn main(
     greatest = max(greatest, keyOf(probabilities[own + m]));
   }
 
-  var least = 0u; // the key and the source of the last one kept
+  var least = 0u;
   var last = u.modules;
   if (TOP_K) {
     for (var m = 0u; m < u.modules; m++) {
@@ -5071,28 +5071,28 @@ export const rimUpdateBackward = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// What begins the backward of a RIM's step: the gradient of h', of the step after and with ARRIVES of a reader outside. That of
-// an inactive module goes on as the gradient of its h, in dcandidate. Of an active one it is left in total, where with
-// FLUSHED a part of it waits, that of its memory; and with PROJECTED the gradient of the projected context is made of it,
-// through the factors of dropout and with GATED through sigmoid(gate) tanh(product). One invocation a vec4 of a module's states.
-// Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+  source: `
+
+
+
+
 
 struct Uniforms {
-  count: u32, // B*N*H/4
-  rows: u32, // B
-  modules: u32, // N
-  quads: u32, // H/4
+  count: u32,
+  rows: u32,
+  modules: u32,
+  quads: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> dh: array<vec4<f32>>; // dh' [B,N,H]
-@group(0) @binding(2) var<storage, read> arriving: array<vec4<f32>>; // dh' as well, or unused [B,N,H]
-@group(0) @binding(3) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(4) var<storage, read> pre: array<vec4<f32>>; // of active modules, unused without GATED [B,N,O]
-@group(0) @binding(5) var<storage, read> factors: array<vec4<f32>>; // unused without DROPPED [B,N,H]
-@group(0) @binding(6) var<storage, read_write> total: array<vec4<f32>>; // dh' of active modules [B,N,H]
-@group(0) @binding(7) var<storage, read_write> dcandidate: array<vec4<f32>>; // dh' of inactive modules [B,N,H]
-@group(0) @binding(8) var<storage, read_write> dpre: array<vec4<f32>>; // of active modules, unused without PROJECTED [B,N,O]
+@group(0) @binding(1) var<storage, read> dh: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> arriving: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read> pre: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> factors: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> total: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dcandidate: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> dpre: array<vec4<f32>>;
 
 const WORKGROUP: u32 = 64;
 const ARRIVES: bool = false;
@@ -5203,37 +5203,37 @@ export const rimUpdate = {
     DROPPED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// The update of a RIM's active modules where more is done than to add a projection: context times weights, plus bias, times
-// the factors of dropout, with GATED sigmoid(gate) tanh(product), product and gate side by side in the columns of w; the
-// result is added to the candidate: h'. Inactive modules are left as they are.
-// An invocation computes a register tile of TILE_M batch rows of one module by 4 states; the rows are the module's active ones
-// in order, within blocks of BLOCK rows; a tile past the last active row ends at once. Lanes lie side by side as
-// lanes.x tiles along states, lanes.y along rows and the rest over modules. The sum runs over the context in order.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
-  rows: u32, // B
-  modules: u32, // N
-  innerQuads: u32, // C*W/4
-  quads: u32, // H/4
-  saved: u32, // vec4s of a row of saved
-  wModule: u32, // vec4s of w from module to module: 0 where they share it
-  biasModule: u32, // of bias
-  lanes: vec2<u32>, // invocations along states and along rows, powers of 2 of product 64 or less
+  rows: u32,
+  modules: u32,
+  innerQuads: u32,
+  quads: u32,
+  saved: u32,
+  wModule: u32,
+  biasModule: u32,
+  lanes: vec2<u32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> context: array<vec4<f32>>; // [B,N,C*W]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>; // O is H, GATED 2H; or [C*W,O] [N,C*W,O]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // or [O]; unused without BIASED [N,O]
-@group(0) @binding(4) var<storage, read> saved: array<vec4<f32>>; // the candidate begins every row [B,N,H+...]
-@group(0) @binding(5) var<storage, read> mask: array<f32>; // 1 active [N,B]
-@group(0) @binding(6) var<storage, read> factors: array<vec4<f32>>; // unused without DROPPED [B,N,H]
-@group(0) @binding(7) var<storage, read_write> next: array<vec4<f32>>; // h' of active modules [B,N,H]
-@group(0) @binding(8) var<storage, read_write> pre: array<vec4<f32>>; // product plus bias, of active modules [B,N,O]
+@group(0) @binding(1) var<storage, read> context: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> saved: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> mask: array<f32>;
+@group(0) @binding(6) var<storage, read> factors: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> next: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> pre: array<vec4<f32>>;
 
 const WORKGROUP: u32 = 64;
 const TILE_M: u32 = 8;
-const BLOCK: u32 = 64; // rows; a multiple of TILE_M
+const BLOCK: u32 = 64;
 const GATED: bool = false;
 const BIASED: bool = false;
 const DROPPED: bool = false;
@@ -5262,7 +5262,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let unit = group.x * u.lanes.x + local % u.lanes.x; // vec4 of states
+  let unit = group.x * u.lanes.x + local % u.lanes.x;
   let tile = group.y * u.lanes.y + (local / u.lanes.x) % u.lanes.y;
   let layers = WORKGROUP / (u.lanes.x * u.lanes.y);
   let tilesOfBlock = BLOCK / TILE_M;
@@ -5379,34 +5379,34 @@ export const rmsprop = {
     CENTERED: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of RMSprop (Tieleman and Hinton 2012), in place: g = scale * gradient + decay * p, with scale from
-// update-control.wgsl, v = alpha v + (1 - alpha) g^2, step = g / (sqrt(v) + epsilon), p = p - rate * step.
-// CENTERED keeps the mean a of g too and takes v - a^2, not below 0, in place of v (Graves 2013). With MOMENTUM,
-// m = momentum * m + step takes the place of step. A buffer whose flag is off is neither read nor written.
-// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
-// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
-// a guard's flag is up, nothing changes.
+  source: `
+
+
+
+
+
+
 
 struct Uniforms {
-  parameters: u32, // at most 32
-  blocks: u32, // of all of them
+  parameters: u32,
+  blocks: u32,
   epsilon: f32,
   momentum: f32,
   alpha: f32,
-  complement: f32, // 1 - alpha
-  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
-  // number of its p, number of its rate, first element in v, m and a, bits of its weight decay
+  complement: f32,
+  rows: array<vec4<u32>, 64>,
+
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
-@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
-@group(0) @binding(4) var<storage, read_write> v: array<f32>; // [any]
-@group(0) @binding(5) var<storage, read_write> m: array<f32>; // [any] with MOMENTUM, else [1]
-@group(0) @binding(6) var<storage, read_write> a: array<f32>; // [any] with CENTERED, else [1]
-@group(0) @binding(7) var<storage, read_write> p0: array<f32>; // [any]
-@group(0) @binding(8) var<storage, read_write> p1: array<f32>; // [any]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read> control: array<f32>;
+@group(0) @binding(4) var<storage, read_write> v: array<f32>;
+@group(0) @binding(5) var<storage, read_write> m: array<f32>;
+@group(0) @binding(6) var<storage, read_write> a: array<f32>;
+@group(0) @binding(7) var<storage, read_write> p0: array<f32>;
+@group(0) @binding(8) var<storage, read_write> p1: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
@@ -5428,7 +5428,7 @@ fn store(buffer: u32, i: u32, value: f32) {
   }
 }
 
-// The last row that begins at or before a block.
+
 fn rowOf(own: u32) -> u32 {
   var row = 0u;
   for (var half = 16u; half > 0u; half = half / 2u) {
@@ -5499,19 +5499,19 @@ export const segmentChain = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Chains the positions of equal index, in their order: for every position, the next one of its group with the same index;
-// for every row of the table, the first. Links are 1 + position, 0 where the chain ends; links must be 0 before. Every link
-// has one writer. An invocation looks back from one position to the nearest of the same index.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // groups * P
-  positions: u32, // P, indices of a group
-  rows: u32, // V, rows of a group's table; an index past it is in no chain
+  count: u32,
+  positions: u32,
+  rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> index: array<u32>; // [groups, P]
-@group(0) @binding(2) var<storage, read_write> links: array<u32>; // [groups * P + groups * V]: the next ones, then the first ones
+@group(0) @binding(1) var<storage, read> index: array<u32>;
+@group(0) @binding(2) var<storage, read_write> links: array<u32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -5530,7 +5530,7 @@ fn main(
     return;
   }
   let base = p - p % u.positions;
-  // 1 + the nearest position before p with the same index, 0 where there is none.
+
   var before = 0u;
   for (var q = p; q > base && before == 0u; q--) {
     if (index[q - 1u] == row) {
@@ -5568,23 +5568,23 @@ export const segmentSum = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Sums rows by index: y[g, s, v, :] = sum of d[g, p, :] over the positions p of part s of group g with index[g, p] = v, in the
-// order of the positions. The positions of a group are cut into equal parts, summed in a second pass. One invocation an
-// element of y; it reads every index of its part, so this is for few rows. For many: segment-chain and segment-walk.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // elements of y
-  positions: u32, // P, indices of a group
-  parts: u32, // S, parts of a group
-  partLength: u32, // positions of a part; the last may have fewer
-  rows: u32, // V
-  columns: u32, // C
+  count: u32,
+  positions: u32,
+  parts: u32,
+  partLength: u32,
+  rows: u32,
+  columns: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> d: array<f32>; // [groups, P, C]
-@group(0) @binding(2) var<storage, read> index: array<u32>; // [groups, P]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [groups, S, V, C]
+@group(0) @binding(1) var<storage, read> d: array<f32>;
+@group(0) @binding(2) var<storage, read> index: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -5634,19 +5634,19 @@ export const segmentWalk = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Sums rows along the chains that segment-chain made: y[g, v, :] = sum of d[g, p, :] over the positions p with index[g, p] = v, in
-// their order. One invocation an element of y.
+  source: `
+
 
 struct Uniforms {
-  count: u32, // elements of y
-  links: u32, // groups * P: where the first links begin
-  columns: u32, // C
+  count: u32,
+  links: u32,
+  columns: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> d: array<f32>; // [groups, P, C]
-@group(0) @binding(2) var<storage, read> links: array<u32>; // [groups * P + groups * V]: the next ones, then the first ones
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [groups, V, C]
+@group(0) @binding(1) var<storage, read> d: array<f32>;
+@group(0) @binding(2) var<storage, read> links: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -5698,30 +5698,30 @@ export const sgd = {
     NESTEROV: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// One step of stochastic gradient descent, in place: g = scale * gradient + decay * p, p = p - rate * g, with scale from
-// update-control.wgsl. With MOMENTUM, m = momentum * m + g takes the place of g; with NESTEROV g + momentum * m does.
-// Without MOMENTUM the buffer m is neither read nor written.
-// Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
-// one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
-// a guard's flag is up, nothing changes.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
-  parameters: u32, // at most 32
-  blocks: u32, // of all of them
+  parameters: u32,
+  blocks: u32,
   momentum: f32,
-  rows: array<vec4<u32>, 64>, // two a parameter: its first block, elements, first element in gradient, first in its p;
-  // number of its p, number of its rate, first element in m, bits of its weight decay
+  rows: array<vec4<u32>, 64>,
+
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [any]
-@group(0) @binding(2) var<storage, read> rates: array<f32>; // [any]
-@group(0) @binding(3) var<storage, read> control: array<f32>; // control [4] of update-control.wgsl
-@group(0) @binding(4) var<storage, read_write> m: array<f32>; // [any] with MOMENTUM, else [1]
-@group(0) @binding(5) var<storage, read_write> p0: array<f32>; // [any]
-@group(0) @binding(6) var<storage, read_write> p1: array<f32>; // [any]
-@group(0) @binding(7) var<storage, read_write> p2: array<f32>; // [any]
-@group(0) @binding(8) var<storage, read_write> p3: array<f32>; // [any]
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> rates: array<f32>;
+@group(0) @binding(3) var<storage, read> control: array<f32>;
+@group(0) @binding(4) var<storage, read_write> m: array<f32>;
+@group(0) @binding(5) var<storage, read_write> p0: array<f32>;
+@group(0) @binding(6) var<storage, read_write> p1: array<f32>;
+@group(0) @binding(7) var<storage, read_write> p2: array<f32>;
+@group(0) @binding(8) var<storage, read_write> p3: array<f32>;
 
 const WORKGROUP: u32 = 64;
 const ELEMENTS: u32 = 4;
@@ -5753,7 +5753,7 @@ fn store(buffer: u32, i: u32, value: f32) {
   }
 }
 
-// The last row that begins at or before a block.
+
 fn rowOf(own: u32) -> u32 {
   var row = 0u;
   for (var half = 16u; half > 0u; half = half / 2u) {
@@ -5818,9 +5818,9 @@ export const softmaxBackward = {
     COOPERATE: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// The backward of softmax, from its result p: dx = p (dp - sum of p dp over the row). Where p is 0, dx is 0 whatever dp is:
-// columns that took no part have no gradient.
-// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+  source: `
+
+
 
 struct Uniforms {
   rows: u32,
@@ -5828,9 +5828,9 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> p: array<f32>; // [rows, columns]
-@group(0) @binding(2) var<storage, read> dp: array<f32>; // [rows, columns]
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> p: array<f32>;
+@group(0) @binding(2) var<storage, read> dp: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -5909,26 +5909,26 @@ export const softmax = {
     TOP_K: { type: 'bool', value: false },
   },
   workgroup: ['LANES', 1, 1],
-  source: `// Softmax of every row: y = e^(x - max) / sum. With MASKED only columns whose mask is not 0 take part, with TOP_K only the
-// u.topK largest of those (of equal scores the lowest column); all others, and rows with nothing left, are 0.
-// The greatest score is subtracted first, so that scores of any size are safe. A row in which a NaN, +infinity or nothing
-// but -infinity takes part is NaN wherever a column takes part. Scores are compared by bits, in one total order.
-// With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+  source: `
+
+
+
+
 
 struct Uniforms {
   rows: u32,
   columns: u32,
   topK: u32,
-  nan: u32, // the bits of a NaN
-  maskRank: u32, // dimensions of the rows as the mask sees them, 0 to 6
-  maskColumn: u32, // stride of the mask along a row
-  maskRows: array<vec4<u32>, 6>, // x size, y stride of the mask, outermost first
+  nan: u32,
+  maskRank: u32,
+  maskColumn: u32,
+  maskRows: array<vec4<u32>, 6>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
-@group(0) @binding(2) var<storage, read> mask: array<f32>; // [any] that broadcasts to x
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 const LANES: u32 = 64;
 const COOPERATE: bool = false;
@@ -5938,7 +5938,7 @@ const TOP_K: bool = false;
 var<workgroup> keys: array<u32, LANES>;
 var<workgroup> sums: array<f32, LANES>;
 
-// A number that orders as the score does, above 0: -0 as 0, every NaN above all.
+
 fn keyOf(bits: u32) -> u32 {
   let magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) {
@@ -5954,7 +5954,7 @@ fn scoreOf(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
 }
 
-// The key of a column, 0 where the mask takes it out.
+
 fn keyAt(base: u32, maskBase: u32, column: u32) -> u32 {
   if (MASKED) {
     if (mask[maskBase + column * u.maskColumn] == 0.0) {
@@ -6085,19 +6085,19 @@ export const sort = {
     DESCENDING: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Sorts every row: values, and the column that each came from. Equal elements keep their order, in both directions. An
-// invocation places one element: its place is the number of elements that go before it, so the work grows with the square
-// of the row. Elements are compared by bits, in one total order: -0 as 0, every NaN above all.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // elements
+  count: u32,
   columns: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
-@group(0) @binding(2) var<storage, read_write> values: array<u32>; // [rows, columns], f32 bits
-@group(0) @binding(3) var<storage, read_write> indices: array<u32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> values: array<u32>;
+@group(0) @binding(3) var<storage, read_write> indices: array<u32>;
 
 const WORKGROUP: u32 = 64;
 const DESCENDING: bool = false;
@@ -6160,21 +6160,21 @@ export const stridedCopyVectors = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// strided-copy.wgsl for views whose innermost elements lie side by side on both sides, in whole vec4s: four elements an
-// invocation. Sizes, strides and offsets are those of the view of vec4s. Elements are moved as bits, f32 or u32.
-// Not a reduction: no two elements may have the same place in the output.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // vec4s of the view: the product of the sizes
-  rank: u32, // dimensions in use, 0 to 8
-  inOffset: u32, // vec4s
-  outOffset: u32, // vec4s
-  dims: array<vec4<i32>, 8>, // x size, y input stride, z output stride (vec4s), w unused
+  count: u32,
+  rank: u32,
+  inOffset: u32,
+  outOffset: u32,
+  dims: array<vec4<i32>, 8>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>; // [any], f32 or u32 bits
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>; // [any], f32 or u32 bits
+@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>;
 
 const WORKGROUP: u32 = 64;
 
@@ -6224,24 +6224,24 @@ export const stridedCopy = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// Copies one strided view into another: reshape, permute, slice, flip, broadcast and concat are this kernel.
-// Element e of the view has one coordinate per dimension, the last dimension the fastest; a coordinate moves the
-// input by its input stride and the output by its output stride. A stride may be 0 (broadcast, input only) or
-// negative (flip); the offsets then name the element of coordinate 0.
-// Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged.
-// Not a reduction: no two elements may have the same place in the output.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
-  count: u32, // elements of the view: the product of the sizes
-  rank: u32, // dimensions in use, 0 to 8
-  inOffset: u32, // elements
-  outOffset: u32, // elements
-  dims: array<vec4<i32>, 8>, // x size, y input stride, z output stride (elements), w unused
+  count: u32,
+  rank: u32,
+  inOffset: u32,
+  outOffset: u32,
+  dims: array<vec4<i32>, 8>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> input: array<u32>; // [any], f32 or u32 bits
-@group(0) @binding(2) var<storage, read_write> output: array<u32>; // [any], f32 or u32 bits
+@group(0) @binding(1) var<storage, read> input: array<u32>;
+@group(0) @binding(2) var<storage, read_write> output: array<u32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -6289,19 +6289,19 @@ export const topKMask = {
     WORKGROUP: { type: 'u32', value: 64 },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// y = 1 for the u.topK largest scores of every row, else 0; of equal scores the lowest column wins. An invocation ranks one
-// element: it counts the elements that go before it. Scores are compared by bits, in one total order: -0 as 0, every NaN
-// above all.
+  source: `
+
+
 
 struct Uniforms {
-  count: u32, // elements
+  count: u32,
   columns: u32,
   topK: u32,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<u32>; // [rows, columns], f32 bits
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const WORKGROUP: u32 = 64;
 
@@ -6363,30 +6363,30 @@ export const updateControl = {
     CORRECT: { type: 'bool', value: false },
   },
   workgroup: ['WORKGROUP', 1, 1],
-  source: `// What all parameters of an optimiser's step share: the factor of the gradients and Adam's bias corrections.
-// With CLIP the factor is min(1, maxNorm / (norm + 1e-6)), as PyTorch's clip_grad_norm_ has it, and NaN for a norm that is;
-// without it 1, and norm is not read. With CORRECT, d = beta * d + (1 - beta), which is 1 - beta^t after t steps from d = 0
-// (raising beta to a power on the device would lose digits); without it d is neither read nor written. 1 - beta comes from
-// the host, rounded once, as in adam.wgsl: its rounding then cancels in v / d. Runs before the parameters of the same step.
-// Where the flag of a guard is up, d stays as it is, and the parameters will.
+  source: `
+
+
+
+
+
 
 struct Uniforms {
   maxNorm: f32,
   betas: vec2<f32>,
-  complements: vec2<f32>, // 1 - beta
+  complements: vec2<f32>,
 }
 
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> verdict: array<f32>; // [4]: of the guard (guard.wgsl)
-@group(0) @binding(2) var<storage, read> norm: array<f32>; // norm [1]
-@group(0) @binding(3) var<storage, read_write> d: array<f32>; // d [2]
-@group(0) @binding(4) var<storage, read_write> control: array<f32>; // control [4]: the factor, d, 1 where frozen else 0
+@group(0) @binding(1) var<storage, read> verdict: array<f32>;
+@group(0) @binding(2) var<storage, read> norm: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d: array<f32>;
+@group(0) @binding(4) var<storage, read_write> control: array<f32>;
 
 const WORKGROUP: u32 = 1;
 const CLIP: bool = false;
 const CORRECT: bool = false;
 
-// Tested by bits: a compiler may take it that no number is a NaN.
+
 fn isNaN(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }

@@ -54,7 +54,7 @@ export function readKernel(file, source) {
   checkWorkgroupMemory(nodes, fail);
   return {
     name: file.slice(0, -'.wgsl'.length).replace(/-(.)/g, (_, letter) => letter.toUpperCase()),
-    source,
+    source: shipped(source),
     bindings: readBindings(source, reflection, fail),
     uniforms: readUniforms(reflection, fail),
     constants,
@@ -64,6 +64,11 @@ export function readKernel(file, source) {
 
 function withoutComments(source) {
   return source.replace(/\/\/.*/g, '');
+}
+
+/** What users download: no comments, which are for readers of the file, but line for line, so that a compiler's line is the file's. */
+export function shipped(source) {
+  return withoutComments(source).replace(/[ \t]+$/gm, '');
 }
 
 /** What can be seen without parsing: the head comment, and what the dialect leaves out. */

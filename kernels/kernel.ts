@@ -41,7 +41,7 @@ export interface KernelBinding {
 export interface Kernel {
   /** Its name in the catalogue, in camelCase. */
   readonly name: string;
-  /** The file as written, every constant at its default. */
+  /** The file line for line, without its comments, every constant at its default. */
   readonly source: string;
   readonly bindings: { readonly [name: string]: KernelBinding };
   readonly uniforms: {

@@ -1,5 +1,5 @@
 // Builds dist/ with tsc, incrementally and file for file, and removes outputs whose source is gone: what lies in
-// dist/ always mirrors the sources. It never bundles. It returns whether the types check; tsc writes its output
+// dist/ always mirrors the sources, dist/cli/ apart, which bench/bundle.mjs keeps. It never bundles. It returns whether the types check; tsc writes its output
 // either way, so that the tests can report a type error as one failure among the others.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -14,6 +14,7 @@ function removeStale() {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !outputs.test(entry.name)) continue;
     const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (/^cli[\\/]/.test(relative(dist, path))) continue;
     if (!existsSync(join(root, relative(dist, path)).replace(outputs, '.ts'))) rmSync(path);
   }
 }

@@ -44,11 +44,13 @@ test('command lines: defaults, lists, and errors that name the mend', () => {
 });
 
 test('the command says what is wrong in one line, with the exit code of wrong usage', () => {
-  const script = fileURLToPath(new URL('../bench/speed/command.js', import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, '--sizes', 'XL'], { encoding: 'utf8' });
+  const script = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, 'bench', '--sizes', 'XL'], {
+    encoding: 'utf8',
+  });
   assert.is(status, 2);
   assert.is(stdout, '');
-  assert.match(stderr, /^rimgrad: bench: .*no size 'XL'.*\n$/);
+  assert.match(stderr, /^rimgrad: .*no size 'XL'.*\n$/);
 });
 
 test('a tiny run: honest and dishonest contestants, facts, curves, ceilings, verdict, JSON, page', async () => {

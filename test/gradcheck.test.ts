@@ -106,8 +106,8 @@ test('an unknown option is refused', async () => {
 });
 
 function commandLine(...args: readonly string[]): { status: number | null; out: string; problems: string } {
-  const script = fileURLToPath(new URL('../bench/gradcheck.js', import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
+  const script = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, 'gradcheck', ...args], { encoding: 'utf8' });
   return { status, out: stdout, problems: stderr };
 }
 
@@ -121,10 +121,16 @@ test('the command line: lines and a verdict, or JSON', () => {
 });
 
 test('the command line: what is wrong is said without a stack trace', () => {
-  for (const args of [['no such case'], ['--seed', 'x'], ['--no-such-option'], ['--runtime', 'moon']]) {
+  for (const [args, code] of [
+    [['no such case'], 1],
+    [['--seed', 'x'], 2],
+    [['--no-such-option'], 2],
+    [['--runtime', 'moon'], 2],
+    [['a', 'b'], 2],
+  ] as const) {
     const { status, out, problems } = commandLine(...args);
-    assert.is(status, 1, args.join(' '));
-    assert.match(out + problems, /no case has|no whole number|unknown option|Allowed choices/);
+    assert.is(status, code, args.join(' '));
+    assert.match(out + problems, /no case has|whole number|there is no option|Allowed choices|too many arguments/);
     assert.not.match(problems, /\n\s+at /);
   }
 });

@@ -107,7 +107,9 @@ test('the catalogue is what the generator makes of the .wgsl files now', () => {
   assert.is(catalogue.length, files.length);
   for (const kernel of catalogue) {
     const file = `${kernel.name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.wgsl`;
-    assert.is(kernel.source, readFileSync(new URL(file, folder), 'utf8'), kernel.name);
+    // Without comments, and still line for line: what a compiler says of a line is true of the file's.
+    const lines = readFileSync(new URL(file, folder), 'utf8').split('\n');
+    assert.is(kernel.source, lines.map((line) => line.replace(/\/\/.*/, '').trimEnd()).join('\n'), kernel.name);
   }
 });
 

@@ -23,7 +23,7 @@ const KILLS = 40;
 const CHANGES = 50;
 /** Trainings that are killed at the same time, each in turn. */
 const CHAINS = 2;
-const main = fileURLToPath(new URL('../bench/main.js', import.meta.url));
+const rimgrad = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
 const args = [
   ...[...tiny, ...random, '--test-batches', '1', '--steps', '100', '--evaluate-every', '40', '--checkpoint-every', '1'],
 ];
@@ -36,7 +36,7 @@ interface Ended {
 
 /** Runs the main job, and calls `begun` once it is started. */
 function job(line: readonly string[], begun: (child: ChildProcess) => void = () => {}): Promise<Ended> {
-  const child = spawn(process.execPath, [main, ...line], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [rimgrad, 'train', ...line], { stdio: ['ignore', 'ignore', 'pipe'] });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;

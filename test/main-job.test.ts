@@ -182,7 +182,7 @@ test('wrong usage exits with 2, help with 0, a bug with 1 and no stack trace', a
   assert.match(usage.stderr, /^rimgrad: .*--digits.*\n$/);
   const help = await job(['--help'], made());
   assert.is(help.code, 0);
-  assert.match(help.stdout, 'Usage: npm start -- [options]');
+  assert.match(help.stdout, 'Usage: rimgrad train [options]');
   const bug = await job([], () => Promise.reject(new TypeError('x is undefined')));
   assert.is(bug.code, 1);
   assert.is(bug.stderr, 'rimgrad: an unexpected error, a bug of rimgrad: x is undefined\n');

@@ -3,8 +3,8 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type MainOptions, parseMainOptions } from '../bench/options.ts';
-import { OptionError } from '../engine/errors.ts';
+import { keptOptions, lastingOptions, type MainOptions, parseMainOptions } from '../bench/options.ts';
+import { FileError, OptionError } from '../engine/errors.ts';
 
 function options(...args: string[]): MainOptions {
   const request = parseMainOptions(args);
@@ -55,8 +55,47 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     checkpointEvery: 200,
     out: 'runs',
     force: false,
+    json: false,
     paper: false,
   });
+});
+
+test('the options that a file keeps are those of the run again, whatever their order', () => {
+  const line =
+    '--sources kept --digits 5 --blank 7 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --cell gru --preset dido ' +
+    '--seed 20 --comm-output residual --no-lstm --attention-dropout 0.2 --steps 19 --name other --out elsewhere --force --json';
+  for (const begun of [options(), options(...line.split(' ')), options('--paper', '--clip', '0')]) {
+    const text = JSON.stringify(lastingOptions(begun));
+    const again = keptOptions(JSON.parse(text) as Record<string, unknown>, 'a file');
+    assert.is(JSON.stringify(lastingOptions(again)), text);
+    const { name: _, ...rest } = begun;
+    const whole = keptOptions({ ...begun, testBlanks: [...begun.testBlanks] }, 'a file');
+    assert.equal(
+      whole,
+      { ...rest, out: 'runs', force: false, json: false },
+      'what belongs to a command line came back',
+    );
+  }
+});
+
+test('options of a file that are none of this version are refused with its name', () => {
+  for (const [kept, said] of [
+    [{ hiden: 4 }, /^a file: there is no option "hiden" in this version; it is damaged, or of another version$/],
+    [{ hidden: 'x' }, /^a file: 'hidden' is "x"; /],
+    [{ hidden: { toString: 1 } }, /^a file: 'hidden' is \{"toString":1\}; /],
+    [{ cell: ['lstm'] }, /^a file: 'cell' is \["lstm"\]; /],
+    [{ lstm: 1 }, /^a file: 'lstm' is 1; /],
+    [{ active: 7 }, /^a file: --active 7: more than the 6 modules/],
+  ] as const) {
+    try {
+      keptOptions(kept, 'a file');
+    } catch (error) {
+      assert.instance(error, FileError);
+      assert.match(String(error).replace(/^FileError: /, ''), said);
+      continue;
+    }
+    assert.unreachable(JSON.stringify(kept));
+  }
 });
 
 test('every option is taken', () => {
@@ -64,7 +103,7 @@ test('every option is taken', () => {
     '--digits 5 --blank 7 --test-blanks 30,14 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --key-size 13 ' +
     '--value-size 14 --comm-heads 3 --comm-key-size 15 --comm-value-size 17 --cell gru --preset dido --comm-output ' +
     'residual --sources kept --attention-dropout 0.2 --no-lstm --lstm-hidden 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
-    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --checkpoint-every 7 --name a.b-c_1 --out elsewhere --force';
+    '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --checkpoint-every 7 --name a.b-c_1 --out elsewhere --force --json';
   assert.equal(options(...line.split(' ')), {
     digits: 5,
     blank: 7,
@@ -97,6 +136,7 @@ test('every option is taken', () => {
     checkpointEvery: 7,
     out: 'elsewhere',
     force: true,
+    json: true,
     paper: false,
   });
 });

@@ -103,7 +103,9 @@ test('the lock file is complete for every platform and names no registry', () =>
     assert.is(entry.resolved, undefined, path);
     if (path !== '') assert.ok(entry.version, `${path} has no version`);
     for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-      assert.is(packages[`node_modules/${name}`]?.version, version, `npm ci refuses a lock without ${name}`);
+      const locked = packages[`node_modules/${name}`]?.version;
+      assert.ok(locked, `npm ci refuses a lock without ${name}`);
+      if (/^\d/.test(version)) assert.is(locked, version, `npm ci refuses a lock with another ${name}`);
     }
   }
 });

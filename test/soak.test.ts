@@ -92,7 +92,7 @@ test('the command line', () => {
   for (const [args, message] of [
     [['--steps', '100', '--every', '50'], /give 2 samples, and it needs 8; raise --steps or lower --every/],
     [['--steps', 'x'], /Give a whole number/],
-    [['--what'], /unknown option '--what'/],
+    [['--what'], /there is no option '--what'/],
   ] as const) {
     const { status, stderr } = run(...args);
     assert.is(status, 2, stderr);

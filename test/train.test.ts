@@ -215,8 +215,8 @@ interface Ended {
 
 /** Runs the main job as a process, and presses Ctrl-C once when its output has matched. */
 function interrupted(args: readonly string[], when: RegExp): Promise<Ended> {
-  const main = fileURLToPath(new URL('../bench/main.js', import.meta.url));
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const main = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
+  const child = spawn(process.execPath, [main, 'train', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const seen = { stdout: '', stderr: '' };
   let pressed = false;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -2,18 +2,18 @@
 // ended, by loader, and every broken rule with the bytes that broke it.
 //
 // Always: a case that hangs, or that takes its thread down, is reported like any other, and the rest is run; the same seed gives
-// the same files. Exit code 1 where a rule was broken, 2 for a bad command line.
+// the same files. Exit code 1 where a rule was broken.
 // Not here: the rules (rules.ts), the files and the loaders (loaders.ts).
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { FileError, OptionError } from '../../engine/errors.ts';
+import { called, commandOf, EXIT, fail, readArguments, whole } from '../command-line.ts';
 import { writeAtomically } from '../disk.ts';
-import { EXIT } from '../main-job.ts';
-import { describe, oneLine } from '../messages.ts';
+import { oneLine } from '../messages.ts';
 import { stageProgress } from '../speed/progress.ts';
 import { type CaseResult, drawnCase, loaderOf } from './cases.ts';
 import { allLoaders } from './loaders.ts';
@@ -34,43 +34,41 @@ const HEAP_LIMIT = 512;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
+const LARGEST = 0x7fff_ffff;
+
 async function main(args: readonly string[]): Promise<number> {
-  const command = new Command('npm run fuzz --')
-    .description(
-      'Gives whole and damaged files to everything that reads files, and checks that each is accepted and right, or refused\n' +
-        'by a typed error: never a crash, a hang, a read outside of the bytes, or more memory than the file allows.',
-    )
-    .option('--runs <n>', 'cases', whole(1), 10_000)
+  const command = commandOf(
+    'fuzz',
+    'Gives whole and damaged files to everything that reads files, and checks that each is accepted and right,\n' +
+      'or refused by a typed error: never a crash, a hang, a read outside of the bytes, or more memory than the\n' +
+      'file allows.',
+    [
+      ['', 'every loader, other files each time'],
+      ['--seed 7 --case 1234', 'one case again'],
+      ["--loader 'safetensors' --runs 100000", 'one loader, for longer'],
+    ],
+  )
+    .addOption(new Option('--runs <n>', 'cases').argParser(whole(1, LARGEST)).default(10_000))
     .addOption(
       new Option('--seed <n>', 'same seed, same files')
-        .argParser(whole(0))
+        .argParser(whole(0, LARGEST))
         .default(Date.now() % 1_000_000_007, 'drawn'),
     )
     .option('--loader <name>', 'only this one')
-    .option('--case <n>', 'only the case of this number', whole(0))
+    .addOption(new Option('--case <n>', 'only the case of this number').argParser(whole(0, LARGEST)))
     .addOption(
       new Option('--golden <folder>', 'golden files that serve as examples').default(
         join(root, 'test/golden'),
         'test/golden',
       ),
     )
-    .option('--out <folder>', 'where bytes that broke a rule are kept', 'runs/fuzz')
-    .configureHelp({ helpWidth: 125 })
-    .configureOutput({ writeErr: () => {} })
-    .allowExcessArguments(false)
-    .exitOverride();
-  try {
-    command.parse([...args], { from: 'user' });
-    return await fuzz(command.opts<Options>());
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.code === 'commander.helpDisplayed') return EXIT.done;
-      process.stderr.write(`rimgrad: ${oneLine(error.message).replace(/^error: /, '')}; see --help\n`);
-      return EXIT.usage;
-    }
-    process.stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+    .option('--out <folder>', 'where bytes that broke a rule are kept', 'runs/fuzz');
+  const help = readArguments(command, args);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return EXIT.done;
   }
+  return await fuzz(command.opts<Options>());
 }
 
 async function fuzz(options: Options): Promise<number> {
@@ -85,7 +83,7 @@ async function fuzz(options: Options): Promise<number> {
   }
   const first = options.case ?? 0;
   const end = options.case === undefined ? runs : first + 1;
-  stdout.write(`seed ${seed} (npm run fuzz -- --seed ${seed} repeats this run)\n`);
+  stdout.write(`seed ${seed} (${called('fuzz')} --seed ${seed} repeats this run)\n`);
   const progress = stageProgress(stderr.isTTY ? stderr : stdout, end - first); // npm's script pipes stderr
   const results: CaseResult[] = [];
   const take = (result: CaseResult): void => {
@@ -176,19 +174,11 @@ function report({ index, loader, broken }: CaseResult, { seed, out, loader: only
   const file = join(out, `${loader.replaceAll(' ', '-')}-seed${seed}-case${index}.bin`);
   mkdirSync(out, { recursive: true });
   writeAtomically(file, broken.bytes);
-  const again = `npm run fuzz -- --seed ${seed} --case ${index}${only === undefined ? '' : ` --loader '${only}'`}`;
+  const again = `${called('fuzz')} --seed ${seed} --case ${index}${only === undefined ? '' : ` --loader '${only}'`}`;
   process.stdout.write(
     `\nBROKEN ${loader}, case ${index}: ${oneLine(broken.why)}\n` +
       `  damage: ${broken.damage.join(', ') || 'none'}\n  ${broken.bytes.length} bytes: ${file}\n  again: ${again}\n\n`,
   );
 }
 
-function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= 0x7fff_ffff) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to 2147483647.`);
-  };
-}
-
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2)).catch(fail);

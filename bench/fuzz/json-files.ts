@@ -1,4 +1,4 @@
-// Files of JSON as a fuzzer needs them: run configurations, metrics, tunings and cell options, whole or damaged.
+// Files of JSON as a fuzzer needs them: run configurations, a run's options, metrics, tunings and cell options, whole or damaged.
 //
 // Always: the text is put together here, not by the writers that are tested. Not here: what a file must be (loaders.ts).
 
@@ -29,6 +29,23 @@ export const configs: fc.Arbitrary<unknown> = fc.record(
     options: keyed(fc.oneof(words, numbers, fc.boolean(), fc.array(numbers, { maxLength: 3 }))),
   },
   { requiredKeys: ['format', 'task', 'started', 'status', 'adapter', 'runtime', 'parameters', 'options'] },
+);
+
+/** What weights keep of a run: options of the main job. */
+export const runOptions: fc.Arbitrary<unknown> = fc.record(
+  {
+    blank: sizes,
+    testBlanks: fc.array(sizes, { minLength: 1, maxLength: 3 }),
+    modules: fc.integer({ min: 4, max: 8 }),
+    active: fc.integer({ min: 1, max: 4 }),
+    cell: fc.constantFrom('lstm', 'gru'),
+    preset: fc.constantFrom('paper', 'default-mixture'),
+    dropout: fc.double({ min: 0, max: 0.9, noNaN: true }),
+    lstm: fc.boolean(),
+    paper: fc.boolean(),
+    name: words,
+  },
+  { requiredKeys: [] },
 );
 
 const sequences = fc.nat({ max: 4 }).chain((length) => {

@@ -16,10 +16,11 @@ import { loadVariables, saveVariables } from '../../engine/weights.ts';
 import { type PresetOptions, presetOptions } from '../../rims/index.ts';
 import { GoldenFile } from '../golden/file.ts';
 import { kindOf } from '../golden/kinds.ts';
-import { parseMetrics } from '../metrics.ts';
+import { parseMetrics, parseObject } from '../metrics.ts';
+import { keptOptions, lastingOptions } from '../options.ts';
 import { parseConfig, textOf, writeConfig } from '../run-config.ts';
 import { formatDefect } from './format.ts';
-import { asLines, cells, configs, jsonFiles, metrics, tunings } from './json-files.ts';
+import { asLines, cells, configs, jsonFiles, metrics, runOptions, tunings } from './json-files.ts';
 import { Broken } from './rules.ts';
 import {
   anyTensors,
@@ -232,6 +233,16 @@ export function allLoaders(golden: string): readonly Loader[] {
       load: (bytes, file) => {
         const config = parseConfig(bytes, file);
         return { content: () => JSON.stringify(config), again: () => encode(writeConfig(config)) };
+      },
+      refusals: [[FileError, FILE_AND_MEND]],
+    },
+    {
+      name: 'run options',
+      share: 1,
+      files: jsonFiles(runOptions),
+      load: (bytes, file) => {
+        const content = JSON.stringify(lastingOptions(keptOptions(parseObject(textOf(bytes, file), file), file)));
+        return { content: () => content, again: () => encode(content) };
       },
       refusals: [[FileError, FILE_AND_MEND]],
     },

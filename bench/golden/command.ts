@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { type Device, DeviceError, FileError, OptionError, openDevice } from '../../engine/node.ts';
+import { EXIT } from '../command-line.ts';
 import { adapterName, describe, oneLine } from '../messages.ts';
 import type { Tally } from './compare.ts';
 import { GoldenFile } from './file.ts';
@@ -20,16 +21,17 @@ export interface Streams {
   readonly stderr: { write(text: string): unknown };
 }
 
-/** Exit codes: all agree; something does not; the command line, the folder or the adapter is no good. */
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
-
 interface Options {
   readonly filter: string;
   readonly verbose: boolean;
   readonly json: boolean;
 }
 
-/** Runs the check. @param args the command line after the program's name @returns the exit code */
+/**
+ * Runs the check.
+ * @param args the command line after the program's name
+ * @returns the exit code; that of wrong usage also where the folder or the adapter is no good, so that a failure means a difference
+ */
 export async function runGolden(args: readonly string[], streams: Streams): Promise<number> {
   const command = new Command('npm run golden --')
     .description('Checks every *.safetensors of a folder against the engine on this device: values, masks, gradients.')
@@ -43,7 +45,7 @@ export async function runGolden(args: readonly string[], streams: Streams): Prom
     command.parse([...args], { from: 'user' });
     return await checkFolder(command.args[0] ?? '', command.opts<Options>(), streams);
   } catch (error) {
-    if (error instanceof CommanderError && error.code === 'commander.helpDisplayed') return EXIT.ok;
+    if (error instanceof CommanderError && error.code === 'commander.helpDisplayed') return EXIT.done;
     const usage =
       error instanceof CommanderError ? `${oneLine(error.message).replace(/^error: /, '')}; see --help` : undefined;
     streams.stderr.write(`rimgrad: ${usage ?? describe(error)}\n`);
@@ -71,7 +73,7 @@ async function checkFolder(folder: string, options: Options, { stdout }: Streams
     device[Symbol.dispose]();
   }
   stdout.write(`${options.json ? formatJson(folder, adapter, reports) : formatSummary(reports, adapter)}\n`);
-  return reports.some(({ status }) => status === 'failed') ? EXIT.failed : EXIT.ok;
+  return reports.some(({ status }) => status === 'failed') ? EXIT.failed : EXIT.done;
 }
 
 /** Paths of the golden files. @throws FileError where the folder cannot be read or has none */

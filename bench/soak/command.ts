@@ -1,13 +1,14 @@
 // `npm run soak`: thousands of training steps of a tiny model, looked at as they go; a row now and then, then what was found.
 //
-// Always: exit code 1 where anything grew that must not, 2 for a bad command line; Ctrl-C ends it with what there is, unjudged.
+// Always: exit code 1 where anything grew that must not; Ctrl-C ends it with what there is, unjudged.
 // Not here: the training (soak.ts) and the questions (samples.ts).
 
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { setFlagsFromString } from 'node:v8';
+import { Option } from 'commander';
 import { OptionError, openDevice } from '../../engine/node.ts';
+import { called, commandOf, EXIT, fail, readArguments, whole } from '../command-line.ts';
 import { writeAtomically } from '../disk.ts';
-import { EXIT } from '../main-job.ts';
-import { adapterName, describe, oneLine } from '../messages.ts';
+import { adapterName } from '../messages.ts';
 import { FEWEST_SAMPLES, judge, mebibytes, type Sample } from './samples.ts';
 import { soak } from './soak.ts';
 
@@ -20,6 +21,9 @@ interface Options {
 /** Rows that are printed of a run, at most. */
 const ROWS = 20;
 
+// V8 drops the code of functions that were not called for a while, at moments of its own: a third of a MiB, which is no news of ours.
+setFlagsFromString('--no-flush-bytecode');
+
 const controller = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -27,33 +31,27 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     controller.abort();
   });
 }
+
 async function main(args: readonly string[]): Promise<number> {
-  const command = new Command('npm run soak --')
-    .description(
-      'Trains a tiny RIM for a long time and holds what it uses against itself: the JavaScript heap of the last quarter\n' +
-        "against the second's, bytes and objects on the GPU against the first sample's.",
-    )
-    .option('--steps <n>', 'training steps', whole, 20_000)
-    .option('--every <n>', 'steps between samples', whole, 100)
-    .option('--out <file>', 'write the samples and the findings here, as JSON')
-    .configureHelp({ helpWidth: 125 })
-    .configureOutput({ writeErr: () => {} })
-    .allowExcessArguments(false)
-    .exitOverride();
-  try {
-    command.parse([...args], { from: 'user' });
-    return await run(command.opts<Options>(), args);
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.code === 'commander.helpDisplayed') return EXIT.done;
-      process.stderr.write(`rimgrad: ${oneLine(error.message).replace(/^error: /, '')}; see --help\n`);
-      return EXIT.usage;
-    }
-    // Set by the set-up where it found no adapter: what to do about it.
-    const mend = process.env.RIMGRAD_MEND;
-    process.stderr.write(`rimgrad: ${describe(error)}\n${mend ? `${mend}\n` : ''}`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+  const steps = whole(1, 1e9);
+  const command = commandOf(
+    'soak',
+    'Trains a tiny RIM for a long time and holds what it uses against itself: the JavaScript heap of the last\n' +
+      "quarter against the second's, bytes and objects on the GPU against the first sample's.",
+    [
+      ['', 'for about a quarter of an hour'],
+      ['--steps 2000 --every 50 --out soak.json', 'a shorter one, with its samples in a file'],
+    ],
+  )
+    .addOption(new Option('--steps <n>', 'training steps').argParser(steps).default(20_000))
+    .addOption(new Option('--every <n>', 'steps between samples').argParser(steps).default(100))
+    .option('--out <file>', 'write the samples and the findings here, as JSON');
+  const help = readArguments(command, args);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return EXIT.done;
   }
+  return await run(command.opts<Options>(), args);
 }
 
 async function run({ steps, every, out }: Options, args: readonly string[]): Promise<number> {
@@ -91,7 +89,7 @@ async function run({ steps, every, out }: Options, args: readonly string[]): Pro
       stdout.write(`${finding.ok ? 'ok    ' : 'FAILED'} ${finding.what}: ${finding.found}\n`);
     }
     if (out !== undefined) {
-      const head = { format: 'rimgrad soak 1', command: ['npm run soak --', ...args].join(' '), adapter };
+      const head = { format: 'rimgrad soak 1', command: [called('soak'), ...args].join(' '), adapter };
       const result = { ...head, node: process.versions.node, steps, every, stopped, ok, findings, samples };
       writeAtomically(out, `${JSON.stringify(result, null, 1)}\n`);
     }
@@ -117,10 +115,4 @@ function row({ step, loss, seconds, heap, external, resident, gpuBytes, asked }:
   return cells.map((cell) => cell.padStart(13)).join('');
 }
 
-function whole(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= 1e9) return value;
-  throw new InvalidArgumentError('Give a whole number of at least 1.');
-}
-
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2)).catch(fail);

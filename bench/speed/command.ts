@@ -1,13 +1,12 @@
-// `npm run bench`: runs the benchmark, prints its tables, writes its JSON file and, if asked, its page.
+// `rimgrad bench`, and `npm run bench`: runs the benchmark, prints its tables, writes its JSON file and, if asked, its page.
 //
 // Always: what is piped or written to a file holds the tables alone, progress goes to a terminal and is gone at the end; Ctrl-C
 // ends it at once and closes all peers; an error is one line and an exit code. Not here: the measurements (bench.ts).
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FileError, OptionError } from '../../engine/errors.ts';
-import { EXIT } from '../main-job.ts';
-import { describe } from '../messages.ts';
+import { FileError } from '../../engine/errors.ts';
+import { called, EXIT, fail } from '../command-line.ts';
 import { runBench, stagesOf } from './bench.ts';
 import { parseBenchOptions } from './options.ts';
 import { renderPage } from './page.ts';
@@ -16,19 +15,18 @@ import { stageProgress } from './progress.ts';
 import type { BenchResult } from './result.ts';
 import { formatResult } from './table.ts';
 
-const controller = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    if (controller.signal.aborted) process.exit(EXIT.stopped);
-    process.stderr.write('rimgrad: stopping\n');
-    controller.abort();
-  });
-}
-// A reader that has seen enough closes the pipe; the files are written by then.
-process.stdout.on('error', () => {});
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(args: readonly string[]): Promise<number> {
+/** Runs the benchmark in this process. @returns its exit code */
+export async function bench(args: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(EXIT.stopped);
+      process.stderr.write('rimgrad: stopping\n');
+      controller.abort();
+    });
+  }
+  // A reader that has seen enough closes the pipe; the files are written by then.
+  process.stdout.on('error', () => {});
   try {
     const request = parseBenchOptions(args);
     if (request.kind === 'help') {
@@ -37,26 +35,25 @@ async function main(args: readonly string[]): Promise<number> {
     }
     const { options } = request;
     const { stdout, stderr } = process;
-    const progress = stageProgress(stderr.isTTY ? stderr : stdout, stagesOf(options)); // npm's script pipes stderr
+    const progress = stageProgress(stderr.isTTY ? stderr : stdout, stagesOf(options)); // the set-up pipes stderr
     try {
       const result = await runBench(options, {
         signal: controller.signal,
         onStage: progress.stage,
         onDetail: progress.detail,
         products: measureProducts,
-        command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' '),
+        command: [called('bench'), ...args].join(' '),
       });
       progress.end();
       const files = await keep(options.out, options.html, result);
-      process.stdout.write(`${formatResult(result)}\n${files.join('\n')}\n`);
+      stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${formatResult(result)}\n${files.join('\n')}\n`);
       return EXIT.done;
     } finally {
       progress.end();
     }
   } catch (error) {
     if (controller.signal.aborted) return EXIT.stopped;
-    process.stderr.write(`rimgrad: ${describe(error)}\n`);
-    return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+    return fail(error);
   }
 }
 

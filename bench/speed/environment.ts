@@ -1,7 +1,9 @@
 // Where a benchmark runs: adapter, runtime, versions, commit, machine. Not here: what is measured (bench.ts).
 
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Device } from '../../engine/core.ts';
 import { adapterName } from '../messages.ts';
@@ -31,6 +33,8 @@ export function environmentOf(device: Device): Environment {
 }
 
 function git(args: readonly string[]): string | null {
+  // Not in an installed package, where git would speak of somebody else's repository.
+  if (!existsSync(join(root, '.git'))) return null;
   const { status, stdout } = spawnSync('git', [...args], { cwd: root, encoding: 'utf8' });
   return status === 0 ? stdout.trim() : null;
 }

@@ -2,8 +2,9 @@
 //
 // Always: what comes out is complete and checked. Not here: what the options do (bench.ts).
 
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { nearest, OptionError } from '../../engine/errors.ts';
+import { InvalidArgumentError, Option } from 'commander';
+import { nearest } from '../../engine/errors.ts';
+import { commandOf, readArguments, whole } from '../command-line.ts';
 import { PEER_NAMES, type PeerName } from './peers/index.ts';
 import { SIZES } from './work.ts';
 
@@ -27,6 +28,8 @@ export interface BenchOptions {
   readonly html: boolean;
   /** Whether everything is kept short. */
   readonly quick: boolean;
+  /** Whether the JSON is printed instead of tables. */
+  readonly json: boolean;
 }
 
 /** What a command line asks for. */
@@ -44,33 +47,33 @@ interface Given {
   readonly out: string;
   readonly html?: boolean;
   readonly quick?: boolean;
+  readonly json?: boolean;
 }
 
 const NAMES = Object.keys(SIZES) as SizeName[];
 
-const EXAMPLES = `
-Examples:
-  npm run bench                                  sizes S and M (on a GPU P too), all peers that are installed
-  npm run bench -- --quick                       size S, rimgrad alone: under a minute
-  npm run bench -- --sizes M --no-peers --html   size M, rimgrad alone, curves and kernels, and the page
-  npm run bench -- --sizes S --peers jax-js-webgpu,jax-js-wasm --no-scaling --no-kernels
-  npm run bench -- --all --html                  everything: for a GPU, or an hour
-`;
+const EXAMPLES = [
+  ['', 'sizes S and M (on a GPU P too), all peers that are installed'],
+  ['--quick', 'size S, rimgrad alone: under a minute'],
+  ['--sizes M --no-peers --html', 'size M, rimgrad alone, curves and kernels, and the page'],
+  ['--sizes S --peers jax-js-webgpu,jax-js-wasm --no-scaling --no-kernels', ''],
+  ['--all --html', 'everything: for a GPU, or an hour'],
+] as const;
 
 /** The benchmark's options from command-line arguments. @throws OptionError naming the option and the mend */
 export function parseBenchOptions(args: readonly string[]): BenchRequest {
-  let help = '';
-  const command = new Command('npm run bench --')
-    .description(
-      'Checks that rimgrad and its peers compute the same, then times their training steps on this machine; prints a\n' +
-        'table and the targets, and writes everything measured to a JSON file.',
-    )
+  const command = commandOf(
+    'bench',
+    'Checks that rimgrad and its peers compute the same, then times their training steps on this machine; prints a\n' +
+      'table and the targets, and writes everything measured to a JSON file.',
+    EXAMPLES,
+  )
     .addOption(
       new Option('--sizes <list>', 'of S, M, P (default: S,M, on a GPU P as well; quick: S; all: S,M,P)').argParser(
         listOf('size', NAMES),
       ),
     )
-    .addOption(new Option('--rounds <n>', 'rounds of measurements (default: 9; quick: 3)').argParser(rounds))
+    .addOption(new Option('--rounds <n>', 'rounds of measurements (default: 9; quick: 3)').argParser(whole(1, 1000)))
     .addOption(
       new Option(
         '--peers <list>',
@@ -86,30 +89,14 @@ export function parseBenchOptions(args: readonly string[]): BenchRequest {
     .option('--out <folder>', 'where the JSON file and the page go', 'runs/bench')
     .option('--html', 'write a page with charts beside the JSON file')
     .option('--quick', 'a short look: size S, few rounds, rimgrad alone, no curves, no ceilings')
-    .helpOption('-h, --help', 'show this and do nothing')
-    .addHelpText('after', EXAMPLES)
-    .configureHelp({ helpWidth: 110 })
-    .configureOutput({
-      writeOut: (text) => {
-        help += text;
-      },
-      writeErr: () => {},
-    })
-    .allowExcessArguments(false)
-    .showSuggestionAfterError(false)
-    .exitOverride();
-  try {
-    command.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help };
-    throw new OptionError(clearer(error, command));
-  }
+    .option('--json', 'print the JSON instead of tables');
+  const help = readArguments(command, args);
+  if (help !== undefined) return { kind: 'help', text: help };
   return { kind: 'run', options: complete(command.opts<Given>()) };
 }
 
 function complete(given: Given): BenchOptions {
-  const { all = false, html = false, quick = false, out, peers } = given;
+  const { all = false, html = false, quick = false, json = false, out, peers } = given;
   const sizes = given.sizes ?? (quick ? (['S'] as const) : all ? NAMES : undefined);
   return {
     ...(sizes === undefined ? {} : { sizes }),
@@ -121,6 +108,7 @@ function complete(given: Given): BenchOptions {
     out,
     html,
     quick,
+    json,
   };
 }
 
@@ -137,22 +125,4 @@ function listOf<Name extends string>(what: string, names: readonly Name[]): (tex
     });
     return [...new Set(wanted)];
   };
-}
-
-function rounds(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= 1000) return value;
-  throw new InvalidArgumentError('Give a whole number from 1 to 1000.');
-}
-
-function clearer(error: CommanderError, command: Command): string {
-  const message = error.message
-    .replace(/^error: /, '')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
-  if (error.code !== 'commander.unknownOption') return `bench: ${message}; see --help`;
-  const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
-  const longs = command.options.map((option) => option.long ?? option.flags);
-  const near = nearest(given, longs);
-  return `bench: there is no option '${given}'; ${near === undefined ? 'see --help' : `did you mean ${near}? See --help`}`;
 }

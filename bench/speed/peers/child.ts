@@ -5,11 +5,9 @@
 // Always: nothing else reaches the standard output; what a library prints goes to the standard error. `torch_step.py`
 // speaks the same protocol. Not here: what a step is (jax.ts, tfjs.ts).
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { OptionError } from '../../../engine/core.ts';
+import { packageVersion } from '../../versions.ts';
 import { type ProblemData, readProblem } from './problem.ts';
 
 /** What a peer is told. */
@@ -96,7 +94,5 @@ export async function browserGPU(): Promise<GPU> {
 
 /** The version of an installed npm package, with its name. */
 export function versionOf(name: string): string {
-  const folder = join(fileURLToPath(new URL('../../../../node_modules/', import.meta.url)), name);
-  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
-  return `${name} ${version}`;
+  return `${name} ${packageVersion(name) ?? 'unknown'}`;
 }

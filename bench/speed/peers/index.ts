@@ -234,6 +234,8 @@ function lookForTorch(): Torch | string {
 function torchCommand(): [string, URL] {
   const found = findTorch();
   if (typeof found === 'string') throw new RimgradError(`torch: ${found}; install PyTorch, or leave its peers out`);
-  // tsc leaves it where it is: beside the source of this file.
-  return [found.python, new URL('../../../../bench/speed/peers/torch_step.py', import.meta.url)];
+  // The package has it beside this script; tsc leaves it where it is: beside the source of this file.
+  const beside = new URL('torch_step.py', import.meta.url);
+  const source = new URL('../../../../bench/speed/peers/torch_step.py', import.meta.url);
+  return [found.python, existsSync(beside) ? beside : source];
 }

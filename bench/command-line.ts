@@ -1,0 +1,103 @@
+// What the commands of the command line share: how the user calls them, how arguments are read, the exit codes, and what is
+// said when one fails.
+//
+// Always: a wrong argument is an OptionError that names the mend; a failure is one line on stderr and an exit code, never a
+// stack trace. Every exit code of every command is in `EXIT`.
+// Not here: which commands there are (rimgrad.ts), and what they do.
+
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { DeviceError, nearest, OptionError } from '../engine/errors.ts';
+import { describe } from './messages.ts';
+
+/** Exit codes: done; failed; wrong usage; stopped by Ctrl-C; nobody reads the output any more. */
+export const EXIT = { done: 0, failed: 1, usage: 2, stopped: 130, unread: 141 } as const;
+
+/** How the user calls a command: `rimgrad eval`, or in a checkout what the set-up hands down, as `npm start --`. */
+export function called(name: string): string {
+  return process.env.RIMGRAD_CALLED ?? `rimgrad ${name}`;
+}
+
+/** An empty command with our manners of help. @param examples arguments and what they are for, shown under its help */
+export function commandOf(
+  name: string,
+  about: string,
+  examples: readonly (readonly [args: string, meaning: string])[],
+): Command {
+  const lines = examples.map(([args, meaning]) => [`  ${called(name)} ${args}`.trimEnd(), meaning] as const);
+  const width = Math.max(...lines.map(([line]) => line.length));
+  const shown = lines.map(([line, meaning]) => `${line.padEnd(width)}   ${meaning}`.trimEnd());
+  return new Command(called(name))
+    .description(about)
+    .helpOption('-h, --help', 'show this and do nothing')
+    .addHelpText('after', ['', 'Examples:', ...shown].join('\n'))
+    .configureHelp({ helpWidth: 110 })
+    .allowExcessArguments(false)
+    .showSuggestionAfterError(false)
+    .exitOverride();
+}
+
+/**
+ * Reads a command's arguments.
+ * @returns the text of its help where that was asked for
+ * @throws OptionError naming the argument and the mend
+ */
+export function readArguments(command: Command, args: readonly string[]): string | undefined {
+  let help = '';
+  command.configureOutput({
+    writeOut: (text) => {
+      help += text;
+    },
+    writeErr: () => {},
+  });
+  try {
+    command.parse([...args], { from: 'user' });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.code === 'commander.helpDisplayed') return help;
+    throw new OptionError(clearer(error, command));
+  }
+}
+
+/** Says what went wrong. @returns the exit code of it */
+export function fail(error: unknown, stderr: NodeJS.WritableStream = process.stderr): number {
+  // Set by the set-up where it found no adapter: what to do about it.
+  const mend = error instanceof DeviceError ? process.env.RIMGRAD_MEND : undefined;
+  stderr.write(`rimgrad: ${describe(error)}\n${mend ? `  mend: ${mend}\n` : ''}`);
+  return error instanceof OptionError ? EXIT.usage : EXIT.failed;
+}
+
+/** Ends the process, quietly, once nobody reads its output: for commands that only print. */
+export function endWhenUnread(): void {
+  process.stdout.on('error', () => process.exit(EXIT.unread));
+}
+
+/** A parser of whole numbers within limits. */
+export function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text.trim()) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** A parser of lists of them, with commas between. */
+export function wholes(least: number, most: number): (text: string) => number[] {
+  const one = whole(least, most);
+  return (text) => text.split(',').map(one);
+}
+
+// Commander's message without its prefix; an unknown option gets the nearest known one.
+function clearer(error: CommanderError, command: Command): string {
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+  if (error.code !== 'commander.unknownOption') return `${message}; see --help`;
+  const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
+  const near = nearest(
+    given,
+    command.options.map((option) => option.long ?? option.flags),
+  );
+  return `there is no option '${given}'; ${near === undefined ? 'see --help' : `did you mean ${near}? See --help`}`;
+}
