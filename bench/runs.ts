@@ -27,27 +27,10 @@ import {
   type SafetensorsTensor,
   writeSafetensors,
 } from '../engine/safetensors.ts';
-import { type Metric, parseMetric, parseObject } from './metrics.ts';
+import type { Metric } from './metrics.ts';
+import { parseConfig, parseMetrics, RUN_FORMAT, type RunConfig } from './run-text.ts';
 
-/** How a run ended, or that it did not yet (or was killed). */
-export type RunStatus = 'running' | 'finished' | 'stopped' | 'failed';
-
-/** What was run: the content of config.json. */
-export interface RunConfig {
-  /** What was trained on, such as `copying`. */
-  readonly task: string;
-  /** When it started, ISO 8601 in UTC. */
-  readonly started: string;
-  readonly status: RunStatus;
-  /** Why it stopped or failed, in words. */
-  readonly note?: string;
-  readonly adapter: string;
-  readonly runtime: string;
-  /** Trained numbers of each model. */
-  readonly parameters: Readonly<Record<string, number>>;
-  /** Every option of the job: text, numbers, booleans and lists of them. */
-  readonly options: Readonly<Record<string, unknown>>;
-}
+export type { RunConfig, RunStatus } from './run-text.ts';
 
 /** A run read back from its folder. */
 export interface Run {
@@ -67,13 +50,11 @@ export interface RunPlan {
   readonly force?: boolean;
 }
 
-const FORMAT = 'rimgrad run 1';
 const CONFIG = 'config.json';
 const METRICS = 'metrics.jsonl';
 const MODEL = 'model.safetensors';
 const REPORT = 'report.html';
 const FILES = [CONFIG, METRICS, MODEL, REPORT];
-const STATUSES: readonly RunStatus[] = ['running', 'finished', 'stopped', 'failed'];
 // Metrics wait in memory for at most this long before they are written.
 const FLUSH_EVERY_MS = 1000;
 
@@ -236,7 +217,7 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
 }
 
 function writeConfigFile(path: string, config: RunConfig): void {
-  writeAtomically(join(path, CONFIG), `${JSON.stringify({ format: FORMAT, ...config }, null, 2)}\n`);
+  writeAtomically(join(path, CONFIG), `${JSON.stringify({ format: RUN_FORMAT, ...config }, null, 2)}\n`);
 }
 
 function readConfig(path: string): RunConfig {
@@ -244,49 +225,12 @@ function readConfig(path: string): RunConfig {
   if (!existsSync(path)) throw new FileError(`${path}: no such folder; give the folder of a run`);
   if (!existsSync(file))
     throw new FileError(`${path}: no ${CONFIG} in it, so this is no run folder; give the folder of a run`);
-  const record = parseObject(readText(file), file);
-  if (record.format !== FORMAT) {
-    throw new FileError(`${file}: 'format' must be '${FORMAT}'; it was written by another program or version`);
-  }
-  const text = (name: string): string => {
-    const value = record[name];
-    if (typeof value === 'string') return value;
-    throw new FileError(`${file}: '${name}' must be text; the file is damaged`);
-  };
-  const object = (name: string): Readonly<Record<string, unknown>> => {
-    const value = record[name];
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return Object.fromEntries(Object.entries(value));
-    throw new FileError(`${file}: '${name}' must be an object; the file is damaged`);
-  };
-  const status = STATUSES.find((known) => known === record.status);
-  if (status === undefined) throw new FileError(`${file}: 'status' must be one of ${STATUSES.join(', ')}`);
-  const parameters: Record<string, number> = {};
-  for (const [model, count] of Object.entries(object('parameters'))) {
-    if (typeof count !== 'number') throw new FileError(`${file}: 'parameters' must hold numbers; the file is damaged`);
-    parameters[model] = count;
-  }
-  return {
-    task: text('task'),
-    started: text('started'),
-    status,
-    ...(record.note === undefined ? {} : { note: text('note') }),
-    adapter: text('adapter'),
-    runtime: text('runtime'),
-    parameters,
-    options: object('options'),
-  };
+  return parseConfig(readText(file), file);
 }
 
 function readMetrics(file: string): Metric[] {
   if (!existsSync(file)) throw new FileError(`${file}: missing; the run folder is not whole`);
-  const text = readText(file);
-  if (text === '') return [];
-  const lines = text.split('\n');
-  if (lines.pop() !== '') {
-    throw new FileError(`${file}: line ${lines.length + 1} is cut off; remove that line to read the ones before it`);
-  }
-  return lines.map((line, i) => parseMetric(line, `${file} line ${i + 1}`));
+  return parseMetrics(readText(file), file);
 }
 
 function readText(file: string): string {

@@ -7,11 +7,12 @@
 import { at } from '../engine/errors.ts';
 import { compile, type Device, evaluate, input, openDevice, RandomState } from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { type EvaluationRun, makeEvaluation } from './evaluation.ts';
 import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, TrainStep } from './metrics.ts';
 import { type CopyingModel, copyingModel } from './models.ts';
 import type { MainOptions } from './options.ts';
-import { evaluationProgram, inParts, trainingProgram } from './programs.ts';
+import { trainingProgram } from './programs.ts';
 import { copying, copyingBatch, copyingLength } from './tasks/index.ts';
 
 /** What is known once the device is open and the models are built. */
@@ -128,47 +129,6 @@ async function trainModel(
     step.dispose();
     for (const each of evaluations) each.dispose();
   }
-}
-
-interface EvaluationRun {
-  run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
-  dispose(): void;
-}
-
-/** Measures a model on test sequences of one blank length. After an abort, one batch must do. */
-async function makeEvaluation(
-  device: Device,
-  model: CopyingModel,
-  options: MainOptions,
-  blank: number,
-): Promise<EvaluationRun> {
-  const { digits, batch, seed, testBatches } = options;
-  const { made: program, parts } = await inParts(batch, (count) =>
-    compile(device, evaluationProgram(model, options, blank, count).outputs),
-  );
-  return {
-    run: async (signal) => {
-      let crossEntropy = 0;
-      let accuracy = 0;
-      let runs = 0;
-      for (const { x, y } of copying({ digits, blank, batch, seed, split: 'test', steps: testBatches })) {
-        for (let part = 0; part < parts; part++) {
-          await program.run({ x: columnsOf(x, batch, parts, part), y: columnsOf(y, batch, parts, part) });
-          crossEntropy += at(await program.read('crossEntropy'), 0);
-          accuracy += at(await program.read('accuracy'), 0);
-          runs++;
-        }
-        if (signal.aborted) break;
-      }
-      return { blank, crossEntropy: crossEntropy / runs, accuracy: accuracy / runs };
-    },
-    dispose: () => program.dispose(),
-  };
-}
-
-/** Symbols [T,B/parts]: one of equal parts of the sequences of [T,B]. */
-function columnsOf(symbols: Uint32Array, batch: number, parts: number, part: number): Uint32Array {
-  return symbols.filter((_, i) => Math.floor(((i % batch) * parts) / batch) === part);
 }
 
 /** Which modules were active in one test sequence, at the shortest and the longest blank. */

@@ -21,6 +21,8 @@ const commands = {
   doctor: { script: 'dist/bench/doctor.js', build: true, adapter: 'find', chromium: 'find' },
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
   gradcheck: { script: 'dist/bench/gradcheck.js', build: true, adapter: 'ensure' },
+  demo: { script: 'dist/demo/command.js', args: ['serve'], build: true },
+  'demo:build': { script: 'dist/demo/command.js', args: ['build'], build: true },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   bench: { script: 'dist/bench/speed/command.js', build: true, adapter: 'ensure' },
   report: { script: 'dist/bench/report-command.js', build: true },
