@@ -11,17 +11,21 @@ const LEFT = 26;
 const ROW = 20;
 const GAP = 2;
 
-interface Grid {
+/** How modules over steps are laid out. */
+export interface Grid {
+  /** Width of a step. */
   readonly cell: number;
+  /** Where the first step begins. */
+  readonly left: number;
   readonly width: number;
   readonly height: number;
 }
 
 /** A grid of modules over steps that fits a width, or is as narrow as can still be read. */
-function gridOf(look: Look, width: number): Grid {
+export function gridOf(look: Look, width: number): Grid {
   const steps = look.symbols.length;
-  const cell = Math.max(5, Math.min(34, (width - LEFT - 2) / steps));
-  return { cell, width: LEFT + cell * steps + 2, height: at(look.mask, 0).length * ROW };
+  const cell = Math.max(5, Math.min(44, (width - LEFT - 2) / steps));
+  return { cell, left: LEFT, width: LEFT + cell * steps + 2, height: at(look.mask, 0).length * ROW };
 }
 
 function image(width: number, height: number, text: string): SVGSVGElement {

@@ -25,9 +25,10 @@ export interface Picked {
 
 /**
  * A run folder, some of its files, or weights alone.
+ * @param folder its name, where the files were picked as one
  * @throws FileError for files that are none of these, or damaged
  */
-export async function readPicked(files: readonly File[]): Promise<Picked> {
+export async function readPicked(files: readonly File[], folder: string = ''): Promise<Picked> {
   const config = files.find(({ name }) => name === 'config.json');
   const lines = files.find(({ name }) => name === 'metrics.jsonl');
   const model = files.find(({ name }) => name.endsWith('.safetensors'));
@@ -46,8 +47,6 @@ export async function readPicked(files: readonly File[]): Promise<Picked> {
   const query = told.settings;
   const read = run !== undefined ? fromRunOptions(run.options) : query === undefined ? undefined : fromQuery(query);
   const steps = sortMetrics(metrics).steps.filter((each) => each.model === 'RIM');
-  const [first] = files;
-  const folder = first?.webkitRelativePath.split('/')[0];
   return {
     name: folder || (model ?? config ?? lines)?.name || 'files',
     ...(read && { settings: read.settings }),

@@ -7,7 +7,7 @@
 
 import { at } from '../engine/errors.ts';
 import { byId, make, percent } from './dom.ts';
-import { drawInput, drawStrip, drawTalk } from './drawings.ts';
+import { drawInput, drawStrip, drawTalk, gridOf } from './drawings.ts';
 import type { Look, LookRequest } from './messages.ts';
 import { type Settings, testBlanks } from './settings.ts';
 
@@ -135,6 +135,10 @@ export class LookView {
     if (look.input === undefined)
       input.replaceChildren(make('p', { class: 'empty' }, 'This model reads its input without attention.'));
     else input.replaceChildren(drawInput(look, look.input, t, this.#width));
+    // The slider lies under the steps that it chooses.
+    const { cell, left } = gridOf(look, this.#width);
+    this.#slider.style.marginLeft = `${left + cell / 2 - 9}px`;
+    this.#slider.style.width = `${cell * (look.symbols.length - 1) + 16}px`;
     const talk = byId('talk', HTMLDivElement);
     const map = look.talk?.[t];
     if (map === undefined)

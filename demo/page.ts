@@ -189,6 +189,8 @@ function hear(message: FromTrainer): void {
       return;
     }
     case 'state':
+      // What was under way when there ceased to be a device says nothing new.
+      if (phase === 'unavailable' || phase === 'lost') return;
       phase = message.state;
       step = message.step;
       byId('progress', HTMLDivElement).hidden = true;
@@ -228,6 +230,11 @@ function hear(message: FromTrainer): void {
       byId('lost-text', HTMLParagraphElement).textContent =
         `The GPU device was lost: ${message.message}. The weights of step ${message.step.toLocaleString('en')} were kept.`;
       byId('lost', HTMLDivElement).hidden = false;
+      // What was measured after these weights will be measured anew.
+      steps = steps.filter((each) => each.step <= step);
+      evaluations = evaluations.filter((each) => each.step <= step);
+      showLast();
+      showAll();
       showPhase();
       return;
     case 'error':
@@ -259,7 +266,8 @@ async function pick(input: HTMLInputElement): Promise<void> {
   input.value = '';
   if (files.length === 0) return;
   try {
-    show(await readPicked(files));
+    const [first] = files;
+    show(await readPicked(files, first?.webkitRelativePath.split('/')[0]));
   } catch (error) {
     tellFile(error instanceof Error ? error.message : String(error));
   }
@@ -280,12 +288,17 @@ function show(picked: Picked): void {
   else if (picked.weights === undefined) send({ type: 'reset', settings });
   else send({ type: 'load', settings, bytes: picked.weights, file: picked.name, step: picked.step });
   afresh();
-  const last = steps.findLast(({ model }) => model === 'RIM');
-  if (last !== undefined) showFigures({ step: last.step, models: steps.filter((each) => each.step === last.step) });
+  showLast();
   const many = `${steps.length} steps and ${evaluations.length} evaluations`;
   tellFile(
     `${picked.name}: ${steps.length + evaluations.length === 0 ? 'no metrics' : many}${picked.weights === undefined ? ', no weights.' : '.'}`,
   );
+}
+
+/** Shows the last figures that are kept. */
+function showLast(): void {
+  const last = steps.findLast(({ model }) => model === 'RIM');
+  showFigures({ step, models: steps.filter((each) => each.step === last?.step) });
 }
 
 async function savePicture(what: string): Promise<void> {
@@ -316,8 +329,6 @@ buttons.csv.addEventListener('click', () =>
 );
 buttons.jsonl.addEventListener('click', () => download('metrics.jsonl', new Blob([toLines(metrics())])));
 buttons.recover.addEventListener('click', () => {
-  steps = steps.filter((each) => each.step <= step);
-  evaluations = evaluations.filter((each) => each.step <= step);
   byId('lost', HTMLDivElement).hidden = true;
   buttons.run.focus();
   phase = 'opening';

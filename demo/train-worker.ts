@@ -217,8 +217,8 @@ async function recover(): Promise<void> {
     readStep = from.step;
     pace = [];
   }
-  tellState();
   if (ran) start();
+  else tellState();
 }
 
 async function look(): Promise<void> {
