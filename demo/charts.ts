@@ -90,6 +90,7 @@ export class Chart {
       if (line !== undefined && i !== undefined)
         line[i] = Math.max(this.#quantity === 'loss' ? LEAST_LOSS : 0, step[this.#quantity]);
     }
+    if (xs.length === 0) return [[0, 10], ...MODELS.map(() => [null, null]), [this.#level, this.#level]];
     return [xs, ...lines, xs.map(() => this.#level)];
   }
 
@@ -145,7 +146,8 @@ export class Chart {
             stroke: colour(model.toLowerCase()),
             width: 2,
             spanGaps: true,
-            points: { show: false },
+            // A lone point makes no line.
+            points: { show: (plot) => plot.data[0].length < 3, size: 6 },
           }),
         ),
         { label: 'without memory', stroke: ink, width: 1, dash: [5, 5], points: { show: false } },

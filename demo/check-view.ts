@@ -76,8 +76,9 @@ export class CheckView {
   /** Failures stand on top; what passed follows in order. */
   #add({ name, what, worst, limit, ok, problem }: GradientCheckLine): void {
     const error = problem ?? worst.toExponential(1);
-    const cells = [what, error, limit.toExponential(0), ok ? 'passed' : 'FAILED'].map((text) => make('td', {}, text));
-    const row = make('tr', ok ? {} : { class: 'bad' }, make('th', { scope: 'row' }, name), ...cells);
+    const cells = [what, error, limit.toExponential(0)].map((text) => make('td', {}, text));
+    const verdict = make('td', {}, ok ? 'passed' : 'FAILED');
+    const row = make('tr', ok ? {} : { class: 'bad' }, verdict, make('th', { scope: 'row' }, name), ...cells);
     if (ok) this.#rows.append(row);
     else this.#rows.prepend(row);
   }

@@ -52,9 +52,9 @@ export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-/** A share as whole percent. */
+/** A share as whole percent, on one line. */
 export function percent(share: number): string {
-  return `${Math.round(100 * share)} %`;
+  return `${Math.round(100 * share)}\u00a0%`;
 }
 
 /** Calls `then` whenever the colours of the page change between light and dark. */

@@ -29,7 +29,12 @@ export class Form {
     }
     this.show(settings);
     // Open beside the training, folded above it.
-    byId('settings-fold', HTMLDetailsElement).open = matchMedia('(min-width: 60rem)').matches;
+    const wide = matchMedia('(min-width: 60rem)');
+    const fold = (): void => {
+      byId('settings-fold', HTMLDetailsElement).open = wide.matches;
+    };
+    fold();
+    wide.addEventListener('change', fold);
     const form = byId('settings', HTMLFormElement);
     form.addEventListener('submit', (event) => event.preventDefault());
     form.addEventListener('change', () => {

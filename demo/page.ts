@@ -37,6 +37,9 @@ const buttons = {
 /** Where the run is: without a device, with none yet, at rest, or at work. */
 type Phase = 'opening' | 'unavailable' | 'idle' | 'preparing' | 'running' | 'paused' | 'lost';
 
+/** Figures that are kept, of all models together. */
+const MOST_STEPS = 20_000;
+
 const debug = new URLSearchParams(location.search).has('debug');
 const read = fromQuery(location.search);
 let taken: Settings = read.settings;
@@ -105,12 +108,16 @@ function afresh(): void {
   showPending();
 }
 
-function showAll(): void {
+function showCharts(): void {
   const level = memoryless(taken);
   charts.loss.show(steps, level.all);
   charts.accuracy.show(steps, level.accuracy);
-  showComparison(taken, evaluations);
   showPhase();
+}
+
+function showAll(): void {
+  showCharts();
+  showComparison(taken, evaluations);
 }
 
 const WORDS: Readonly<Record<Phase, () => string>> = {
@@ -184,8 +191,7 @@ function hear(message: FromTrainer): void {
       return;
     case 'built': {
       const counts = Object.entries(message.parameters).map(([name, count]) => `${name} ${count.toLocaleString('en')}`);
-      byId('device', HTMLParagraphElement).dataset.parameters = counts.join(', ');
-      showParameters(counts.join(', '));
+      byId('parameters', HTMLParagraphElement).textContent = `Trained numbers: ${counts.join(', ')}.`;
       return;
     }
     case 'state':
@@ -200,8 +206,10 @@ function hear(message: FromTrainer): void {
       step = message.step;
       const { seconds } = message;
       steps.push(...message.models.map((each) => ({ ...each, step: message.step, seconds })));
+      // A day of training too leaves room: of what is old, every second pair.
+      if (steps.length > MOST_STEPS) steps = steps.filter((_, i) => Math.floor(i / 2) % 2 === 0);
       showFigures(message);
-      showAll();
+      showCharts();
       return;
     }
     case 'evaluation':
@@ -228,7 +236,7 @@ function hear(message: FromTrainer): void {
       phase = 'lost';
       step = message.step;
       byId('lost-text', HTMLParagraphElement).textContent =
-        `The GPU device was lost: ${message.message}. The weights of step ${message.step.toLocaleString('en')} were kept.`;
+        `The GPU device was lost: ${message.message}. ${message.step === 0 ? 'Nothing was trained yet.' : `The weights of step ${message.step.toLocaleString('en')} were kept.`}`;
       byId('lost', HTMLDivElement).hidden = false;
       // What was measured after these weights will be measured anew.
       steps = steps.filter((each) => each.step <= step);
@@ -240,10 +248,6 @@ function hear(message: FromTrainer): void {
     case 'error':
       say('error', message.message);
   }
-}
-
-function showParameters(text: string): void {
-  byId('compare-title', HTMLHeadingElement).title = `Trained numbers: ${text}`;
 }
 
 function nameOf(at: number): string {
@@ -284,8 +288,7 @@ function show(picked: Picked): void {
   steps = [...sorted.steps];
   evaluations = [...sorted.evaluations];
   step = picked.step;
-  if (phase === 'unavailable' || phase === 'lost') step = 0;
-  else if (picked.weights === undefined) send({ type: 'reset', settings });
+  if (picked.weights === undefined || phase === 'unavailable') send({ type: 'reset', settings });
   else send({ type: 'load', settings, bytes: picked.weights, file: picked.name, step: picked.step });
   afresh();
   showLast();

@@ -136,7 +136,7 @@ export const fields: Fields = {
   attentionDropout: number('real', { label: 'Dropout', hint: 'at attention', group: 'RIM', rare }, 0, [0, 0.95]),
   lstm: flag({ label: 'Train an LSTM beside it', hint: 'on the same sequences', group: 'LSTM' }, true),
   lstmHidden: number('whole', { label: 'Hidden size', hint: 'of the LSTM', group: 'LSTM' }, 144, [1, 4096]),
-  seed: number('whole', { label: 'Seed', hint: 'of weights and data', group: 'Training' }, 1, [0, 0xffff_ffff]),
+  seed: number('whole', { label: 'Seed', hint: 'of the run', group: 'Training' }, 1, [0, 0xffff_ffff]),
   learningRate: number('real', { label: 'Learning rate', hint: 'of Adam', group: 'Training' }, 3e-3, [1e-9, 10]),
   batch: number('whole', { label: 'Batch', hint: 'sequences a step', group: 'Training' }, 64, [1, 4096]),
   clip: number('real', { label: 'Clip', hint: 'norm of the gradient, 0: none', group: 'Training', rare }, 1, [0, 1e9]),

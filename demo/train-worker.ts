@@ -34,6 +34,7 @@ let settings: Settings = defaults;
 let kept: Snapshot | undefined;
 let lost = false;
 let running = false;
+let looping = false;
 /** Whether it ran when the device was lost. */
 let ran = false;
 let seconds = 0;
@@ -109,7 +110,7 @@ async function open(): Promise<void> {
   lost = false;
   const opened = device;
   void opened.gpu.lost.then(({ message }) => {
-    if (device === opened) lose(message === '' ? 'the browser took the device away' : message);
+    if (device === opened) lose(message.replace(/\.$/, '') || 'the browser took the device away');
   });
   tell({ type: 'device', adapter: adapterName(device), software: device.adapter.software });
 }
@@ -178,7 +179,9 @@ async function step(last: boolean): Promise<void> {
   if (of.step % settings.evaluateEvery === 0) await evaluate(of);
 }
 
+/** Trains for as long as it is to run; there is one loop at a time. */
 async function loop(): Promise<void> {
+  looping = true;
   await enqueue(async () => {
     await ready();
     if (running) tellState();
@@ -190,17 +193,21 @@ async function loop(): Promise<void> {
     await giveWay();
   }
   await enqueue(async () => {
-    if (lost || trainer === undefined || running || trainer.step === 0) return;
-    await read(trainer, true);
-    await keep(trainer, true);
+    if (lost || running) return;
+    if (trainer !== undefined && trainer.step > 0) {
+      await read(trainer, true);
+      await keep(trainer, true);
+    }
     tellState();
   });
+  looping = false;
+  if (running) start();
 }
 
 function start(): void {
-  if (running || lost) return;
+  if (lost) return;
   running = true;
-  void loop();
+  if (!looping) void loop();
 }
 
 async function recover(): Promise<void> {

@@ -18,6 +18,7 @@ import {
   loadVariables,
   type Program,
   RandomState,
+  RimgradError,
   readSafetensors,
   saveVariables,
 } from '../engine/core.ts';
@@ -98,12 +99,19 @@ export class Trainer {
     this.#step++;
   }
 
-  /** Loss and accuracy of the last step. Waits for the device. */
+  /**
+   * Loss and accuracy of the last step. Waits for the device.
+   * @throws RimgradError where a loss is no number any more
+   */
   async figures(): Promise<ModelFigures[]> {
     return Promise.all(
       this.#trained.map(async ({ model, program }) => {
         const [loss, accuracy] = await Promise.all([program.read('loss'), program.read('accuracy')]);
-        return { model: model.name, loss: at(loss, 0), accuracy: at(accuracy, 0) };
+        const figures = { model: model.name, loss: at(loss, 0), accuracy: at(accuracy, 0) };
+        if (Number.isFinite(figures.loss)) return figures;
+        throw new RimgradError(
+          `The loss of the ${model.name} is ${figures.loss} at step ${this.#step}; reset with a smaller learning rate or a smaller clip`,
+        );
       }),
     );
   }

@@ -65,7 +65,8 @@ export function explainUnavailable(reason: Unavailable, message: string): readon
       ],
     ),
   ];
-  const detail = message === '' ? [] : [make('p', { class: 'hint' }, `The browser said: ${message}.`)];
+  const detail =
+    message === '' || /no adapter/.test(message) ? [] : [make('p', { class: 'hint' }, `The browser said: ${message}.`)];
   const lead =
     'Training needs WebGPU, the browser’s way to the GPU. Everything else on this page works without: load a run to see its curves.';
   const parts = reason === 'no-adapter' ? [...mends, ...browsers] : [...browsers, ...mends];

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -119,7 +120,7 @@ onStage('is usable by keyboard alone, on a phone, and axe finds nothing', chromi
   await page.click('#check-run');
   await holds(page, `/^All \\d+ checks/.test(document.getElementById('check-state').textContent)`);
   await page.click('#look-each');
-  await holds(page, `/\\d+ % without/.test(document.getElementById('switch-list').textContent)`);
+  await holds(page, `/\\d+\\s% without/.test(document.getElementById('switch-list').textContent)`);
   const count = await steps(page);
   assert.ok(count >= 45);
   await everywhere(page, 'trained');
@@ -142,6 +143,19 @@ onStage('without a WebGPU adapter it says what to switch on, and still shows run
   await page.setInputFiles('#load-files', { name: 'metrics.jsonl', mimeType: '', buffer });
   await holds(page, `document.getElementById('loss-chart').ariaLabel.includes('RIM 0.500 at step 5')`);
   await everywhere(page, 'without');
+});
+
+onStage('over plain http from elsewhere it says that the address is the trouble', ['--no-sandbox'], async (stage) => {
+  const page = await stage.browser.newPage();
+  // No name server knows this name: its files come from the built folder.
+  await page.context().route('http://rimgrad.test/**', (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ path: join(stage.folder, 'some', 'where', pathname === '/' ? 'index.html' : pathname) });
+  });
+  await page.goto('http://rimgrad.test/');
+  await phase(page, 'unavailable');
+  assert.match(await text(page, '#unavailable'), /not opened securely.*https, or from localhost/);
+  assert.equal(await complaints(page), []);
 });
 
 test.run();

@@ -84,6 +84,7 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   await reached(page, 1);
   await phase(page, 'paused');
   assert.is(await steps(page), 1);
+  assert.match(await text(page, '#progress-text'), /^Kernels of the training of the LSTM: (\d+) of \1$/);
   const [rim, lstm] = [await lossOf(page, 'RIM'), await lossOf(page, 'LSTM')];
   await page.click('#run');
   await reached(page, 40);
@@ -158,7 +159,7 @@ onPage('shows the modules step by step, and without one of them', TINY, async (p
   await page.mouse.move(grid.x + grid.width - 3, grid.y + 5);
   assert.match(await text(page, '#look-step-text'), /^4 of 4/);
   await page.click('#look-each');
-  await holds(page, `/\\d+ % without/.test(document.getElementById('switch-list').textContent)`);
+  await holds(page, `/\\d+\\s% without/.test(document.getElementById('switch-list').textContent)`);
   assert.is(
     await page.locator('#talk svg rect.void').count(),
     4 * (4 - (await active()).filter((text) => text === 'yes').length),
