@@ -155,7 +155,7 @@ export function drawInput(look: Look, input: readonly (readonly number[])[], t: 
 /** Who listens to whom at one step. */
 export function drawTalk(map: readonly (readonly number[])[], mask: readonly number[], t: number): SVGSVGElement {
   const size = mask.length;
-  const cell = Math.max(10, Math.min(40, Math.floor(240 / size)));
+  const cell = Math.max(10, Math.min(40, Math.floor(232 / size)));
   const side = size * cell;
   const svg = image(side + 46, side + 46, `Communication at step ${t + 1}: ${sentence(map, mask)}`);
   const label = (x: number, y: number, text: string, more: Readonly<Record<string, string>> = {}): void => {
