@@ -34,6 +34,10 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`rimgrad: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  const mend = /address already in use/.test(message)
+    ? '; give another one with --port, or 0 for any that is free'
+    : '';
+  process.stderr.write(`rimgrad: ${message}${mend}\n`);
   process.exitCode = 1;
 }

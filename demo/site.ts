@@ -4,7 +4,7 @@
 // server side. What is bundled: the page, its two workers, the style; index.html is copied.
 
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build, context } from 'esbuild';
+import { type BuildOptions, build, context, type ServeOptions } from 'esbuild';
 
 /** The repository. */
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -37,17 +37,23 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-/** Serves the page from memory, built again when its sources change. Port 0: any that is free. */
-export async function serveSite(port: number): Promise<Served> {
-  const made = await context(options(`${root}site`));
-  await made.watch();
-  const server = await made.serve({ servedir: `${root}site`, host: '127.0.0.1', port });
-  return { url: `http://localhost:${server.port}/`, stop: () => made.dispose() };
+/** Serves the page from memory, built when it is asked for, so that it follows its sources. Port 0: any that is free. */
+export function serveSite(port: number): Promise<Served> {
+  return serve({ ...options(`${root}site`), write: false }, { servedir: `${root}site`, port });
 }
 
 /** Serves a folder as it is. */
-export async function serveFolder(folder: string): Promise<Served> {
-  const made = await context({});
-  const server = await made.serve({ servedir: folder, host: '127.0.0.1' });
-  return { url: `http://localhost:${server.port}/`, stop: () => made.dispose() };
+export function serveFolder(folder: string): Promise<Served> {
+  return serve({}, { servedir: folder });
+}
+
+async function serve(what: BuildOptions, how: ServeOptions): Promise<Served> {
+  const made = await context(what);
+  try {
+    const { port } = await made.serve({ ...how, host: '127.0.0.1' });
+    return { url: `http://localhost:${port}/`, stop: () => made.dispose() };
+  } catch (error) {
+    await made.dispose();
+    throw error;
+  }
 }

@@ -91,6 +91,12 @@ test('whatever stands in an address, settings are complete, and what was refused
   );
 });
 
+test('more active modules than there are become all there are, and that is told', () => {
+  const { settings, notes } = fromQuery('modules=4&active=9');
+  assert.equal([settings.modules, settings.active], [4, 4]);
+  assert.match(notes.join(), /9 modules cannot be active of 4/);
+});
+
 test('a run of the command line gives its settings', () => {
   const request = parseMainOptions([
     '--modules',

@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { copyingTokens } from '../bench/tasks/index.ts';
 import { defaults, fromQuery, type Settings } from '../demo/settings.ts';
 import { Trainer } from '../demo/trainer.ts';
-import { at, need } from '../engine/errors.ts';
+import { at, need, RimgradError } from '../engine/errors.ts';
 import { openDevice } from '../engine/node.ts';
 import { readSafetensors } from '../engine/safetensors.ts';
-import { bits, onAdapter, refused, theDevice } from './on-adapter.ts';
+import { bits, onAdapter, refused, rejects, theDevice } from './on-adapter.ts';
 
 const settings: Settings = {
   ...defaults,
@@ -122,6 +122,17 @@ test('weights come back from their file, with the settings that made them, and o
   await refused(() => larger.load(bytes, 'saved', 3), 'FileError', /saved: does not fit the model.*same options/);
   assert.is(larger.step, 0);
   larger.dispose();
+});
+
+test('a loss that is no number any more is told, not shown', async () => {
+  const trainer = await Trainer.build(theDevice(), settings, quiet);
+  const { step, values } = await trainer.snapshot();
+  const broken = values.map((each) =>
+    each.map((data) => (data instanceof Float32Array ? data.map(() => Number.NaN) : data)),
+  );
+  trainer.restore({ step, values: broken });
+  await rejects(() => train(trainer, 1), RimgradError);
+  trainer.dispose();
 });
 
 test('a trainer leaves no memory behind, and tells what it compiles', async () => {
