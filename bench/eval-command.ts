@@ -2,7 +2,7 @@
 //
 // Always: test sequences are those of the training's own evaluations (same seed, same split), so that the figures of a run come
 // out again. The models are built from the options that lie in the file or beside it, and nothing is written.
-// Not here: what is measured (train.ts), and the file of the weights (runs.ts, engine/weights.ts).
+// Not here: what is measured (evaluation.ts), and the file of the weights (runs.ts, engine/weights.ts).
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,6 +17,7 @@ import {
   type SafetensorsFile,
 } from '../engine/node.ts';
 import { commandOf, EXIT, endWhenUnread, readArguments, whole, wholes } from './command-line.ts';
+import { makeEvaluation } from './evaluation.ts';
 import { formatResults } from './main-job.ts';
 import { adapterName } from './messages.ts';
 import { type Evaluation, parseObject } from './metrics.ts';
@@ -24,7 +25,6 @@ import { copyingModel } from './models.ts';
 import { keptOptions, type MainOptions } from './options.ts';
 import { readRunConfig } from './runs.ts';
 import { memoryless } from './tasks/copying.ts';
-import { makeEvaluation } from './train.ts';
 
 /** What `--json` prints. */
 export interface SavedEvaluation {

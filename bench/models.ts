@@ -14,6 +14,33 @@ import { lstm } from './baselines/index.ts';
 import type { MainOptions } from './options.ts';
 import { copyingClasses, copyingTokens } from './tasks/index.ts';
 
+/** Those options of a job that make a model and its programs. */
+export type ModelOptions = Pick<
+  MainOptions,
+  | 'digits'
+  | 'blank'
+  | 'batch'
+  | 'modules'
+  | 'active'
+  | 'hidden'
+  | 'embedding'
+  | 'keySize'
+  | 'valueSize'
+  | 'commHeads'
+  | 'commKeySize'
+  | 'commValueSize'
+  | 'cell'
+  | 'preset'
+  | 'commOutput'
+  | 'sources'
+  | 'dropout'
+  | 'attentionDropout'
+  | 'lstmHidden'
+  | 'learningRate'
+  | 'clip'
+  | 'seed'
+>;
+
 /** A model that reads symbols and gives scores of symbols. */
 export interface CopyingModel {
   /** As reports show it. */
@@ -21,13 +48,14 @@ export interface CopyingModel {
   readonly variables: readonly Variable[];
   /**
    * @param symbols u32 [T,B]
+   * @param imposed a RIM's mask [T,B,N] as its calls take it: 1 active, 0 inactive, negative as the modules decide
    * @returns scores [T,B,classes], and a RIM's trace
    */
-  forward(symbols: Tensor): { readonly scores: Tensor; readonly trace?: RIMTrace };
+  forward(symbols: Tensor, imposed?: Tensor): { readonly scores: Tensor; readonly trace?: RIMTrace };
 }
 
 /** The options of the RIM's cell that the main job's options mean. @throws OptionError for impossible ones */
-export function cellOptions(options: MainOptions): CellOptions {
+export function cellOptions(options: ModelOptions): CellOptions {
   const sizes: PresetOptions = {
     inputSize: options.embedding,
     hiddenSize: options.hidden,
@@ -53,7 +81,7 @@ export function cellOptions(options: MainOptions): CellOptions {
 }
 
 /** Builds a model. @param random what dropout draws from */
-export function copyingModel(name: CopyingModel['name'], options: MainOptions, random: RandomState): CopyingModel {
+export function copyingModel(name: CopyingModel['name'], options: ModelOptions, random: RandomState): CopyingModel {
   const { seed } = options;
   const prefix = name.toLowerCase();
   // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
@@ -69,8 +97,8 @@ export function copyingModel(name: CopyingModel['name'], options: MainOptions, r
   return {
     name,
     variables: [...embed.variables, ...core.variables, ...readout.variables],
-    forward: (symbols) => {
-      const { hidden, trace } = core.run(drop(embed(symbols)));
+    forward: (symbols, imposed) => {
+      const { hidden, trace } = core.run(drop(embed(symbols)), imposed);
       return { scores: readout(drop(hidden)), ...(trace && { trace }) };
     },
   };
@@ -79,23 +107,23 @@ export function copyingModel(name: CopyingModel['name'], options: MainOptions, r
 interface Core {
   readonly size: number;
   readonly variables: readonly Variable[];
-  run(x: Tensor): { readonly hidden: Tensor; readonly trace?: RIMTrace };
+  run(x: Tensor, imposed?: Tensor): { readonly hidden: Tensor; readonly trace?: RIMTrace };
 }
 
-function rimCore(options: MainOptions, random: RandomState): Core {
+function rimCore(options: ModelOptions, random: RandomState): Core {
   const rim = makeRIM(cellOptions(options), { seed: options.seed, dropout: random });
   return {
     size: options.modules * options.hidden,
     variables: rim.variables,
-    run: (x) => {
-      const { hidden, trace } = rim(x);
+    run: (x, imposed) => {
+      const { hidden, trace } = rim(x, imposed === undefined ? {} : { mask: [imposed] });
       const [first] = trace;
       return { hidden, ...(first && { trace: first }) };
     },
   };
 }
 
-function lstmCore(options: MainOptions): Core {
+function lstmCore(options: ModelOptions): Core {
   const net = lstm({ inputSize: options.embedding, hiddenSize: options.lstmHidden }, { seed: options.seed });
   return { size: options.lstmHidden, variables: net.variables, run: (x) => ({ hidden: net(x).hidden }) };
 }

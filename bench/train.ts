@@ -22,12 +22,12 @@ import {
   withRecovery,
 } from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { type EvaluationRun, makeEvaluation } from './evaluation.ts';
 import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, TrainStep } from './metrics.ts';
 import type { CopyingModel } from './models.ts';
 import type { MainOptions } from './options.ts';
-import { evaluationProgram, inParts } from './programs.ts';
-import { copying, copyingBatch, copyingLength } from './tasks/index.ts';
+import { copyingBatch, copyingLength } from './tasks/index.ts';
 import { readProgress, type Trainee, TrainingState } from './training-state.ts';
 
 /** What is known once the device is open and the models are built. */
@@ -245,48 +245,7 @@ class Training {
   }
 }
 
-/** A model and how to measure it. */
-export interface EvaluationRun {
-  run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
-  dispose(): void;
-}
-
-/** Measures a model on test sequences of one blank length. After an abort, one batch must do. */
-export async function makeEvaluation(
-  device: Device,
-  model: CopyingModel,
-  options: MainOptions,
-  blank: number,
-): Promise<EvaluationRun> {
-  const { digits, batch, seed, testBatches } = options;
-  const { made: program, parts } = await inParts(batch, (count) =>
-    compile(device, evaluationProgram(model, options, blank, count).outputs),
-  );
-  return {
-    run: async (signal) => {
-      let crossEntropy = 0;
-      let accuracy = 0;
-      let runs = 0;
-      for (const { x, y } of copying({ digits, blank, batch, seed, split: 'test', steps: testBatches })) {
-        for (let part = 0; part < parts; part++) {
-          await program.run({ x: columnsOf(x, batch, parts, part), y: columnsOf(y, batch, parts, part) });
-          crossEntropy += at(await program.read('crossEntropy'), 0);
-          accuracy += at(await program.read('accuracy'), 0);
-          runs++;
-        }
-        if (signal.aborted) break;
-      }
-      return { blank, crossEntropy: crossEntropy / runs, accuracy: accuracy / runs };
-    },
-    dispose: () => program.dispose(),
-  };
-}
-
-/** Symbols [T,B/parts]: one of equal parts of the sequences of [T,B]. */
-function columnsOf(symbols: Uint32Array, batch: number, parts: number, part: number): Uint32Array {
-  return symbols.filter((_, i) => Math.floor(((i % batch) * parts) / batch) === part);
-}
-
+/** Which modules were active in one test sequence, at the shortest and the longest blank. */
 async function sampleActivations(device: Device, model: CopyingModel, options: MainOptions): Promise<Activation[]> {
   const { digits, seed } = options;
   const blanks = [...new Set([options.blank, at(options.testBlanks, options.testBlanks.length - 1)])];

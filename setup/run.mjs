@@ -21,6 +21,8 @@ const commands = {
   doctor: { script: cli, args: ['doctor'], build: true, adapter: 'find', chromium: 'find' },
   golden: { script: 'dist/bench/golden.js', build: true, adapter: 'ensure' },
   gradcheck: { script: cli, args: ['gradcheck'], build: true, adapter: 'ensure', chromium: 'find' },
+  demo: { script: 'dist/demo/command.js', args: ['serve'], build: true },
+  'demo:build': { script: 'dist/demo/command.js', args: ['build'], build: true },
   search: { script: 'dist/bench/search.js', build: true, adapter: 'ensure' },
   bench: { script: cli, args: ['bench'], build: true, adapter: 'ensure' },
   eval: { script: cli, args: ['eval'], build: true, adapter: 'ensure' },

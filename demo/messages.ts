@@ -1,0 +1,125 @@
+// What the page and its workers say to each other: the only door between them.
+//
+// Always: messages are plain data. The training worker owns the device and the models; the page owns what was measured and
+// shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words.
+// The check of a device has a worker of its own, which is stopped by ending it.
+
+import type { Evaluation } from '../bench/metrics.ts';
+import type { GradientCheckLine } from '../check/index.ts';
+import type { Settings } from './settings.ts';
+
+/** What to look at in the RIM. */
+export interface LookRequest {
+  readonly blank: number;
+  /** Which test batch: its first sequence is shown, all of it is measured. */
+  readonly index: number;
+  /** Modules that are switched off, from 0. */
+  readonly off: readonly number[];
+  /** Also measure the batch without each module in turn. */
+  readonly each: boolean;
+}
+
+/** The page to the training worker. */
+export type ToTrainer =
+  /** Open the device. The first message; its answer is 'device' or 'unavailable'. */
+  | { readonly type: 'open' }
+  /** Forget everything trained and take these settings; models are built when they are needed. */
+  | { readonly type: 'reset'; readonly settings: Settings }
+  | { readonly type: 'start' }
+  | { readonly type: 'pause' }
+  /** One step, then pause. */
+  | { readonly type: 'step' }
+  /** Measure at the test blanks. */
+  | { readonly type: 'evaluate' }
+  | ({ readonly type: 'look' } & LookRequest)
+  | { readonly type: 'save' }
+  /** Reset to these settings, with weights of a file and the count of steps that it was trained for. */
+  | {
+      readonly type: 'load';
+      readonly settings: Settings;
+      readonly bytes: Uint8Array<ArrayBuffer>;
+      readonly file: string;
+      readonly step: number;
+    }
+  /** After 'lost': open a new device and go on from the last weights that were kept. */
+  | { readonly type: 'recover' }
+  /** Destroy the device, as a driver's crash would: to see what happens then. */
+  | { readonly type: 'lose' };
+
+/** Figures of one model at one step. */
+export interface ModelFigures {
+  readonly model: string;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** What a look found. All of the first sequence of the batch, but for the accuracies. */
+export interface Look extends LookRequest {
+  /** Updates done before it. */
+  readonly step: number;
+  /** Input symbols [T] and wanted ones. */
+  readonly symbols: readonly number[];
+  readonly wanted: readonly number[];
+  /** The symbol with the best score at each step [T]. */
+  readonly answers: readonly number[];
+  /** [T][N], 1 where active. */
+  readonly mask: readonly (readonly number[])[];
+  /** [T][N]: attention to the input rather than to the null row, mean of heads. */
+  readonly input?: readonly (readonly number[])[];
+  /** [T][N][N], reader then source, mean of heads. */
+  readonly talk?: readonly (readonly (readonly number[])[])[];
+  /** Share of right digits over the batch, with the modules that are off, and with all on. */
+  readonly accuracy: number;
+  readonly accuracyAllOn: number;
+  /** [N]: with that module alone switched off. */
+  readonly without?: readonly number[];
+}
+
+/** Why there is no device: the browser has no WebGPU here, the page is not secure, or no adapter was given. */
+export type Unavailable = 'no-webgpu' | 'insecure' | 'no-adapter';
+
+/** The training worker to the page. */
+export type FromTrainer =
+  | { readonly type: 'device'; readonly adapter: string; readonly software: boolean }
+  | { readonly type: 'unavailable'; readonly reason: Unavailable; readonly message: string }
+  /** Work before steps: kernels that are ready, of all. */
+  | { readonly type: 'progress'; readonly what: string; readonly done: number; readonly total: number }
+  /** The models stand: trained numbers of each, and how the RIM is computed. */
+  | {
+      readonly type: 'built';
+      readonly parameters: Readonly<Record<string, number>>;
+      readonly step: number;
+    }
+  | { readonly type: 'state'; readonly state: 'idle' | 'preparing' | 'running' | 'paused'; readonly step: number }
+  | {
+      readonly type: 'figures';
+      readonly step: number;
+      /** Seconds spent on steps so far. */
+      readonly seconds: number;
+      readonly stepsPerSecond: number;
+      /** Bytes on the device. */
+      readonly memory: number;
+      readonly models: readonly ModelFigures[];
+    }
+  | { readonly type: 'evaluation'; readonly evaluation: Evaluation }
+  /** A whole round of evaluations is done. */
+  | { readonly type: 'evaluated'; readonly step: number }
+  | { readonly type: 'look'; readonly look: Look }
+  | { readonly type: 'saved'; readonly bytes: Uint8Array<ArrayBuffer>; readonly step: number }
+  | { readonly type: 'loaded'; readonly file: string; readonly models: readonly string[]; readonly step: number }
+  /** The device is gone; weights are kept of this step. */
+  | { readonly type: 'lost'; readonly message: string; readonly step: number }
+  | { readonly type: 'error'; readonly message: string };
+
+/** The page to the checking worker: the only message. */
+export interface ToChecker {
+  /** Only cases whose name contains this. */
+  readonly filter: string;
+}
+
+/** The checking worker to the page. */
+export type FromChecker =
+  | { readonly type: 'begin'; readonly total: number; readonly adapter: string }
+  | { readonly type: 'line'; readonly line: GradientCheckLine }
+  | { readonly type: 'end'; readonly ok: boolean }
+  | { readonly type: 'error'; readonly message: string };

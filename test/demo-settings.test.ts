@@ -1,0 +1,191 @@
+// The settings of the page without a browser: the defaults of the command line, the round trip through an address, bad values
+// replaced and told, a run's options; the files that a person may pick; the built folder.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Metric } from '../bench/metrics.ts';
+import { parseMainOptions } from '../bench/options.ts';
+import { readPicked, toCsv, toLines } from '../demo/files.ts';
+import {
+  defaults,
+  type Field,
+  fieldNames,
+  fields,
+  fromQuery,
+  fromRunOptions,
+  modelOptions,
+  type Settings,
+  settingsOf,
+  toQuery,
+} from '../demo/settings.ts';
+import { buildSite } from '../demo/site.ts';
+import { refused } from './on-adapter.ts';
+
+const seed = process.env.RIMGRAD_SEED === undefined ? {} : { seed: Number(process.env.RIMGRAD_SEED) };
+
+/** Any settings that the fields allow. */
+const anySettings: fc.Arbitrary<Settings> = fc
+  .record<Record<string, unknown>>(
+    Object.fromEntries(
+      fieldNames.map((name) => {
+        const { kind, least = 0, most = 0, choices = [] }: Field<unknown> = fields[name];
+        const values = {
+          whole: () => fc.integer({ min: least, max: most }),
+          real: () => fc.double({ min: least, max: most, noNaN: true }),
+          choice: () => fc.constantFrom(...choices.map(({ value }) => value)),
+          flag: () => fc.boolean(),
+        };
+        return [name, values[kind]()];
+      }),
+    ),
+  )
+  .map((values) => settingsOf((name) => String(values[name])).settings);
+
+test('the defaults are those of the command line', () => {
+  const request = parseMainOptions([]);
+  assert.ok(request.kind === 'run');
+  const main: Readonly<Record<string, unknown>> = {
+    task: 'copying',
+    commOutput: 'preset',
+    sources: 'preset',
+    ...request.options,
+  };
+  const own = new Set(['evaluateEvery', 'testBatches']); // a page is tested while somebody looks on
+  for (const name of fieldNames) if (!own.has(name)) assert.is(defaults[name], main[name], name);
+  const { commOutput, sources } = modelOptions(defaults);
+  assert.equal([commOutput, sources], [undefined, undefined]);
+});
+
+test('an address carries every setting, and the usual one is empty', () => {
+  assert.is(toQuery(defaults), '');
+  fc.assert(
+    fc.property(anySettings, (settings) => {
+      const { settings: back, notes } = fromQuery(`?${toQuery(settings)}`);
+      assert.equal(back, settings);
+      assert.equal(notes, []);
+    }),
+    seed,
+  );
+});
+
+test('whatever stands in an address, settings are complete, and what was refused is told', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom<string>(...fieldNames, 'x'), fc.string()), (given) => {
+      const { settings, notes } = fromQuery(new URLSearchParams(given).toString());
+      for (const name of fieldNames) {
+        const field: Field<unknown> = fields[name];
+        assert.ok(field.parse(String(settings[name])) !== undefined, name);
+        if (given[name] !== undefined && field.parse(given[name]) === undefined)
+          assert.ok(
+            notes.some((note) => note.startsWith(field.label)),
+            `${name} was not told`,
+          );
+      }
+      assert.ok(settings.active <= settings.modules);
+    }),
+    seed,
+  );
+});
+
+test('more active modules than there are become all there are, and that is told', () => {
+  const { settings, notes } = fromQuery('modules=4&active=9');
+  assert.equal([settings.modules, settings.active], [4, 4]);
+  assert.match(notes.join(), /9 modules cannot be active of 4/);
+});
+
+test('a run of the command line gives its settings', () => {
+  const request = parseMainOptions([
+    '--modules',
+    '3',
+    '--active',
+    '2',
+    '--no-lstm',
+    '--cell',
+    'gru',
+    '--comm-output',
+    'gated',
+    '--seed',
+    '9',
+  ]);
+  assert.ok(request.kind === 'run');
+  const { settings, notes } = fromRunOptions(JSON.parse(JSON.stringify(request.options)));
+  assert.equal(notes, []);
+  const { modules, active, lstm, cell, commOutput, sources, seed: own } = settings;
+  assert.equal([modules, active, lstm, cell, commOutput, sources, own], [3, 2, false, 'gru', 'gated', 'preset', 9]);
+  assert.is(fromRunOptions({ modules: 5000 }).settings.modules, defaults.modules);
+});
+
+test('metrics go out as rows and lines, and lines come in again', async () => {
+  const metrics: readonly Metric[] = [
+    { kind: 'train', model: 'RIM', step: 3, loss: 0.5, accuracy: 0.25, seconds: 1.5 },
+    { kind: 'evaluation', model: 'LSTM', step: 3, blank: 20, crossEntropy: 2, accuracy: 0.125 },
+  ];
+  assert.is(
+    toCsv(metrics),
+    'kind,model,step,blank,loss,accuracy,seconds\ntrain,RIM,3,,0.5,0.25,1.5\nevaluation,LSTM,3,20,2,0.125,\n',
+  );
+  const picked = await readPicked([new File([toLines(metrics)], 'metrics.jsonl')]);
+  assert.equal(picked.metrics, metrics);
+  assert.is(picked.step, 3);
+});
+
+test('files that are none of a run, cut off or of another task are refused', async () => {
+  const config = (task: string): File =>
+    new File(
+      [
+        JSON.stringify({
+          format: 'rimgrad run 1',
+          task,
+          started: '',
+          status: 'finished',
+          adapter: '',
+          runtime: '',
+          parameters: {},
+          options: {},
+        }),
+      ],
+      'config.json',
+    );
+  await refused(
+    () => readPicked([new File(['x'], 'photo.png')]),
+    'FileError',
+    /no config\.json, metrics\.jsonl or \.safetensors.*pick/,
+  );
+  await refused(
+    () => readPicked([new File(['{"kind":'], 'metrics.jsonl')]),
+    'FileError',
+    /metrics\.jsonl: line 1 is cut off/,
+  );
+  await refused(() => readPicked([config('adding')]), 'FileError', /config\.json: the task is adding/);
+  await refused(() => readPicked([new File(['{}'], 'config.json')]), 'FileError', /config\.json: 'format'/);
+  await refused(() => readPicked([new File(['bytes'], 'a.safetensors')]), 'FileError', /a\.safetensors/);
+});
+
+test('the built folder stands alone: relative addresses only, nothing of Node', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rimgrad-site-'));
+  try {
+    await buildSite(folder);
+    const files = readdirSync(folder);
+    for (const file of ['index.html', 'style.css', 'page.js', 'train-worker.js', 'check-worker.js'])
+      assert.ok(files.includes(file), file);
+    const html = readFileSync(join(folder, 'index.html'), 'utf8');
+    const addresses = [...html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address ?? '');
+    const outside = addresses.filter(
+      (address) => address.startsWith('/') || (/^https?:/.test(address) && !address.includes('arxiv.org')),
+    );
+    assert.equal(outside, []);
+    for (const file of files.filter((name) => name.endsWith('.js'))) {
+      const code = readFileSync(join(folder, file), 'utf8');
+      assert.not.match(code, /["']node:|require\(/, file);
+      assert.not.match(code, /new Worker\([^)]*["']\//, file);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test.run();

@@ -1,0 +1,159 @@
+// The trainer behind the page, on the adapter of Node: it goes on from a snapshot with the bits of a run that was never broken,
+// looks into the RIM with the numbers of an evaluation, keeps modules out, gives weights back, and frees what it took.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { copyingTokens } from '../bench/tasks/index.ts';
+import { defaults, fromQuery, type Settings } from '../demo/settings.ts';
+import { Trainer } from '../demo/trainer.ts';
+import { at, need, RimgradError } from '../engine/errors.ts';
+import { openDevice } from '../engine/node.ts';
+import { readSafetensors } from '../engine/safetensors.ts';
+import { bits, onAdapter, refused, rejects, theDevice } from './on-adapter.ts';
+
+const settings: Settings = {
+  ...defaults,
+  digits: 2,
+  blank: 3,
+  modules: 4,
+  active: 2,
+  hidden: 8,
+  embedding: 8,
+  lstmHidden: 16,
+  batch: 8,
+  learningRate: 0.02,
+  dropout: 0.2,
+  testBatches: 1,
+};
+const quiet = (): void => {};
+
+async function train(trainer: Trainer, count: number): Promise<number[]> {
+  for (let i = 0; i < count; i++) await trainer.train();
+  return (await trainer.figures()).flatMap(({ loss, accuracy }) => [loss, accuracy]);
+}
+
+onAdapter(test);
+
+test('what goes on from a snapshot, on another device too, gives the bits of an unbroken run', async () => {
+  const first = await Trainer.build(theDevice(), settings, quiet);
+  await train(first, 4);
+  const snapshot = await first.snapshot();
+  const unbroken = await train(first, 4);
+  const end = await first.snapshot();
+  first.dispose();
+  const other = await openDevice();
+  try {
+    const second = await Trainer.build(other, settings, quiet);
+    second.restore(snapshot);
+    assert.is(second.step, 4);
+    assert.equal(await train(second, 4), unbroken);
+    const again = await second.snapshot();
+    assert.is(again.step, 8);
+    again.values.forEach((values, i) => {
+      values.forEach((data, k) => {
+        assert.equal(bits(data), bits(at(at(end.values, i), k)));
+      });
+    });
+  } finally {
+    other.dispose();
+  }
+});
+
+test('a look agrees with an evaluation, and an imposed module never acts', async () => {
+  const trainer = await Trainer.build(theDevice(), settings, quiet);
+  try {
+    await train(trainer, 30);
+    const evaluations = [];
+    for await (const each of trainer.evaluate(new AbortController().signal)) evaluations.push(each);
+    assert.equal(
+      evaluations.map(({ model, blank, step }) => [model, blank, step]),
+      [3, 6, 12].flatMap((blank) => ['RIM', 'LSTM'].map((model) => [model, blank, 30])),
+    );
+    const look = await trainer.look({ blank: 6, index: 0, off: [], each: true });
+    const same = need(
+      evaluations.find(({ model, blank }) => model === 'RIM' && blank === 6),
+      'it',
+    ).accuracy;
+    assert.is(look.accuracy, same);
+    assert.is(look.symbols.length, 10);
+    assert.is(look.without?.length, 4);
+    for (const row of look.mask)
+      assert.is(
+        row.reduce((sum, on) => sum + on, 0),
+        2,
+      );
+    for (const answer of look.answers) assert.ok(answer >= 0 && answer < copyingTokens);
+    for (const share of need(look.input, 'input attention').flat()) assert.ok(share >= 0 && share <= 1);
+    const talk = need(look.talk, 'talk');
+    look.mask.forEach((row, t) => {
+      row.forEach((on, reader) => {
+        const sum = at(at(talk, t), reader).reduce((total, share) => total + share, 0);
+        assert.ok(Math.abs(sum - on) < 1e-5, `module ${reader} at ${t} listens ${sum}`);
+      });
+    });
+    const off = at(look.mask, 0).indexOf(1);
+    const without = await trainer.look({ blank: 6, index: 0, off: [off], each: false });
+    for (const row of without.mask) assert.is(row[off], 0);
+    assert.is(without.accuracy, look.without?.[off]);
+    assert.is(without.accuracyAllOn, look.accuracy);
+  } finally {
+    trainer.dispose();
+  }
+});
+
+test('weights come back from their file, with the settings that made them, and only where they fit', async () => {
+  const trainer = await Trainer.build(theDevice(), settings, quiet);
+  await train(trainer, 3);
+  const bytes = await trainer.save();
+  const look = await trainer.look({ blank: 3, index: 0, off: [], each: false });
+  trainer.dispose();
+  const { metadata } = readSafetensors(bytes, 'saved');
+  assert.is(metadata.step, '3');
+  assert.equal(fromQuery(need(metadata.settings, 'settings')).settings, settings);
+  const other = await Trainer.build(theDevice(), { ...settings, seed: 5 }, quiet);
+  assert.equal(other.load(bytes, 'saved', 3), ['RIM', 'LSTM']);
+  const file = await other.save();
+  for (const [name, { data }] of readSafetensors(bytes, 'a').tensors) {
+    assert.equal(data, need(readSafetensors(file, 'b').tensors.get(name), name).data);
+  }
+  other.dispose();
+  assert.is(look.step, 3);
+  const larger = await Trainer.build(theDevice(), { ...settings, hidden: 12, lstm: false }, quiet);
+  await refused(() => larger.load(bytes, 'saved', 3), 'FileError', /saved: does not fit the model.*same options/);
+  assert.is(larger.step, 0);
+  larger.dispose();
+});
+
+test('a loss that is no number any more is told, not shown', async () => {
+  const trainer = await Trainer.build(theDevice(), settings, quiet);
+  const { step, values } = await trainer.snapshot();
+  const broken = values.map((each) =>
+    each.map((data) => (data instanceof Float32Array ? data.map(() => Number.NaN) : data)),
+  );
+  trainer.restore({ step, values: broken });
+  await rejects(() => train(trainer, 1), RimgradError);
+  trainer.dispose();
+});
+
+test('a trainer leaves no memory behind, and tells what it compiles', async () => {
+  const device = await openDevice();
+  try {
+    const told = new Set<string>();
+    let last = [0, 0];
+    const trainer = await Trainer.build(device, settings, (what, done, total) => {
+      told.add(what);
+      last = [done, total];
+    });
+    assert.equal([...told], ['the training of the RIM', 'the training of the LSTM']);
+    assert.ok(at(last, 1) > 0 && last[0] === last[1], last.join(' of '));
+    await trainer.train();
+    await trainer.look({ blank: 3, index: 0, off: [], each: false });
+    assert.ok(device.memory().bytes > 0);
+    trainer.dispose();
+    assert.is(device.memory().variables, 0);
+  } finally {
+    device.dispose();
+  }
+});
+
+test.run();
