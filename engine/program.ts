@@ -97,7 +97,9 @@ export async function evaluate<Names extends string>(
 
 /** A recorded step. Made by `compile`. */
 export class Program {
+  /** Where it runs. */
   readonly device: Device;
+  /** @internal */
   readonly plan: Plan;
   readonly #slots: readonly GPUBuffer[];
   readonly #uniforms: GPUBuffer;
@@ -110,7 +112,7 @@ export class Program {
   #ran = false;
   #disposed = false;
 
-  /** @param fresh whether a guard's state is new on the device */
+  /** @param fresh whether a guard's state is new on the device @internal */
   constructor(
     device: Device,
     plan: Plan,
@@ -171,7 +173,7 @@ export class Program {
     return calls;
   }
 
-  /** The kernel calls of a run, in order. */
+  /** The kernel calls of a run, in order. @internal */
   get calls(): readonly Call[] {
     return this.#calls;
   }
@@ -329,6 +331,7 @@ export class Program {
     for (const guard of this.#guards) guard.leave(this);
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

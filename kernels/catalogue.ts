@@ -3,6 +3,17 @@
  */
 import type { Kernel } from './kernel.ts';
 
+/**
+ * ```text
+ * One step of Adam (Kingma and Ba 2014, algorithm 1), in place:
+ * g = scale * gradient, m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+ * p = p - rate * (m / d1) / (sqrt(v / d2) + epsilon), with scale and d from update-control.wgsl.
+ * Weight decay is added to g as decay * p; DECOUPLED adds it to the step instead (AdamW, Loshchilov and Hutter 2017).
+ * Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+ * one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+ * a guard's flag is up, nothing changes.
+ * ```
+ */
 export const adam = {
   name: 'adam',
   bindings: {
@@ -130,6 +141,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Binary cross-entropy of logits x with targets t from 0 to 1: y = max(x, 0) - x t + log(1 + e^-|x|), which keeps its digits at
+ * both ends and at any size of x. One invocation an element.
+ * ```
+ */
 export const binaryCrossEntropy = {
   name: 'binaryCrossEntropy',
   bindings: {
@@ -185,6 +202,14 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The gradient of conv2d.wgsl for its images, which is also the forward of a transposed convolution; an invocation an
+ * element of x: x[b,c,i,j] = sum over o, p, q of y[b, o, (i + padding - p)/stride, (j + padding - q)/stride] * w[o,c,p,q]
+ * where both divisions are whole and inside y. Gathers, so that no two invocations write the same place.
+ * Sums run in the order o, p, q. Plain and untuned.
+ * ```
+ */
 export const conv2dInput = {
   name: 'conv2dInput',
   bindings: {
@@ -279,6 +304,14 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The gradient of conv2d.wgsl for its weights, a workgroup a weight:
+ * w[o,c,p,q] = sum over b, i, j of x[b, c, i*stride + p - padding, j*stride + q - padding] * y[b,o,i,j]; x is 0 outside.
+ * The sum runs over the images of one group. Its lanes take every WORKGROUP-th place and meet in a tree: the order of the
+ * sum depends on the shapes only. No atomics. Plain and untuned.
+ * ```
+ */
 export const conv2dWeight = {
   name: 'conv2dWeight',
   bindings: {
@@ -371,6 +404,14 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Cross-correlation of images with a bank of weights, an invocation an element of the result:
+ * y[b,o,i,j] = sum over c, p, q of x[b, c, i*stride + p - padding, j*stride + q - padding] * w[o,c,p,q]; x is 0 outside.
+ * Images share the weights, or every run of "images" of them has weights of its own (one step of a scan each).
+ * Sums run in the order c, p, q. Plain and untuned.
+ * ```
+ */
 export const conv2d = {
   name: 'conv2d',
   bindings: {
@@ -458,6 +499,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Copies a run of elements as it lies, as bits: f32 (NaN payloads too) and u32 pass unchanged. An invocation copies
+ * VECTORS vectors of 4 elements; what it writes behind the last element is padding.
+ * Not for rearranging: that is strided-copy.wgsl.
+ * ```
+ */
 export const copy = {
   name: 'copy',
   bindings: {
@@ -507,6 +555,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of cross-entropy: dlogits = (e^(logit - max) / sum - 1 at the label) d, from the row's max and sum. A row whose loss
+ * is NaN has a sum that is NaN, and so its gradient is. One invocation an element.
+ * ```
+ */
 export const crossEntropyBackward = {
   name: 'crossEntropyBackward',
   bindings: {
@@ -561,6 +615,14 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Cross-entropy of every row of logits with its label: loss = log(sum of e^(logit - max)) + max - logit of the label, exact for
+ * logits of any size. stats keeps max and the sum for the backward. A row with a NaN or +infinity, one of nothing but
+ * -infinity, and a label past the columns give NaN.
+ * With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+ * ```
+ */
 export const crossEntropy = {
   name: 'crossEntropy',
   bindings: {
@@ -698,6 +760,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of running products y[i] = x[0] ... x[i]: dx[j] = (x[0] ... x[j-1]) r[j], where r[j] = dy[j] + x[j+1] r[j+1]
+ * gathers what follows. No division, so that zeros in a row have their right gradient. An invocation does one row: forward
+ * for the products before each element, backward for r.
+ * ```
+ */
 export const cumulativeProductBackward = {
   name: 'cumulativeProductBackward',
   bindings: {
@@ -758,6 +827,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Running sums of every row, or running products with PRODUCT: y[i] joins x[0] to x[i]; with REVERSE, x[i] to the last.
+ * With COOPERATE a workgroup shares a row: every lane joins a stretch of its own, then walks it again from what the
+ * stretches before it came to. Without it every lane has a row of its own.
+ * ```
+ */
 export const cumulative = {
   name: 'cumulative',
   bindings: {
@@ -843,6 +919,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * A dropout mask: y[i] = u.scale where random number i is at least u.threshold, else 0. The numbers are the upper 24 bits of
+ * Threefry-2x32 with 20 rounds (Salmon et al., SC 2011), key (seed's low word, seed's high word ^ step), counter (i, stream):
+ * the definition in engine/random.ts, bit for bit. step[0] counts the training runs. One invocation an element.
+ * ```
+ */
 export const dropoutMask = {
   name: 'dropoutMask',
   bindings: {
@@ -930,6 +1013,23 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * A short list of functions of numbers, for every element: y[i] = f(a[i], b[i], c[i], d[i]). An op by itself is a list of one
+ * step; ops that only feed one another are one list, whose middle values stay in registers (engine/fusion.ts).
+ * A step names its function and three registers: 0 to 3 are the operands, 4 to 7 numbers of the uniforms, 8 and up what the
+ * steps gave. What a step hands on goes through a choice whose outcome the compiler does not know, so that it neither contracts a
+ * product of one step with a sum of the next nor cancels terms of one with those of another: a list gives the bits that its
+ * ops give one by one. For the same reason no step reads one register twice: x - x is NaN where x is.
+ * An invocation computes VECTORS vectors of 4 elements of y; what it writes behind the last element is padding. LAYOUT tells
+ * how operands lie: 0, as y does; 1, through strides, with 4 neighbours of y in one dimension, where an operand runs along or
+ * repeats; 2, through strides, element by element. A stride is 0 where an operand repeats.
+ * A NaN stays one, whatever the function; only comparisons, the power 0 and what a mask leaves out leave it behind. A negative
+ * base takes whole powers only, and else gives NaN. The hyperbolic tangent and the power are written by hand: built-in ones
+ * lose digits near 0, overflow, or refuse negative bases. gelu uses an error function accurate to 1.5e-7 (Abramowitz and
+ * Stegun 7.1.26).
+ * ```
+ */
 export const elementwise = {
   name: 'elementwise',
   bindings: {
@@ -1229,6 +1329,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Fills a buffer with one value: output[i] = u.value for every i < u.count.
+ * One invocation an element, on a grid of workgroups in x and y (more than 65,535 workgroups fold into y).
+ * Not for u32 data: the value is an f32.
+ * ```
+ */
 export const fill = {
   name: 'fill',
   bindings: {
@@ -1274,6 +1381,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Takes rows of a table by index: y[g, p, :] = table[g, index[g, p], :], group by group. An index past the table gives NaN.
+ * Elements are moved as bits. One invocation an element of y.
+ * ```
+ */
 export const gather = {
   name: 'gather',
   bindings: {
@@ -1334,6 +1447,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of gru-gates.wgsl, one invocation a hidden unit: the gates are computed again from their inputs, so
+ * nothing of the forward is kept. dgx and dgh differ in the third gate only, where dgh carries the factor r.
+ * Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+ * ```
+ */
 export const gruGatesBackward = {
   name: 'gruGatesBackward',
   bindings: {
@@ -1431,6 +1551,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The gates of a GRU, one invocation a hidden unit, in the order reset, update, new (Cho et al. 2014, as torch.nn.GRU):
+ * r = sigmoid(gx_r + gh_r), z = sigmoid(gx_z + gh_z), n = tanh(gx_n + r * gh_n), y = (1 - z) * n + z * h.
+ * The products with the weights, and their biases, are already in gx (from the input) and gh (from the state).
+ * A row is a batch row, a step or a module alike. 1 - z is the sigmoid of minus
+ * its argument, so that no digits are lost near z = 1.
+ * ```
+ */
 export const gruGates = {
   name: 'gruGates',
   bindings: {
@@ -1505,6 +1634,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The guard of a program's updates: counts the runs of the weights that it guards, and raises its flag at the first one whose
+ * gradients must not be used: where a part of their norm is NaN or infinite, a learning rate is, or the largest rate times the
+ * norm (after clipping, and at least 1) is so large that a weight may pass what f32 holds. A flag that is up stays up. What
+ * it finds is left in verdict, which begins as the control of a step that is neither clipped nor corrected
+ * (update-control.wgsl). Programs with several guards call it for each norm first, then for each state with SETTLE.
+ * One workgroup, before all updates. The lanes meet in a tree: the order of the sum depends on the count only.
+ * ```
+ */
 export const guard = {
   name: 'guard',
   bindings: {
@@ -1617,6 +1756,11 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Copies elements as they lie, unless the flag of a guard is up: then output stays as it is. Bits of any dtype.
+ * ```
+ */
 export const guardedCopy = {
   name: 'guardedCopy',
   bindings: {
@@ -1661,6 +1805,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Adds u.by to one u32 in place, modulo 2^32: the counter of the training runs. Where the flag of a guard is up it stays as it
+ * is. One invocation.
+ * ```
+ */
 export const increment = {
   name: 'increment',
   bindings: {
@@ -1695,6 +1845,12 @@ fn main() {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of layer normalisation, from its normalised rows z and their scale: dx = scale (dz - mean(dz) - z mean(z dz)).
+ * With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+ * ```
+ */
 export const layerNormBackward = {
   name: 'layerNormBackward',
   bindings: {
@@ -1774,6 +1930,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Layer normalisation of every row: z = (x - mean) / sqrt(variance + epsilon), biased variance, y = z * weight + bias. The
+ * mean is taken first, then the variance about it. Without AFFINE, y is z and weight, bias and z are not used.
+ * With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+ * ```
+ */
 export const layerNorm = {
   name: 'layerNorm',
   bindings: {
@@ -1879,6 +2042,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of lstm-gates.wgsl, one invocation a hidden unit: gates and c' are computed again from the inputs, so
+ * nothing of the forward is kept. dyc is what reaches c' from outside; what comes through h' is added here.
+ * Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+ * ```
+ */
 export const lstmGatesBackward = {
   name: 'lstmGatesBackward',
   bindings: {
@@ -1970,6 +2140,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The gates of an LSTM, one invocation a hidden unit, in the order input, forget, cell, output (torch.nn.LSTM):
+ * c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
+ * The products with the weights, and their biases, are already in the gates. A row is a batch row, a step or a module.
+ * ```
+ */
 export const lstmGates = {
   name: 'lstmGates',
   bindings: {
@@ -2043,6 +2220,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Matrix products through strides, as matmul.wgsl has them and bit for bit the same, through workgroup memory: for GPUs, where
+ * lanes of a workgroup share what they load. Works for any strides.
+ * A workgroup of SPAN by SPAN invocations computes SIDE rows by SIDE columns, each invocation every SPAN-th of them.
+ * DEPTH terms of a and b at a time lie in workgroup memory, a with rows side by side, b with columns. Beyond the last row or
+ * column it is computed again and not stored.
+ * ROWS and TERMS: as in matmul.wgsl.
+ * ```
+ */
 export const matmulShared = {
   name: 'matmulShared',
   bindings: {
@@ -2258,6 +2445,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Matrix products through strides, as matmul.wgsl has them, for adapters whose subgroups all have one size of 8 or more:
+ * y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], bit for bit the same.
+ * A workgroup is one subgroup. It computes TILE_M rows by 4 columns a lane. Lanes 0 to 7 load eight k of each row, side by
+ * side, and pass them on: a lane then loads 4 numbers of b for TILE_M * 4 multiplications.
+ * Loads beyond an edge read the last row, column or k again; and store it again. The sum runs over k in order.
+ * ```
+ */
 export const matmulSubgroups = {
   name: 'matmulSubgroups',
   bindings: {
@@ -2433,6 +2629,18 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors and with
+ * subgroups: for adapters whose subgroups all have one size of 8 or more, and operands whose vectors lie on multiples
+ * of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus along n; n is a multiple of 4,
+ * and so is each size that an operand is contiguous along.
+ * A workgroup is one subgroup. It computes TILE_M rows (4, 8, 12 or 16) by 4 columns a lane. Lanes load a side by side
+ * and pass it on: for 16 rows a lane then loads 24 numbers for 256 multiplications. The loops below are cut so that
+ * nothing in them is clamped or guarded.
+ * ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+ * ```
+ */
 export const matmulVec4Subgroups = {
   name: 'matmulVec4Subgroups',
   bindings: {
@@ -2714,6 +2922,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Matrix products through strides, as matmul.wgsl has them and bit for bit the same, in whole vectors, on any adapter: for
+ * operands whose vectors lie on multiples of 4 elements. a is contiguous along k or along m, b along n or along k; y and plus
+ * along n; n is a multiple of 4, and so is each size that an operand is contiguous along.
+ * An invocation computes TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as lanes.x tiles along n,
+ * lanes.y along m and the rest over batches. Beyond the last row or column it is computed and stored again.
+ * ROWS and TERMS: as in matmul.wgsl; ROWS with a along k, TERMS with a along m and b along n.
+ * ```
+ */
 export const matmulVec4 = {
   name: 'matmulVec4',
   bindings: {
@@ -2974,6 +3192,17 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Matrix products through strides: y[g,m,n] = scale * sum over k of a[g,m,k] b[g,k,n] + plus[g,m,n], for every batch g. Plain, transposed,
+ * batched and per-module products, and weight gradients, differ in their strides only. Works for any strides, on any adapter.
+ * An invocation computes a register tile of TILE_M rows by TILE_N columns; a workgroup's invocations lie side by side as
+ * lanes.x tiles along n, lanes.y along m and the rest over batches. Loads beyond an edge read the last row or column again;
+ * and store it again. The sum is one chain of multiply-adds over k in order.
+ * ROWS: of each block of 64 rows only those whose mask is not 0 are read and written, packed into tiles by their rank.
+ * TERMS: k runs over a list (product-terms.wgsl) instead of over all of k.
+ * ```
+ */
 export const matmul = {
   name: 'matmul',
   bindings: {
@@ -3180,6 +3409,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Looks through a tensor for numbers that are not finite: how many there are, where the first is (u.count where there is none),
+ * and the largest magnitude of the others, into one row of a report. Exactly u.count elements are read: what lies behind them
+ * is padding, or another's. One workgroup, whose lanes take every WORKGROUP-th element and meet in a tree.
+ * ```
+ */
 export const nonFinite = {
   name: 'nonFinite',
   bindings: {
@@ -3249,6 +3485,14 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Sums of squares of pieces of many tensors: y[first + piece] = sum of x^2 over one piece of WORKGROUP * ELEMENTS elements.
+ * The pieces of a call are those of its first tensor, then of its second, and so on; each workgroup has one. Its lanes
+ * take every WORKGROUP-th element and meet in a tree, so that the order of a sum depends on the tensors' sizes only.
+ * norm-total.wgsl adds the pieces up.
+ * ```
+ */
 export const normParts = {
   name: 'normParts',
   bindings: {
@@ -3364,6 +3608,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The root of the sum of all pieces that norm-parts.wgsl left: y[0] = sqrt(sum of x). One workgroup, whose lanes take every
+ * WORKGROUP-th piece and meet in a tree: the order depends on the count only.
+ * ```
+ */
 export const normTotal = {
   name: 'normTotal',
   bindings: {
@@ -3416,6 +3666,13 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The terms of a product that a mask leaves in it: for every list, how many elements of its part of the mask are not 0, and
+ * which, in ascending order. The products with TERMS (matmul.wgsl) walk these lists.
+ * A workgroup makes one list: every invocation counts a run of its own, a prefix sum over the counts says where it writes.
+ * ```
+ */
 export const productTerms = {
   name: 'productTerms',
   bindings: {
@@ -3513,6 +3770,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Reduces strided runs of elements to one number each: sum, sum of squares, maximum or minimum, by OP. Result r reads
+ * count elements, found through the kept dimensions (which r walks) and the reduced ones (which the run walks).
+ * With COOPERATE a workgroup shares one run: its lanes take every WORKGROUP-th element and meet in a tree. Without it
+ * every lane has a run of its own. A run may be cut into parts for a second pass: part p of result r is y[p * results + r].
+ * The order of a sum depends on the shape only. An extreme is NaN where an element is.
+ * ```
+ */
 export const reduce = {
   name: 'reduce',
   bindings: {
@@ -3647,6 +3913,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of rim-gru.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
+ * gates, its query and its old h; an inactive module passes on what reaches its state. The choice has no gradient.
+ * Without CACHED the part of an active module's dh that does not pass through its gates is left in dafter, not in dh.
+ * With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
+ * Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+ * ```
+ */
 export const rimGruBackward = {
   name: 'rimGruBackward',
   bindings: {
@@ -3835,6 +4110,19 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Choice and dynamics of one RIM step with GRU modules, a workgroup a batch row: log-odds and ranking of all its
+ * modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
+ * those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
+ * Rows hold, in order: memory gates r, z, n of the state, query, what others read; uk dU r, z, n, key, with DROPPED two
+ * factors, with OWN the gates of the null row; saved candidate, r, z, n, recurrent n, h, query, (log-odds, mask, p, 0).
+ * An inactive module keeps h bit for bit; with CACHED its memory too, where the memory row is that of the step before.
+ * With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these read no
+ * input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before only read,
+ * without CACHED after too.
+ * ```
+ */
 export const rimGru = {
   name: 'rimGru',
   bindings: {
@@ -4086,6 +4374,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of rim-lstm.wgsl, a workgroup a module of a batch row: what reaches the candidate of an active module goes to its
+ * gates, its query and its old c; an inactive module passes on what reaches its h and c. The choice has no gradient.
+ * An active module's h is reached through its gates only: with CACHED dh gets 0, without nothing is written.
+ * With CACHED the memory is a state: an inactive module's is passed on, but for what others read of it (rim-talk-backward.wgsl).
+ * Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+ * ```
+ */
 export const rimLstmBackward = {
   name: 'rimLstmBackward',
   bindings: {
@@ -4279,6 +4576,20 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Choice and dynamics of one RIM step with LSTM modules, a workgroup a batch row: log-odds and ranking of all its
+ * modules, the u.topK best of which are active, then their gates. p is the input's share: the gates of the input are
+ * those of the null row and p times dU, those of the state are in the memory row. All rows are whole vec4s.
+ * Rows hold, in order: memory gates i, f, g, o of the state with their biases, query, what others read, c; uk dU i, f,
+ * g, o, key, with DROPPED two factors, with OWN the gates of the null row; saved candidate, i, f, g, o, c, query,
+ * (log-odds, mask, p, 0).
+ * An inactive module keeps h and c bit for bit; with CACHED its memory too, where the memory row is that of the step
+ * before. With CANDIDATES the candidates of inactive modules are computed as well (others read them); with ZERO these
+ * read no input. What one state owns lies beside the next one in one buffer: both are bound read_write, h and before
+ * only read, without CACHED gates and query of after too.
+ * ```
+ */
 export const rimLstm = {
   name: 'rimLstm',
   bindings: {
@@ -4539,6 +4850,17 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of rim-talk.wgsl, from its input and its probabilities p. An invocation does one module of one head of one
+ * batch row: first as a reader, if it is active, the gradients of its probabilities, of its scores (0 where p is 0: sources
+ * that it does not read have no gradient) and of its query; then, behind a barrier, as a source, those of its key and value.
+ * With CACHED those of an inactive source are added to what already waits in its memory's gradient, and an active source's
+ * memory, which nobody read, gets 0; without, an inactive reader's query gets 0.
+ * A workgroup does u.perGroup heads, all of their modules: perGroup * N is at most LANES. The gradients of their scores
+ * are in workgroup memory, sums over readers pass inactive ones over. Rows are whole vec4s, of each head too.
+ * ```
+ */
 export const rimTalkBackward = {
   name: 'rimTalkBackward',
   bindings: {
@@ -4786,6 +5108,19 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Communication among the modules of a RIM, read by the active ones: scores of a reader and every source m, of which
+ * with TOP_K only the u.topK greatest are kept (of equal ones the lowest source), softmax over sources, and the values
+ * so read. An invocation does one reader of one head of one batch row: the r-th active module, found in the mask, so
+ * that neighbours work alike; those past the last active one write the zeros of an inactive module, and with CACHED its
+ * keys and values of the memory, where it is read from, into qkv for the backward.
+ * A row of the probabilities is a reader's, over sources, and holds its scores before; with DROPPED all factors are
+ * copied behind the last row. Rows of the others are whole vec4s, of each head too.
+ * Scores are ranked by bits, in one total order; as in softmax.wgsl a NaN or +infinity makes all of its reader's row
+ * NaN.
+ * ```
+ */
 export const rimTalk = {
   name: 'rimTalk',
   bindings: {
@@ -5041,6 +5376,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * What begins the backward of a RIM's step: the gradient of h', of the step after and with ARRIVES of a reader outside. That of
+ * an inactive module goes on as the gradient of its h, in dcandidate. Of an active one it is left in total, where with
+ * FLUSHED a part of it waits, that of its memory; and with PROJECTED the gradient of the projected context is made of it,
+ * through the factors of dropout and with GATED through sigmoid(gate) tanh(product). One invocation a vec4 of a module's states.
+ * Slopes are products of what is near 0, never 1 minus what is near 1: saturated gates keep their digits.
+ * ```
+ */
 export const rimUpdateBackward = {
   name: 'rimUpdateBackward',
   bindings: {
@@ -5169,6 +5513,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The update of a RIM's active modules where more is done than to add a projection: context times weights, plus bias, times
+ * the factors of dropout, with GATED sigmoid(gate) tanh(product), product and gate side by side in the columns of w; the
+ * result is added to the candidate: h'. Inactive modules are left as they are.
+ * An invocation computes a register tile of TILE_M batch rows of one module by 4 states; the rows are the module's active ones
+ * in order, within blocks of BLOCK rows; a tile past the last active row ends at once. Lanes lie side by side as
+ * lanes.x tiles along states, lanes.y along rows and the rest over modules. The sum runs over the context in order.
+ * ```
+ */
 export const rimUpdate = {
   name: 'rimUpdate',
   bindings: {
@@ -5348,6 +5702,17 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * One step of RMSprop (Tieleman and Hinton 2012), in place: g = scale * gradient + decay * p, with scale from
+ * update-control.wgsl, v = alpha v + (1 - alpha) g^2, step = g / (sqrt(v) + epsilon), p = p - rate * step.
+ * CENTERED keeps the mean a of g too and takes v - a^2, not below 0, in place of v (Graves 2013). With MOMENTUM,
+ * m = momentum * m + step takes the place of step. A buffer whose flag is off is neither read nor written.
+ * Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+ * one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+ * a guard's flag is up, nothing changes.
+ * ```
+ */
 export const rmsprop = {
   name: 'rmsprop',
   bindings: {
@@ -5481,6 +5846,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Chains the positions of equal index, in their order: for every position, the next one of its group with the same index;
+ * for every row of the table, the first. Links are 1 + position, 0 where the chain ends; links must be 0 before. Every link
+ * has one writer. An invocation looks back from one position to the nearest of the same index.
+ * ```
+ */
 export const segmentChain = {
   name: 'segmentChain',
   bindings: {
@@ -5546,6 +5918,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Sums rows by index: y[g, s, v, :] = sum of d[g, p, :] over the positions p of part s of group g with index[g, p] = v, in the
+ * order of the positions. The positions of a group are cut into equal parts, summed in a second pass. One invocation an
+ * element of y; it reads every index of its part, so this is for few rows. For many: segment-chain and segment-walk.
+ * ```
+ */
 export const segmentSum = {
   name: 'segmentSum',
   bindings: {
@@ -5615,6 +5994,12 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Sums rows along the chains that segment-chain made: y[g, v, :] = sum of d[g, p, :] over the positions p with index[g, p] = v, in
+ * their order. One invocation an element of y.
+ * ```
+ */
 export const segmentWalk = {
   name: 'segmentWalk',
   bindings: {
@@ -5670,6 +6055,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * One step of stochastic gradient descent, in place: g = scale * gradient + decay * p, p = p - rate * g, with scale from
+ * update-control.wgsl. With MOMENTUM, m = momentum * m + g takes the place of g; with NESTEROV g + momentum * m does.
+ * Without MOMENTUM the buffer m is neither read nor written.
+ * Many parameters in one call: a row for each says in which buffers, from where on, it has its elements; a workgroup changes
+ * one block of WORKGROUP * ELEMENTS elements of one parameter, and every element is one invocation's. Where control says that
+ * a guard's flag is up, nothing changes.
+ * ```
+ */
 export const sgd = {
   name: 'sgd',
   bindings: {
@@ -5799,6 +6194,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * The backward of softmax, from its result p: dx = p (dp - sum of p dp over the row). Where p is 0, dx is 0 whatever dp is:
+ * columns that took no part have no gradient.
+ * With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+ * ```
+ */
 export const softmaxBackward = {
   name: 'softmaxBackward',
   bindings: {
@@ -5883,6 +6285,15 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Softmax of every row: y = e^(x - max) / sum. With MASKED only columns whose mask is not 0 take part, with TOP_K only the
+ * u.topK largest of those (of equal scores the lowest column); all others, and rows with nothing left, are 0.
+ * The greatest score is subtracted first, so that scores of any size are safe. A row in which a NaN, +infinity or nothing
+ * but -infinity takes part is NaN wherever a column takes part. Scores are compared by bits, in one total order.
+ * With COOPERATE a workgroup shares a row; without it every lane has a row of its own.
+ * ```
+ */
 export const softmax = {
   name: 'softmax',
   bindings: {
@@ -6066,6 +6477,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Sorts every row: values, and the column that each came from. Equal elements keep their order, in both directions. An
+ * invocation places one element: its place is the number of elements that go before it, so the work grows with the square
+ * of the row. Elements are compared by bits, in one total order: -0 as 0, every NaN above all.
+ * ```
+ */
 export const sort = {
   name: 'sort',
   bindings: {
@@ -6140,6 +6558,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * strided-copy.wgsl for views whose innermost elements lie side by side on both sides, in whole vec4s: four elements an
+ * invocation. Sizes, strides and offsets are those of the view of vec4s. Elements are moved as bits, f32 or u32.
+ * Not a reduction: no two elements may have the same place in the output.
+ * ```
+ */
 export const stridedCopyVectors = {
   name: 'stridedCopyVectors',
   bindings: {
@@ -6204,6 +6629,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * Copies one strided view into another: reshape, permute, slice, flip, broadcast and concat are this kernel.
+ * Element e of the view has one coordinate per dimension, the last dimension the fastest; a coordinate moves the
+ * input by its input stride and the output by its output stride. A stride may be 0 (broadcast, input only) or
+ * negative (flip); the offsets then name the element of coordinate 0.
+ * Elements are moved as bits, so that f32 (NaN payloads too) and u32 pass unchanged.
+ * Not a reduction: no two elements may have the same place in the output.
+ * ```
+ */
 export const stridedCopy = {
   name: 'stridedCopy',
   bindings: {
@@ -6271,6 +6706,13 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * y = 1 for the u.topK largest scores of every row, else 0; of equal scores the lowest column wins. An invocation ranks one
+ * element: it counts the elements that go before it. Scores are compared by bits, in one total order: -0 as 0, every NaN
+ * above all.
+ * ```
+ */
 export const topKMask = {
   name: 'topKMask',
   bindings: {
@@ -6341,6 +6783,16 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * What all parameters of an optimiser's step share: the factor of the gradients and Adam's bias corrections.
+ * With CLIP the factor is min(1, maxNorm / (norm + 1e-6)), as PyTorch's clip_grad_norm_ has it, and NaN for a norm that is;
+ * without it 1, and norm is not read. With CORRECT, d = beta * d + (1 - beta), which is 1 - beta^t after t steps from d = 0
+ * (raising beta to a power on the device would lose digits); without it d is neither read nor written. 1 - beta comes from
+ * the host, rounded once, as in adam.wgsl: its rounding then cancels in v / d. Runs before the parameters of the same step.
+ * Where the flag of a guard is up, d stays as it is, and the parameters will.
+ * ```
+ */
 export const updateControl = {
   name: 'updateControl',
   bindings: {

@@ -27,6 +27,7 @@ const commands = {
   fuzz: { script: 'dist/bench/fuzz/command.js', build: true },
   report: { script: 'dist/bench/report-command.js', build: true },
   kernels: { script: 'kernels/generate.mjs' },
+  docs: { script: 'docs/reference.mjs' },
   build: { build: true },
   lint: { script: biome, args: ['check'] },
   format: { script: biome, args: ['check', '--write'] },
