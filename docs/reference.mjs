@@ -1,6 +1,6 @@
-// The API reference: `npm run docs` writes docs/api/index.html from the docstrings of the entry points; with --check it only
-// converts and validates, as the tests do. Any warning fails it: a public symbol without a docstring, a link that leads nowhere,
-// a type that public signatures name and no entry exports. What an entry exports for other rooms alone is tagged @internal.
+// The API reference and the guides as pages: `npm run docs` writes docs/api/index.html from the docstrings of the entry points;
+// `node docs/reference.mjs FOLDER` writes elsewhere. Any warning fails it: a public symbol without a docstring, a link that leads
+// nowhere, a type that public signatures name and no entry exports. What is exported for other rooms alone is tagged @internal.
 //
 // typedoc reads sources by the compiler's JavaScript API, which TypeScript 7 does not have: wherever it asks for `typescript` it
 // gets `typescript-6` (and package.json says that this is no conflict). The build has nothing to do with that one.
@@ -31,6 +31,10 @@ const app = await Application.bootstrap({
   tsconfig: join(root, 'docs', 'tsconfig.json'),
   skipErrorChecking: true, // the build has checked the types
   readme: 'none',
+  projectDocuments: ['first-steps', 'your-own-task', 'your-own-op', 'profiling', 'pytorch'].map((name) =>
+    join(root, 'docs', `${name}.md`),
+  ),
+  highlightLanguages: ['typescript', 'javascript', 'python'],
   disableSources: true,
   excludeInternal: true,
   validation: { notExported: true, invalidLink: true, rewrittenLink: true, notDocumented: true },
@@ -57,6 +61,6 @@ if (project) {
   }
   app.options.setValue('intentionallyNotDocumented', below);
   app.validate(project);
-  if (!process.argv.includes('--check')) await app.generateDocs(project, join(root, 'docs', 'api'));
+  await app.generateDocs(project, process.argv[2] ?? join(root, 'docs', 'api'));
 }
 process.exitCode = app.logger.errorCount + app.logger.warningCount > 0 ? 1 : 0;
