@@ -16,6 +16,7 @@ const STEP = 1e-5;
 
 /** What the check of one tensor's gradient found. */
 export interface CalculusResult {
+  /** The leaf whose gradient was checked. */
   readonly tensor: Tensor;
   /** Largest difference, relative to `scale`. */
   readonly worst: number;

@@ -7,9 +7,11 @@ import { sum } from '../engine/ops/reduce.ts';
 import { integers, normalArray, permutation, uniformArray } from '../engine/random.ts';
 import { type Shape, sizeOf, type Tensor } from '../engine/tensor.ts';
 import type { Data, Variable } from '../engine/variable.ts';
+import type { Meanings } from './meanings/meaning.ts';
 
 /** Inputs of one case: each call makes an input, draws its elements and keeps them as its feed. */
 export class Draw {
+  /** What its numbers are made from. */
   readonly seed: number;
   /** The elements of every input made so far, by name. */
   readonly feeds: Record<string, Data> = {};
@@ -122,6 +124,8 @@ export interface Case {
   readonly graph: (draw: Draw) => readonly Tensor[];
   /** The same outputs made another way, from the same draws in the same order: then kernels must compute what this means. */
   readonly expected?: (draw: Draw) => readonly Tensor[];
+  /** What those of its ops mean that are not the library's, by name, in plain float64 loops. */
+  readonly meanings?: Meanings;
   /** Largest error of kernels, relative to the largest magnitude of a tensor; 1e-5 by default. */
   readonly limit?: number;
   /** Most elements of a tensor that are differenced; 64 by default. */
@@ -139,10 +143,15 @@ export interface Case {
 
 /** A case made into a graph: what it is fed, its outputs, its loss, and what the loss is differentiated by. */
 export interface DrawnCase {
+  /** Elements of its inputs, by name. */
   readonly feeds: Readonly<Record<string, Data>>;
+  /** What the case returned. */
   readonly outputs: readonly Tensor[];
+  /** A scalar that depends on every element of the outputs. */
   readonly loss: Tensor;
+  /** The leaves whose gradients are checked. */
   readonly wrt: readonly Tensor[];
+  /** Tensors that differences hold. */
   readonly held: readonly Tensor[];
 }
 

@@ -27,10 +27,13 @@ export type GradientCheckQuestion = 'kernel' | 'calculus' | 'update';
 export interface GradientCheckLine {
   /** The case. */
   readonly name: string;
+  /** Which question was asked of it. */
   readonly what: GradientCheckQuestion;
   /** The worst error, relative to the largest magnitude of the tensor that it was found in. */
   readonly worst: number;
+  /** The largest error that passes. */
   readonly limit: number;
+  /** Whether it passed. */
   readonly ok: boolean;
   /** Where the case could not be run at all: why. */
   readonly problem?: string;
@@ -52,7 +55,9 @@ export interface GradientCheckOptions {
 
 /** All findings; `ok` where every line is, and there is one. */
 export interface GradientCheckResult {
+  /** One for each case and question, in the order asked. */
   readonly lines: readonly GradientCheckLine[];
+  /** True where all passed, and there is one. */
   readonly ok: boolean;
 }
 
@@ -99,13 +104,13 @@ export async function gradientCheck(device: Device, options: GradientCheckOption
 
 /** The worst error of the device's kernels in a case: of its outputs and of every gradient. */
 export async function kernelError(device: Device, each: Case, seed?: number): Promise<number> {
-  const training = each.training ?? false;
+  const { training = false, meanings = {} } = each;
   // Twice: a program without gradients keeps less, and so plans its memory otherwise.
   const errors = [(drawn: DrawnCase) => drawn.outputs, wantedOf].map(async (part) => {
     const drawn = drawCase(each, seed);
     const wanted = part(drawn);
     const meant = part(each.expected === undefined ? drawn : drawCase({ ...each, graph: each.expected }, seed));
-    const expected = await interpret(meant, { feeds: drawn.feeds, training });
+    const expected = await interpret(meant, { feeds: drawn.feeds, training, meanings });
     const got = await run(device, wanted, drawn.feeds, each);
     return got.map((data, i) => errorOf(data, at(expected, i))).reduce(worse, 0);
   });
@@ -115,8 +120,8 @@ export async function kernelError(device: Device, each: Case, seed?: number): Pr
 /** The worst error of the gradients of a case against central differences. */
 export async function calculusError(each: Case, seed?: number): Promise<number> {
   const { loss, wrt, feeds, held } = drawCase(each, seed);
-  const { training = false, probes = 64 } = each;
-  const results = await checkCalculus(loss, wrt, { feeds, held, training, probes });
+  const { training = false, probes = 64, meanings = {} } = each;
+  const results = await checkCalculus(loss, wrt, { feeds, held, training, probes, meanings });
   return results.map(({ worst }) => worst).reduce(worse, 0);
 }
 

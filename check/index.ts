@@ -14,7 +14,7 @@ export {
 } from './gradcheck.ts';
 export { type InterpretOptions, interpret } from './interpret.ts';
 export { meanings } from './meanings/index.ts';
-export type { Meaning, Meanings } from './meanings/meaning.ts';
+export type { Circumstances, Meaning, Meanings } from './meanings/meaning.ts';
 export { formatGradientCheck, formatLine, formatVerdict, TABLE_HEAD } from './table.ts';
 export type { UpdateCase, UpdateRun } from './update-check.ts';
 export type { Numbers, Value } from './value.ts';

@@ -12,6 +12,7 @@ import { type ScanAttrs, scanOf } from '../engine/scan.ts';
 import { type Node, sizeOf, type Tensor } from '../engine/tensor.ts';
 import { Variable } from '../engine/variable.ts';
 import { meanings } from './meanings/index.ts';
+import type { Meanings } from './meanings/meaning.ts';
 import { filled, stack, stepOf, type Value } from './value.ts';
 
 /** What a graph is evaluated with. */
@@ -20,6 +21,8 @@ export interface InterpretOptions {
   readonly feeds?: Readonly<Record<string, ArrayLike<number>>>;
   /** Elements of Variables; one that is left out has its present value. */
   readonly variables?: ReadonlyMap<Variable, ArrayLike<number>>;
+  /** What ops that are not the library's mean, by name. The library's own ops keep their meanings. */
+  readonly meanings?: Meanings;
   /** False by default: dropout is off, as in evaluation programs. */
   readonly training?: boolean;
   /** Tensors that keep their value when a leaf changes, beside blocked values and selections, which always do. */
@@ -88,6 +91,7 @@ export class Interpretation {
   readonly #held: ReadonlySet<Tensor>;
   readonly #record = new Held();
   readonly #training: boolean;
+  readonly #meanings: Meanings;
   readonly #disturb: NonNullable<InterpretOptions['disturb']>;
 
   /** Evaluates the graph of some tensors. */
@@ -107,6 +111,10 @@ export class Interpretation {
     this.#nodes = nodesOf(outputs);
     this.#held = new Set(options.held ?? []);
     this.#training = options.training ?? false;
+    const taken = Object.keys(options.meanings ?? {}).find((name) => Object.hasOwn(meanings, name));
+    if (taken !== undefined)
+      throw new OptionError(`check: the library has an op '${taken}' of its own; give yours another name`);
+    this.#meanings = { ...options.meanings, ...meanings };
     this.#disturb = options.disturb ?? ((_, value) => value);
     for (const node of this.#nodes) {
       const leaf = leafOf(node, options.feeds ?? {}, variables);
@@ -144,9 +152,9 @@ export class Interpretation {
     const scan = scanOf(node);
     if (scan !== undefined) return this.#loop(scan, node.inputs.map(readValue), replay);
     if (isRecomputed(node)) return node.outputs.map((_, i) => readValue(at(node.inputs, i)));
-    const meaning = meanings[node.op.name];
+    const meaning = Object.hasOwn(this.#meanings, node.op.name) ? this.#meanings[node.op.name] : undefined;
     if (meaning === undefined) {
-      throw new OptionError(`check: the op '${node.op.name}' has no float64 meaning; write one in check/meanings/`);
+      throw new OptionError(`check: the op '${node.op.name}' has no float64 meaning; give one in meanings`);
     }
     const inputs = node.inputs.map(readValue);
     const values = meaning(inputs, node.attrs, node.outputs, { training: this.#training });

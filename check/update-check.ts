@@ -22,7 +22,9 @@ export interface UpdateCase {
 
 /** Updates and a float64 host of them. */
 export interface UpdateRun {
+  /** What is checked. */
   readonly updates: readonly Update[];
+  /** How many steps are taken. */
   readonly steps: number;
   /** What step t is fed, from 0. */
   feeds(t: number): Feeds;

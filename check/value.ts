@@ -11,7 +11,9 @@ export type Numbers = Float64Array | Uint32Array;
 
 /** A tensor's value. */
 export interface Value {
+  /** Its sizes, outermost first. */
   readonly shape: Shape;
+  /** Its elements, row-major. */
   readonly data: Numbers;
 }
 

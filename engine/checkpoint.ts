@@ -19,6 +19,7 @@ export interface Checkpoint {
   readonly file: string;
   /** What was given to `saveCheckpoint`, as JSON gives it back. Check it before use: it comes from a file. */
   readonly record: Readonly<Record<string, unknown>>;
+  /** The tensors of the file. */
   readonly weights: SafetensorsFile;
 }
 

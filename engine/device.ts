@@ -31,9 +31,13 @@ const IN_FLIGHT = 3;
 
 /** What an adapter says of itself. */
 export interface AdapterDescription {
+  /** Such as 'nvidia'; may be empty, as the next ones. */
   readonly vendor: string;
+  /** Such as 'ampere'. */
   readonly architecture: string;
+  /** The vendor's number of it. */
   readonly device: string;
+  /** In words, where the runtime tells. */
   readonly description: string;
   /** True where the adapter says that it is a software implementation. */
   readonly software: boolean;
@@ -41,18 +45,25 @@ export interface AdapterDescription {
 
 /** Bytes of device memory that this library holds. */
 export interface Memory {
+  /** Now. */
   readonly bytes: number;
+  /** The most that it was. */
   readonly peak: number;
   /** Of these, the storage of Variables. */
   readonly variables: number;
+  /** How many buffers that is. */
   readonly buffers: number;
 }
 
 /** How many WebGPU objects were made since the device was opened: a running program makes none. */
 export interface Created {
+  /** Buffers. */
   readonly buffers: number;
+  /** Bind groups. */
   readonly bindGroups: number;
+  /** Compute pipelines. */
   readonly pipelines: number;
+  /** Sets of timestamps, which only `profile` makes. */
   readonly querySets: number;
 }
 
@@ -65,7 +76,9 @@ export interface BufferPart {
 
 /** One WebGPU device and what the engine keeps on it. Made by `openDevice`. */
 export class Device {
+  /** The WebGPU device itself. */
   readonly gpu: GPUDevice;
+  /** What it runs on. */
   readonly adapter: AdapterDescription;
   /** The size of subgroups where they may be used and all have one size, else 0. */
   readonly subgroupSize: number;
@@ -87,6 +100,7 @@ export class Device {
   readonly #health: Health;
   #disposed = false;
 
+  /** @internal */
   constructor(
     gpu: GPUDevice,
     adapter: AdapterDescription,
@@ -120,17 +134,17 @@ export class Device {
     this.#health.check();
   }
 
-  /** Asked after a failure of whatever kind: the loss of the device that it came from, if it did. Takes a moment where it is not known. */
+  /** Asked after a failure of whatever kind: the loss of the device that it came from, if it did. Takes a moment where it is not known. @internal */
   loss(): Promise<DeviceLostError | undefined> {
     return this.#health.loss();
   }
 
-  /** As `promise`, unless the device goes first. @throws DeviceError, and what the promise rejects with */
+  /** As `promise`, unless the device goes first. @throws DeviceError, and what the promise rejects with @internal */
   until<T>(promise: Promise<T>): Promise<T> {
     return this.#health.until(promise);
   }
 
-  /** A buffer that is counted. @throws LimitError over the largest size the device takes, or where there is no memory */
+  /** A buffer that is counted. @throws LimitError over the largest size the device takes, or where there is no memory @internal */
   buffer(label: string, bytes: number, usage: number): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     checkBuffer(label, size, this.gpu.limits.maxBufferSize);
@@ -147,36 +161,36 @@ export class Device {
     return buffer;
   }
 
-  /** Destroys a buffer made by `buffer`. */
+  /** Destroys a buffer made by `buffer`. @internal */
   free(buffer: GPUBuffer): void {
     if (!this.#live.delete(buffer)) return;
     this.#bytes -= buffer.size;
     buffer.destroy();
   }
 
-  /** The pipeline of a specialised kernel, compiled once per source. */
+  /** The pipeline of a specialised kernel, compiled once per source. @internal */
   pipeline(kernel: Kernel, source: string): Promise<CompiledKernel> {
     return this.#pipelines.of(kernel, source);
   }
 
-  /** A bind group: uniforms at binding 0, storage behind. */
+  /** A bind group: uniforms at binding 0, storage behind. @internal */
   bindGroup(layout: GPUBindGroupLayout, entries: readonly GPUBindGroupEntry[]): GPUBindGroup {
     this.#created.bindGroups++;
     return this.gpu.createBindGroup({ layout, entries: [...entries] });
   }
 
-  /** A set of timestamps. */
+  /** A set of timestamps. @internal */
   querySet(count: number): GPUQuerySet {
     this.#created.querySets++;
     return this.gpu.createQuerySet({ type: 'timestamp', count });
   }
 
-  /** True for a Variable whose value is on this device. */
+  /** True for a Variable whose value is on this device. @internal */
   holds(variable: Variable): boolean {
     return variable.livesOn(this);
   }
 
-  /** Puts the value of a Variable into storage on this device, where it is not there yet. */
+  /** Puts the value of a Variable into storage on this device, where it is not there yet. @internal */
   settle(variable: Variable): void {
     variable.settle(this, (home) => {
       const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
@@ -197,12 +211,12 @@ export class Device {
     });
   }
 
-  /** The storage of a Variable that is on this device: that of its home, where it lies from an offset on. */
+  /** The storage of a Variable that is on this device: that of its home, where it lies from an offset on. @internal */
   storageOf({ home: { variable } }: Variable): GPUBuffer {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 
-  /** Bytes of a buffer, as `readParts` reads them. */
+  /** Bytes of a buffer, as `readParts` reads them. @internal */
   async read(buffer: GPUBuffer, offset: number, bytes: number, what: string): Promise<ArrayBuffer> {
     return at(await this.readParts([{ buffer, offset, bytes }], what), 0);
   }
@@ -212,6 +226,7 @@ export class Device {
    * used again.
    * @param what what is read, for messages
    * @throws LimitError where there is no memory for it; DeviceError where the device does not give it
+   * @internal
    */
   async readParts(parts: readonly BufferPart[], what: string): Promise<readonly ArrayBuffer[]> {
     this.check();
@@ -252,12 +267,12 @@ export class Device {
     }
   }
 
-  /** True where a step that is submitted now has to wait for another to land. */
+  /** True where a step that is submitted now has to wait for another to land. @internal */
   get busy(): boolean {
     return this.#flying >= IN_FLIGHT;
   }
 
-  /** Carries out `work`, which submits one step, as soon as fewer than three are in flight, in the order of the calls. */
+  /** Carries out `work`, which submits one step, as soon as fewer than three are in flight, in the order of the calls. @internal */
   async step(work: () => void): Promise<void> {
     this.check();
     if (!this.busy) this.#flying++;
@@ -308,6 +323,7 @@ export class Device {
    * belong to whatever is called while they are open.
    * @param asked what is asked of the device, for the message that it has no memory
    * @throws LimitError where memory is exhausted; DeviceError for a validation error
+   * @internal
    */
   async guarded<T>(what: string, make: () => T, undo: () => void, asked: () => string): Promise<T> {
     const own = this.#guard.then(async () => {
@@ -351,6 +367,7 @@ export class Device {
     this.#health.end();
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

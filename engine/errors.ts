@@ -8,6 +8,7 @@
 
 /** The base of every error that this library raises: `catch (e) { if (e instanceof RimgradError) … }`. */
 export class RimgradError extends Error {
+  /** The name of the class, which minifying leaves as it is. */
   override readonly name: string = 'RimgradError';
 }
 
@@ -40,17 +41,21 @@ export class DeviceError extends RimgradError {
 export interface NonFiniteTensor {
   /** The op that computed it (where a replay op by op took too much memory, those of one call, such as 'add+exp'); 'input', 'variable' or 'constant' for what no op computes. */
   readonly op: string;
+  /** Its sizes. */
   readonly shape: readonly number[];
   /** Of an input or a Variable. */
   readonly name?: string;
-  /** How many of its elements are not finite, and the first of them, row-major, and that value. */
+  /** How many of its elements are not finite. */
   readonly count: number;
+  /** The first of them, row-major. */
   readonly index: number;
+  /** The value of that one. */
   readonly value: number;
   /** Whether it belongs to the backward pass, where that is known. */
   readonly pass?: 'forward' | 'backward';
-  /** In a loop: the step of time, from 0 on, and how many the loop has. */
+  /** In a loop: the step of time, from 0 on. */
   readonly time?: number;
+  /** In a loop: how many steps of time it has. */
   readonly steps?: number;
 }
 
@@ -111,7 +116,7 @@ export function formatShape(shape: ArrayLike<number>): string {
 
 const MOST_SIZES = 16;
 
-/** A value from a user or a file as messages show it: in one line, cut where it is long. */
+/** A value from a user or a file as messages show it: in one line, cut where it is long. @internal */
 export function quote(value: unknown): string {
   let text: (value: unknown) => string = String;
   if (typeof value === 'string') text = JSON.stringify;
@@ -137,6 +142,7 @@ const LONGEST = 80;
  *
  * @param where what the message starts with: the function or class that takes the options.
  * @throws OptionError naming the unknown option, the nearest known one, and all known ones.
+ * @internal
  */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
   for (const key of Object.keys(options)) {
@@ -148,7 +154,7 @@ export function checkOptions(where: string, options: object, known: readonly str
   }
 }
 
-/** The name closest to `word` by edit distance; undefined when none is near enough to be a likely misspelling. */
+/** The name closest to `word` by edit distance; undefined when none is near enough to be a likely misspelling. @internal */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   // A name of a file may be of any length: none is near to one this long, and looking would take long too.
   if (word.length > LONGEST) return undefined;

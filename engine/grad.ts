@@ -14,6 +14,7 @@ import { type Node, nextNodeId, sameShape, type Tensor } from './tensor.ts';
 
 /** The gradients of one loss, by the tensor or Variable they belong to; iterates as [tensor, gradient] pairs. */
 export class Gradients {
+  /** What was differentiated, a scalar. */
   readonly loss: Tensor;
   readonly #of: ReadonlyMap<Tensor, Tensor>;
 
@@ -31,6 +32,7 @@ export class Gradients {
     return d;
   }
 
+  /** Pairs of a tensor and its gradient, in the order asked for. */
   [Symbol.iterator](): IterableIterator<[Tensor, Tensor]> {
     return this.#of.entries();
   }

@@ -28,10 +28,11 @@ export interface LayerOptions {
 export interface Linear {
   /** [..., from] -> [..., to]. @throws ShapeError for another last size */
   (x: Tensor): Tensor;
-  /** [from, to] */
+  /** The matrix, [from, to]: y = x·weight + bias. */
   readonly weight: Variable;
   /** [to]; undefined where the layer has none. */
   readonly bias: Variable | undefined;
+  /** Weight and bias, for `grad` and for files. */
   readonly variables: readonly Variable[];
 }
 
@@ -39,8 +40,9 @@ export interface Linear {
 export interface Embedding {
   /** u32 [...], values below `tokens` -> [..., size]. */
   (tokens: Tensor): Tensor;
-  /** [tokens, size] */
+  /** The table, [tokens, size]. */
   readonly weight: Variable;
+  /** The weight, for `grad` and for files. */
   readonly variables: readonly Variable[];
 }
 

@@ -11,13 +11,17 @@ import type { Tuning } from './tuning.ts';
 
 /** A place in device memory that a kernel call reads or writes: made by the planner, only passed on by rows. */
 export interface View {
+  /** Its length. */
   readonly bytes: number;
 }
 
 /** One kernel call of a row: every buffer, every uniform, and the consts that differ from the kernel's defaults. */
 export interface KernelCall<K extends Kernel> {
+  /** Where each storage buffer of the kernel lies. */
   readonly buffers: Readonly<Record<BufferNames<K>, View>>;
+  /** A value for each field of its uniform struct. */
   readonly uniforms: UniformValues<K>;
+  /** Constants that differ from their defaults. */
   readonly constants?: ConstantValues<K>;
   /** Workgroups in x, y, z; each at most 65,535. See `gridOf`. */
   readonly workgroups: readonly [number, number, number];
@@ -27,13 +31,22 @@ export interface KernelCall<K extends Kernel> {
 
 /** Views joined where they share memory, and where each of those given lies: in which view, from which element on. */
 export interface Joined {
+  /** Those that do not overlap. */
   readonly views: readonly View[];
-  readonly places: readonly { readonly view: number; readonly offset: number }[];
+  /** For each of those given. */
+  readonly places: readonly {
+    /** The number of its view. */
+    readonly view: number;
+    /** In elements. */
+    readonly offset: number;
+  }[];
 }
 
 /** What a row's `plan` is given: where its inputs and outputs lie, and the means to call kernels. */
 export interface Emitter {
+  /** Where the inputs of the node lie. */
   readonly inputs: readonly View[];
+  /** Where its outputs go. */
   readonly outputs: readonly View[];
   /** False in evaluation programs: dropout is off. */
   readonly training: boolean;
@@ -55,7 +68,9 @@ export interface Emitter {
 
 /** What a rule over time is given: the node of one step, and its inputs as they are over all T steps. */
 export interface OverTime<A> {
+  /** T. */
   readonly steps: number;
+  /** The attributes of the node. */
   readonly attrs: A;
   /** The node of a single step. */
   readonly node: Node<A>;
@@ -71,6 +86,7 @@ export interface OverTime<A> {
 
 /** A row of the op table, with its attributes of type A. */
 export interface Op<A = unknown> {
+  /** As `explain` and errors show it; the key of its meaning in float64. */
   readonly name: string;
   /** True for an op whose output differs from step to step of a scan though its inputs do not (random numbers). */
   readonly random?: boolean;
@@ -86,13 +102,25 @@ export interface Op<A = unknown> {
   /** Shapes and dtypes of the outputs. @throws ShapeError or OptionError naming the op and the mend */
   infer(inputs: readonly Tensor[], attrs: A): readonly Spec[];
   /** For u32 inputs: the values of that input must be below the bound. Fed inputs are checked on the host at each run. */
-  bounds?(node: Node<A>): readonly { readonly input: number; readonly below: number }[];
+  bounds?(node: Node<A>): readonly {
+    /** The number of the input. */
+    readonly input: number;
+    /** The bound. */
+    readonly below: number;
+  }[];
   /**
    * For an op that makes each element of its output from those elements of its inputs that broadcast to it: the number of its
    * function (kernels/elementwise.wgsl) and the function's parameters; undefined for what the kernel cannot take (u32).
    * Several such ops may become one kernel call (fusion.ts).
    */
-  elementwise?(node: Node<A>): { readonly code: number; readonly parameters: readonly [number, number] } | undefined;
+  elementwise?(node: Node<A>):
+    | {
+        /** The number of the function. */
+        readonly code: number;
+        /** Its parameters. */
+        readonly parameters: readonly [number, number];
+      }
+    | undefined;
   /** The kernel calls of the forward. Leaves (inputs, variables, constants), aliases and scans have none. */
   plan?(emit: Emitter, node: Node<A>): void;
   /**

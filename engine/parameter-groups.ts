@@ -16,6 +16,7 @@ import { joinVariables, Variable } from './variable.ts';
 
 /** Some of the parameters, with options of their own. */
 export interface ParameterGroup {
+  /** The parameters of the group. */
   readonly variables: readonly Variable[];
   /** Default: that of the optimiser. */
   readonly learningRate?: number | Tensor;

@@ -12,12 +12,17 @@ import type { Variable } from './variable.ts';
 export interface ProfileEntry {
   /** The op. */
   readonly op: string;
+  /** The kernel, by its name in the catalogue. */
   readonly kernel: string;
+  /** Constants that differ from the kernel's defaults. */
   readonly constants: Readonly<Record<string, number | boolean>>;
+  /** How many calls a step. */
   readonly calls: number;
+  /** Of all these calls. */
   readonly milliseconds: number;
   /** Bytes bound by the calls. */
   readonly bytes: number;
+  /** Multiplications and additions of the calls. */
   readonly operations: number;
 }
 
@@ -25,6 +30,7 @@ export interface ProfileEntry {
 export interface Profile {
   /** True where the GPU's own clock measured. */
   readonly timestamps: boolean;
+  /** Of all calls. */
   readonly milliseconds: number;
   /** The dearest first. */
   readonly entries: readonly ProfileEntry[];

@@ -111,7 +111,9 @@ export async function evaluate<Names extends string>(
 
 /** A recorded step. Made by `compile`. */
 export class Program {
+  /** Where it runs. */
   readonly device: Device;
+  /** @internal */
   readonly plan: Plan;
   readonly #slots: readonly GPUBuffer[];
   readonly #uniforms: GPUBuffer;
@@ -127,7 +129,10 @@ export class Program {
   #ran = false;
   #disposed = false;
 
-  /** @param making whether a guard's state is new on the device; the same plan with a kernel call for every op */
+  /**
+   * @param making whether a guard's state is new on the device; the same plan with a kernel call for every op
+   * @internal
+   */
   constructor(
     device: Device,
     plan: Plan,
@@ -189,7 +194,7 @@ export class Program {
     return calls;
   }
 
-  /** The kernel calls of a run, in order. */
+  /** The kernel calls of a run, in order. @internal */
   get calls(): readonly Call[] {
     return this.#calls;
   }
@@ -376,6 +381,7 @@ export class Program {
     for (const guard of this.#guards) guard.leave(this);
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

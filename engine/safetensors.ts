@@ -11,35 +11,54 @@ import { isWellFormed, jsonDefect } from './json-text.ts';
 
 /** How each dtype stands in memory. F16 and BF16 are raw bits: `toFloat32` converts them. BOOL is a byte an element. */
 export interface SafetensorsArrays {
+  /** 64-bit floating point. */
   readonly F64: Float64Array;
+  /** 32-bit floating point. */
   readonly F32: Float32Array;
+  /** The bits of IEEE half precision. */
   readonly F16: Uint16Array;
+  /** The bits of bfloat16. */
   readonly BF16: Uint16Array;
+  /** 64-bit whole numbers. */
   readonly I64: BigInt64Array;
+  /** 64-bit whole numbers of at least 0. */
   readonly U64: BigUint64Array;
+  /** 32-bit whole numbers. */
   readonly I32: Int32Array;
+  /** 32-bit whole numbers of at least 0. */
   readonly U32: Uint32Array;
+  /** 16-bit whole numbers. */
   readonly I16: Int16Array;
+  /** 16-bit whole numbers of at least 0. */
   readonly U16: Uint16Array;
+  /** 8-bit whole numbers. */
   readonly I8: Int8Array;
+  /** 8-bit whole numbers of at least 0. */
   readonly U8: Uint8Array;
+  /** 0 or 1. */
   readonly BOOL: Uint8Array;
 }
 
+/** The element types of the format that are read and written. */
 export type SafetensorsDtype = keyof SafetensorsArrays;
 
 /** One tensor of a file, row-major; a shape of `[]` is a scalar. Narrowing on `dtype` narrows `data`. */
 export type SafetensorsTensor = {
   readonly [D in SafetensorsDtype]: {
+    /** Its element type. */
     readonly dtype: D;
+    /** Its sizes, outermost first. */
     readonly shape: readonly number[];
+    /** Its elements, row-major. */
     readonly data: SafetensorsArrays[D];
   };
 }[SafetensorsDtype];
 
 /** What a file holds. The metadata object has no prototype, so every key that it answers to stood in the file. */
 export interface SafetensorsFile {
+  /** Strings by name. */
   readonly metadata: Record<string, string>;
+  /** Tensors by name. */
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>;
 }
 

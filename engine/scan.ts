@@ -23,16 +23,31 @@ import { Node, nextNodeId, sameShape, Tensor } from './tensor.ts';
 
 /** What one step of a scan returns: the next state, by the same names, and what is wanted of every step. */
 export interface Step<S extends TensorRecord, O extends TensorRecord> {
+  /** The state after this step. */
   readonly state: S;
+  /** What is wanted of every step. */
   readonly output: O;
+}
+
+/** What a scan returns. */
+export interface ScanResult<S extends TensorRecord, O extends TensorRecord> {
+  /** The outputs of all steps, `[T, ...]`, by name. */
+  readonly outputs: O;
+  /** The state after the last step. */
+  readonly state: Tensors<S>;
 }
 
 /** How a scan runs; see `scan`. */
 export interface ScanOptions {
+  /** From the last step to the first; sequences keep their order. */
   readonly reverse?: boolean;
+  /** T, where there are no inputs to tell it. */
   readonly steps?: number;
+  /** Steps of one loop at most. */
   readonly chunk?: number;
+  /** The backward computes chunks again instead of keeping what they computed. */
   readonly recompute?: boolean;
+  /** Of which longer sequence these are steps, for messages. @internal */
   readonly part?: Part;
 }
 
@@ -84,14 +99,14 @@ export function scan<X extends TensorRecord, S extends TensorRecord, O extends T
   inputs: X,
   state: S,
   options: ScanOptions = {},
-): { readonly outputs: O; readonly state: Tensors<S> } {
+): ScanResult<S, O> {
   checkOptions('scan', options, ['reverse', 'steps', 'chunk', 'recompute', 'part']);
   const steps = stepsOf(inputs, options.steps);
   const { reverse = false, chunk = steps, recompute = false, part = { start: 0, total: steps } } = options;
   checkChunk('scan', chunk);
   const pieces = piecesOf(steps, chunk);
   if (pieces.length === 1 && !recompute) return wholeScan(cell, inputs, state, steps, reverse, part);
-  const run = (piece: Piece, before: Tensors<S>): { readonly outputs: O; readonly state: Tensors<S> } => {
+  const run = (piece: Piece, before: Tensors<S>): ScanResult<S, O> => {
     const own = mapRecord(inputs, (sequence) => pieceOf(sequence, piece));
     return wholeScan(cell, own as unknown as X, before as unknown as S, piece.length, reverse, piece);
   };
@@ -107,7 +122,7 @@ function wholeScan<X extends TensorRecord, S extends TensorRecord, O extends Ten
   steps: number,
   reverse: boolean,
   part: Part,
-): { readonly outputs: O; readonly state: Tensors<S> } {
+): ScanResult<S, O> {
   const start = nextNodeId();
   const slices = new Map<Tensor, Tensor>();
   const traced = mapRecord(inputs, (sequence) => {

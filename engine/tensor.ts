@@ -16,7 +16,9 @@ export type Shape = readonly number[];
 
 /** The shape and element type of one tensor. */
 export interface Spec {
+  /** Its sizes, outermost first. */
   readonly shape: Shape;
+  /** Its element type. */
   readonly dtype: Dtype;
 }
 
@@ -26,9 +28,13 @@ let nextId = 0;
 export class Node<A = unknown> {
   /** Position in creation order: inputs always have smaller ids. */
   readonly id: number = nextId++;
+  /** The row of the op. */
   readonly op: Op<A>;
+  /** What the op is told beside its inputs. */
   readonly attrs: A;
+  /** What it reads. */
   readonly inputs: readonly Tensor[];
+  /** What it gives. */
   readonly outputs: Tensor[] = [];
 
   constructor(op: Op<A>, inputs: readonly Tensor[], attrs: A) {
@@ -40,10 +46,13 @@ export class Node<A = unknown> {
 
 /** An immutable value of the graph, known by its node, its output number, its shape and its element type. */
 export class Tensor {
+  /** The application of an op that gives it. */
   readonly node: Node;
   /** Which output of the node this is. */
   readonly index: number;
+  /** Its sizes, outermost first. */
   readonly shape: Shape;
+  /** Its element type. */
   readonly dtype: Dtype;
 
   constructor(node: Node, index: number, spec: Spec) {

@@ -14,12 +14,19 @@ import { chosenFor, classOf, type Tuning, untuned } from './tuning.ts';
 
 /** A product to measure: sizes, the axes that a and b are contiguous along, and whether two thirds of its rows or terms count. */
 export interface ProductShape {
+  /** How many products of this shape. */
   readonly batches: number;
+  /** Rows of the result. */
   readonly m: number;
+  /** Columns of the result. */
   readonly n: number;
+  /** Terms of each sum. */
   readonly k: number;
+  /** Which axis of the left operand is the last in memory. */
   readonly a: 'k' | 'm';
+  /** Which axis of the right operand is the last in memory. */
   readonly b: 'n' | 'k';
+  /** What a mask leaves out: rows of the result, or terms of the sums; nothing where left out. */
   readonly masked?: 'rows' | 'terms';
 }
 

@@ -9,6 +9,7 @@ import { type Candidate, candidates, type Form, liesAlong } from './product-kern
 
 /** What is chosen on a device, by class of products. */
 export interface Tuning {
+  /** The form of this object, so that stored ones are known again. */
   readonly format: 'rimgrad tuning 1';
   /** The adapter that was measured, in its own words. */
   readonly adapter: string;

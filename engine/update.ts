@@ -12,23 +12,28 @@ import type { Variable } from './variable.ts';
 
 /** The row of a kind of update. In `plan`, `emit.inputs` are the tensors and `emit.outputs` the Variables. */
 export interface UpdateOp<A = unknown> {
+  /** As `explain` shows it. */
   readonly name: string;
   /** Inputs that are to lie in shared memory, so that one kernel call can read many (together.ts). */
   together?(update: Update<A>): readonly Tensor[];
+  /** Its kernel calls. */
   plan(emit: Emitter, update: Update<A>): void;
 }
 
 /** One change of Variables at the end of a run. */
 export interface Update<A = unknown> {
+  /** What is done. */
   readonly op: UpdateOp<A>;
   /** Changed in place. No two may be the same. */
   readonly variables: readonly Variable[];
   /** Read. Variables among them are read as they are at that moment of the list of updates. */
   readonly inputs: readonly Tensor[];
+  /** What the row is told beside Variables and inputs. */
   readonly attrs: A;
   /**
    * What guards this update, and with it all updates of its program: where what it looks at before the first of them is not
    * finite, or was not in an earlier run, none changes anything.
+   * @internal
    */
   readonly guard?: Guarded;
 }

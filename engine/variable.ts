@@ -68,7 +68,12 @@ export class Variable extends Tensor {
   }
 
   /** The Variable whose storage holds this one, and from which element on; itself, unless it was joined with others. */
-  get home(): { readonly variable: Variable; readonly offset: number } {
+  get home(): {
+    /** The Variable with the storage. */
+    readonly variable: Variable;
+    /** In elements. */
+    readonly offset: number;
+  } {
     return this.#home;
   }
 
@@ -77,7 +82,7 @@ export class Variable extends Tensor {
     return this.#parts;
   }
 
-  /** True where no program was planned with it yet, and it was not joined: its value is on the host only. */
+  /** True where no program was planned with it yet, and it was not joined: its value is on the host only. @internal */
   get joinable(): boolean {
     return this.dtype === 'f32' && !this.#planned && this.#home.variable === this && this.#parts.length === 0;
   }
@@ -103,12 +108,12 @@ export class Variable extends Tensor {
     if (this.#settled) this.#home.variable.#residence?.write(this.#home.offset, data);
   }
 
-  /** Used by programs: from now on it lies where it lies. */
+  /** Used by programs: from now on it lies where it lies. @internal */
   plan(): void {
     this.#planned = true;
   }
 
-  /** Used by the device: whether its value is there. */
+  /** Used by the device: whether its value is there. @internal */
   livesOn(owner: object): boolean {
     return this.#settled && this.#home.variable.#residence?.owner === owner;
   }
@@ -116,6 +121,7 @@ export class Variable extends Tensor {
   /**
    * Used by the device: puts its value there, into the storage of its home, which is made for the first of those in it.
    * @throws DeviceError where it has no value; OptionError where it lives on another device
+   * @internal
    */
   settle(owner: object, make: (home: Variable) => Residence): void {
     const { variable: home, offset } = this.#home;
@@ -131,12 +137,12 @@ export class Variable extends Tensor {
     this.#settled = true;
   }
 
-  /** Used by programs: its value on the device is no longer the one on the host. */
+  /** Used by programs: its value on the device is no longer the one on the host. @internal */
   changed(): void {
     this.#changed = true;
   }
 
-  /** Used by the device when it goes, and the storage of a home with it. */
+  /** Used by the device when it goes, and the storage of a home with it. @internal */
   unsettle(): void {
     this.#residence = undefined;
     for (const each of [this, ...this.#parts]) each.#settled = false;
@@ -154,11 +160,12 @@ export class Variable extends Tensor {
     home.#residence = undefined;
   }
 
+  /** `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** Gives joinable Variables a common home. */
+  /** Gives joinable Variables a common home. @internal */
   static join(variables: readonly Variable[]): void {
     const offsets: number[] = [];
     let end = 0;

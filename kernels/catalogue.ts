@@ -3,6 +3,10 @@
  */
 import type { Kernel } from './kernel.ts';
 
+/**
+ * ```text
+ * ```
+ */
 export const adam = {
   name: 'adam',
   bindings: {
@@ -130,6 +134,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const binaryCrossEntropy = {
   name: 'binaryCrossEntropy',
   bindings: {
@@ -185,6 +193,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const conv2dInput = {
   name: 'conv2dInput',
   bindings: {
@@ -279,6 +291,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const conv2dWeight = {
   name: 'conv2dWeight',
   bindings: {
@@ -371,6 +387,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const conv2d = {
   name: 'conv2d',
   bindings: {
@@ -458,6 +478,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const copy = {
   name: 'copy',
   bindings: {
@@ -507,6 +531,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const crossEntropyBackward = {
   name: 'crossEntropyBackward',
   bindings: {
@@ -561,6 +589,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const crossEntropy = {
   name: 'crossEntropy',
   bindings: {
@@ -698,6 +730,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const cumulativeProductBackward = {
   name: 'cumulativeProductBackward',
   bindings: {
@@ -758,6 +794,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const cumulative = {
   name: 'cumulative',
   bindings: {
@@ -843,6 +883,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const dropoutMask = {
   name: 'dropoutMask',
   bindings: {
@@ -930,6 +974,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const elementwise = {
   name: 'elementwise',
   bindings: {
@@ -1229,6 +1277,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const fill = {
   name: 'fill',
   bindings: {
@@ -1274,6 +1326,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const gather = {
   name: 'gather',
   bindings: {
@@ -1334,6 +1390,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const gruGatesBackward = {
   name: 'gruGatesBackward',
   bindings: {
@@ -1431,6 +1491,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const gruGates = {
   name: 'gruGates',
   bindings: {
@@ -1505,6 +1569,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const guard = {
   name: 'guard',
   bindings: {
@@ -1617,6 +1685,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const guardedCopy = {
   name: 'guardedCopy',
   bindings: {
@@ -1661,6 +1733,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const increment = {
   name: 'increment',
   bindings: {
@@ -1695,6 +1771,10 @@ fn main() {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const layerNormBackward = {
   name: 'layerNormBackward',
   bindings: {
@@ -1774,6 +1854,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const layerNorm = {
   name: 'layerNorm',
   bindings: {
@@ -1879,6 +1963,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const lstmGatesBackward = {
   name: 'lstmGatesBackward',
   bindings: {
@@ -1970,6 +2058,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const lstmGates = {
   name: 'lstmGates',
   bindings: {
@@ -2043,6 +2135,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const matmulShared = {
   name: 'matmulShared',
   bindings: {
@@ -2258,6 +2354,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const matmulSubgroups = {
   name: 'matmulSubgroups',
   bindings: {
@@ -2433,6 +2533,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const matmulVec4Subgroups = {
   name: 'matmulVec4Subgroups',
   bindings: {
@@ -2714,6 +2818,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const matmulVec4 = {
   name: 'matmulVec4',
   bindings: {
@@ -2974,6 +3082,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const matmul = {
   name: 'matmul',
   bindings: {
@@ -3180,6 +3292,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const nonFinite = {
   name: 'nonFinite',
   bindings: {
@@ -3249,6 +3365,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const normParts = {
   name: 'normParts',
   bindings: {
@@ -3364,6 +3484,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const normTotal = {
   name: 'normTotal',
   bindings: {
@@ -3416,6 +3540,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const productTerms = {
   name: 'productTerms',
   bindings: {
@@ -3513,6 +3641,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const reduce = {
   name: 'reduce',
   bindings: {
@@ -3647,6 +3779,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimGruBackward = {
   name: 'rimGruBackward',
   bindings: {
@@ -3835,6 +3971,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimGru = {
   name: 'rimGru',
   bindings: {
@@ -4086,6 +4226,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimLstmBackward = {
   name: 'rimLstmBackward',
   bindings: {
@@ -4279,6 +4423,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimLstm = {
   name: 'rimLstm',
   bindings: {
@@ -4539,6 +4687,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimTalkBackward = {
   name: 'rimTalkBackward',
   bindings: {
@@ -4786,6 +4938,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimTalk = {
   name: 'rimTalk',
   bindings: {
@@ -5041,6 +5197,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimUpdateBackward = {
   name: 'rimUpdateBackward',
   bindings: {
@@ -5169,6 +5329,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rimUpdate = {
   name: 'rimUpdate',
   bindings: {
@@ -5348,6 +5512,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const rmsprop = {
   name: 'rmsprop',
   bindings: {
@@ -5481,6 +5649,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const segmentChain = {
   name: 'segmentChain',
   bindings: {
@@ -5546,6 +5718,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const segmentSum = {
   name: 'segmentSum',
   bindings: {
@@ -5615,6 +5791,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const segmentWalk = {
   name: 'segmentWalk',
   bindings: {
@@ -5670,6 +5850,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const sgd = {
   name: 'sgd',
   bindings: {
@@ -5799,6 +5983,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const softmaxBackward = {
   name: 'softmaxBackward',
   bindings: {
@@ -5883,6 +6071,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const softmax = {
   name: 'softmax',
   bindings: {
@@ -6066,6 +6258,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const sort = {
   name: 'sort',
   bindings: {
@@ -6140,6 +6336,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const stridedCopyVectors = {
   name: 'stridedCopyVectors',
   bindings: {
@@ -6204,6 +6404,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const stridedCopy = {
   name: 'stridedCopy',
   bindings: {
@@ -6271,6 +6475,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const topKMask = {
   name: 'topKMask',
   bindings: {
@@ -6341,6 +6549,10 @@ fn main(
 ` as string,
 } as const;
 
+/**
+ * ```text
+ * ```
+ */
 export const updateControl = {
   name: 'updateControl',
   bindings: {

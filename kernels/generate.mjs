@@ -263,7 +263,7 @@ function printKernel({ name, source, bindings, uniforms, constants, workgroup })
   };
   const axes = workgroup.map((axis) => (typeof axis === 'number' ? axis : `'${axis}'`));
   const fields = record(uniforms.fields, ({ offset, type }) => `offset: ${offset}, type: '${type}'`);
-  return `export const ${name} = {
+  return `${headOf(source)}export const ${name} = {
   name: '${name}',
   bindings: ${record(bindings, (b) => `binding: ${b.binding}, access: '${b.access}', element: '${b.element}'`)},
   uniforms: {
@@ -275,6 +275,14 @@ function printKernel({ name, source, bindings, uniforms, constants, workgroup })
   source: \`${source}\` as string,
 } as const;
 `;
+}
+
+/** The head comment of a source as a docstring. */
+function headOf(source) {
+  const lines = source.split('\n');
+  const end = lines.findIndex((line) => !line.startsWith('//'));
+  const text = lines.slice(0, end).map((line) => ` * ${line.slice(2).trim()}\n`);
+  return `/**\n * \`\`\`text\n${text.join('').replaceAll('*/', '* /')} * \`\`\`\n */\n`;
 }
 
 /** The sources in a folder (a path), by file name. */

@@ -20,7 +20,8 @@
 /** A scalar type of WGSL that a constant may have. */
 export type ConstantType = 'u32' | 'i32' | 'f32' | 'bool';
 
-type UniformScalar = 'u32' | 'i32' | 'f32';
+/** A scalar type of WGSL that a uniform may have. */
+export type UniformScalar = 'u32' | 'i32' | 'f32';
 
 /** A type that a field of a uniform struct may have. */
 export type UniformType =
@@ -33,8 +34,26 @@ export type UniformType =
 export interface KernelBinding {
   /** Its number, from 1: binding 0 is the uniform buffer. */
   readonly binding: number;
+  /** Whether the kernel writes it. */
   readonly access: 'read' | 'read_write';
+  /** The type of its elements. */
   readonly element: 'f32' | 'u32' | 'vec4<f32>' | 'vec4<u32>';
+}
+
+/** A field of a kernel's uniform struct. */
+export interface KernelField {
+  /** Bytes from the beginning of the struct. */
+  readonly offset: number;
+  /** Its type. */
+  readonly type: UniformType;
+}
+
+/** A constant of specialisation. */
+export interface KernelConstant {
+  /** Its type. */
+  readonly type: ConstantType;
+  /** Its value in the source, the default. */
+  readonly value: number | boolean;
 }
 
 /** An entry of the catalogue: a WGSL source and what its declarations say. */
@@ -43,15 +62,17 @@ export interface Kernel {
   readonly name: string;
   /** The file line for line, without its comments, every constant at its default. */
   readonly source: string;
+  /** Its storage buffers, by the names of its variables. */
   readonly bindings: { readonly [name: string]: KernelBinding };
+  /** Its uniform struct. */
   readonly uniforms: {
     /** Bytes of the uniform buffer, a multiple of 16. */
     readonly size: number;
     /** Byte offset and type of each field, in the order of the struct. */
-    readonly fields: { readonly [name: string]: { readonly offset: number; readonly type: UniformType } };
+    readonly fields: { readonly [name: string]: KernelField };
   };
   /** The constants of specialisation, with their defaults. */
-  readonly constants: { readonly [name: string]: { readonly type: ConstantType; readonly value: number | boolean } };
+  readonly constants: { readonly [name: string]: KernelConstant };
   /** Invocations of a workgroup in x, y, z: numbers, or names of constants. */
   readonly workgroup: readonly [number | string, number | string, number | string];
 }
@@ -63,14 +84,15 @@ export type BufferNames<K extends Kernel> = keyof K['bindings'] & string;
 export type BufferValues<K extends Kernel, Buffer> = { readonly [Name in BufferNames<K>]: Buffer };
 
 /** A number for a scalar, the flattened components for a vector or an array of vectors. */
-type UniformValue<Type extends UniformType> = Type extends UniformScalar ? number : readonly number[];
+export type UniformValue<Type extends UniformType> = Type extends UniformScalar ? number : readonly number[];
 
 /** A value for each field of a kernel's uniform struct, none missing. */
 export type UniformValues<K extends Kernel> = {
   readonly [Name in keyof K['uniforms']['fields']]: UniformValue<K['uniforms']['fields'][Name]['type']>;
 };
 
-type ConstantValue<Type extends ConstantType> = Type extends 'bool' ? boolean : number;
+/** A value for a constant: true or false for a bool, else a number. */
+export type ConstantValue<Type extends ConstantType> = Type extends 'bool' ? boolean : number;
 
 /** Values for some of a kernel's constants; the others keep their defaults. */
 export type ConstantValues<K extends Kernel> = [keyof K['constants']] extends [never]
@@ -79,6 +101,7 @@ export type ConstantValues<K extends Kernel> = [keyof K['constants']] extends [n
 
 /** A kernel was given a constant or a uniform that it cannot take. The message names the kernel, the name and the mend. */
 export class KernelError extends Error {
+  /** The name of the class, which minifying leaves as it is. */
   override readonly name: string = 'KernelError';
 }
 

@@ -36,57 +36,78 @@ import { acrossModules, rankingScore, sparseAttention, sparseRanking } from './s
 import { makeWeights, type Weights } from './weights.ts';
 
 /** The state of a cell: h, and c of an LSTM, both [B,N,H]. */
-export type CellState = Readonly<{ h: Tensor; c?: Tensor }>;
+export type CellState = {
+  /** What the modules put out, [B,N,H]. */
+  readonly h: Tensor;
+  /** An LSTM's memory, [B,N,H]. */
+  readonly c?: Tensor;
+};
 
 /** What a caller may impose on a step. */
 export interface Imposed {
-  /** [B,N]: 1 active, 0 inactive, negative: as the modules' competition decides. */
+  /** `[B,N]`: 1 active, 0 inactive, negative: as the modules' competition decides. */
   readonly mask?: Tensor;
-  /** [B,N,I*V] factors on the attended values; [B,N,I,S] factors on the input probabilities (null row first). */
+  /** Factors on the attended values, `[B,N,I*V]`. */
   readonly dropValues?: Tensor;
+  /** Factors on the input probabilities, `[B,N,I,S]`, the null row first. */
   readonly dropProbabilities?: Tensor;
 }
 
 /** Every intermediate of a step, by name; what an option leaves out is missing. */
 export interface CellTrace extends Partial<Communication> {
-  /** [B,S,I*E] and [B,S,I*V], the null row first. */
+  /** Keys of the input rows, `[B,S,I*E]`, the null row first. */
   readonly keys?: Tensor;
+  /** Values of the input rows, `[B,S,I*V]`, the null row first. */
   readonly values: Tensor;
-  /** [B,N,I*E] */
+  /** Queries of the modules, `[B,N,I*E]`. */
   readonly query?: Tensor;
-  /** [B,N,I,S], scaled by 1/sqrt(E); [B,N,1,S] where heads are averaged. */
+  /** `[B,N,I,S]`, scaled by 1/sqrt(E); [B,N,1,S] where heads are averaged. */
   readonly scores?: Tensor;
   /** The softmax of the scores, before the sparse rule and dropout. */
   readonly softmax?: Tensor;
-  /** [B,N,I,S]: the input attention, before dropout. */
+  /** `[B,N,I,S]`: the input attention, before dropout. */
   readonly probabilities?: Tensor;
-  /** [B,N,I,S]: the input attention that the values are read with, after dropout. */
+  /** `[B,N,I,S]`: the input attention that the values are read with, after dropout. */
   readonly readProbabilities?: Tensor;
-  /** [B,N,I*V]: the attended values, before dropout and before inactive modules are silenced. */
+  /** `[B,N,I*V]`: the attended values, before dropout and before inactive modules are silenced. */
   readonly attended?: Tensor;
-  /** [B,N]: 1 for an active module. */
+  /** `[B,N]`: 1 for an active module. */
   readonly mask: Tensor;
-  /** [B,N,I*V]: what enters the gates. */
+  /** `[B,N,I*V]`: what enters the gates. */
   readonly moduleInput: Tensor;
-  /** [B,N,H]: h after the dynamics, of all modules. */
+  /** `[B,N,H]`: h after the dynamics, of all modules. */
   readonly candidate: Tensor;
+  /** An LSTM's memory after the dynamics, of all modules, `[B,N,H]`. */
   readonly candidateCell?: Tensor;
-  /** [B,N,H]: what others read of each module. */
+  /** `[B,N,H]`: what others read of each module. */
   readonly source?: Tensor;
-  /** [B,N,H]: the candidate after communication. */
+  /** `[B,N,H]`: the candidate after communication. */
   readonly communicated: Tensor;
+}
+
+/** What a step returns. */
+export interface CellStep {
+  /** The state after it. */
+  readonly state: CellState;
+  /** What was computed on the way. */
+  readonly trace: CellTrace;
 }
 
 /** Where a cell's random numbers come from: its weights' seed, and the state that its dropout draws from. */
 export interface CellRandom {
+  /** Of its weights: an integer from 0 to 2^53 - 1. */
   readonly seed: number;
+  /** The first stream of random numbers that its weights take; they take 16. 0 where left out. */
   readonly stream?: number;
+  /** What its dropout draws from; without it there is none. */
   readonly dropout?: RandomState;
 }
 
 /** One Recurrent Independent Mechanisms cell. */
 export class RIMCell {
+  /** Its options, complete. */
   readonly options: CellOptions;
+  /** Its weights, by name. */
   readonly weights: Weights;
   readonly #random: RandomState | undefined;
 
@@ -150,7 +171,7 @@ export class RIMCell {
    * @param state h, and c for an LSTM, [B,N,H]
    * @throws ShapeError where a shape does not fit the options
    */
-  step(x: Tensor, state: CellState, imposed: Imposed = {}): { state: CellState; trace: CellTrace } {
+  step(x: Tensor, state: CellState, imposed: Imposed = {}): CellStep {
     const [B, R, D] = this.check(x.shape, state);
     const { modules: N } = this.options;
     if (imposed.mask !== undefined) expect('the imposed mask', imposed.mask, [B, N]);

@@ -20,21 +20,23 @@ import type { Weights } from './weights.ts';
 
 /** Everything that the communication computed. */
 export interface Communication {
-  /** [B,N,C*F], [B,N,C*F], [B,N,C*W] */
+  /** Queries of the readers, `[B,N,C*F]`. */
   readonly commQuery: Tensor;
+  /** Keys of the sources, `[B,N,C*F]`. */
   readonly commKey: Tensor;
+  /** Values of the sources, `[B,N,C*W]`. */
   readonly commValue: Tensor;
-  /** [B,C,N,N], reader then source; scaled by 1/sqrt(F). */
+  /** `[B,C,N,N]`, reader then source; scaled by 1/sqrt(F). */
   readonly commScores: Tensor;
-  /** [B,C,N,N], after the top-k and the softmax, before dropout. */
+  /** `[B,C,N,N]`, after the top-k and the softmax, before dropout. */
   readonly commProbabilities: Tensor;
-  /** [B,N,C*W], heads side by side. */
+  /** `[B,N,C*W]`, heads side by side. */
   readonly commContext: Tensor;
-  /** [B,N,H]: the projected context, before the non-linearity. */
+  /** `[B,N,H]`: the projected context, before the non-linearity. */
   readonly commProjected: Tensor;
-  /** [B,N,H]: the gate before its sigmoid, where there is one. */
+  /** `[B,N,H]`: the gate before its sigmoid, where there is one. */
   readonly commGatePreactivation?: Tensor;
-  /** [B,N,H]: what is added to the candidate. */
+  /** `[B,N,H]`: what is added to the candidate. */
   readonly commOutput: Tensor;
 }
 

@@ -1,6 +1,6 @@
 // Recurrent Independent Mechanisms: the cell, the network over sequences, and their options.
 
-export { type CellState, type CellTrace, type Imposed, RIMCell } from './cell.ts';
+export { type CellRandom, type CellState, type CellStep, type CellTrace, type Imposed, RIMCell } from './cell.ts';
 export { type CellOptions, type Preset, type PresetOptions, presetOptions } from './options.ts';
 export {
   makeRIM,

@@ -62,8 +62,9 @@ export interface CellOptions {
   readonly commBias: boolean;
   /** Sources that a reader attends to: its greatest scores, in each head. N: all. */
   readonly commTopK: number;
-  /** Dropout at the input attention, and at the communication; a rate of 0 is off. */
+  /** Rate of dropout at the input attention; 0 is off. */
   readonly inputDropout: number;
+  /** Rate of dropout at the communication; 0 is off. */
   readonly commDropout: number;
   /** On the attended values and the projected communication, or on the attention probabilities. */
   readonly dropoutOn: 'values' | 'probabilities';

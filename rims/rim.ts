@@ -33,7 +33,9 @@ import {
 
 /** What concerns the sequence, besides the cell. */
 export interface SequenceOptions {
+  /** Cells above one another; 1 where left out. */
   readonly layers?: number;
+  /** True: a second cell a layer runs from the last step to the first. */
   readonly bidirectional?: boolean;
   /** What the next layer reads: every h, or that of active modules only (the official code; others zero). */
   readonly layerFeed?: 'all' | 'active';
@@ -73,6 +75,7 @@ export type RIMOptions = PresetOptions & SequenceOptions;
 
 /** Where its random numbers come from. */
 export interface RIMRandom {
+  /** Of its weights: an integer from 0 to 2^53 - 1. */
   readonly seed: number;
   /** Dropout draws from it; without one, there is no dropout. */
   readonly dropout?: RandomState;
@@ -80,15 +83,15 @@ export interface RIMRandom {
 
 /** What happened in one cell over time. */
 export interface RIMTrace {
-  /** [T,B,N] */
+  /** Which modules were active, `[T,B,N]`: 1 or 0. */
   readonly mask: Tensor;
-  /** [T,B,N,I,S], the null row first; missing without input attention. */
+  /** Attention on the input rows, `[T,B,N,I,S]`, the null row first; missing without input attention. */
   readonly inputAttention?: Tensor;
-  /** [T,B,C,N,N], reader then source, of inactive readers 0; missing without communication. */
+  /** Attention on the modules, `[T,B,C,N,N]`, reader then source, of inactive readers 0; missing without communication. */
   readonly communicationAttention?: Tensor;
-  /** [T,B,N,H] */
+  /** h after each step, `[T,B,N,H]`. */
   readonly hidden: Tensor;
-  /** [T,B,N,H], of an LSTM. */
+  /** c after each step, `[T,B,N,H]`, of an LSTM. */
   readonly cellState?: Tensor;
 }
 
@@ -98,6 +101,7 @@ export interface RIMResult {
   readonly hidden: Tensor;
   /** The state of each cell after its last step. */
   readonly state: readonly CellState[];
+  /** What happened in each cell. */
   readonly trace: readonly RIMTrace[];
   /** How each cell is computed: 'fused', or 'plain: ' and why. */
   readonly paths: readonly string[];
@@ -109,8 +113,9 @@ export interface RIMCall {
   readonly state?: readonly CellState[];
   /** For each cell [T,B,N]: 1 active, 0 inactive, negative: as the modules' competition decides. */
   readonly mask?: readonly Tensor[];
-  /** For each cell, factors on the attended values [T,B,N,I*V] or the input probabilities [T,B,N,I,S]. */
+  /** For each cell, factors on the attended values, `[T,B,N,I*V]`. */
   readonly dropValues?: readonly Tensor[];
+  /** For each cell, factors on the input probabilities, `[T,B,N,I,S]`, the null row first. */
   readonly dropProbabilities?: readonly Tensor[];
 }
 
@@ -118,7 +123,9 @@ export interface RIMCall {
 export interface RIM {
   /** @param x [T,B,D], or [T,B,R,D] */
   (x: Tensor, call?: RIMCall): RIMResult;
+  /** Its cells, layer by layer, forward before backward. */
   readonly cells: readonly RIMCell[];
+  /** All its weights, for `grad` and for files. */
   readonly variables: readonly Variable[];
 }
 

@@ -30,6 +30,7 @@ const commands = {
   soak: { script: 'dist/bench/soak/command.js', build: true, adapter: 'ensure', node: ['--expose-gc'] },
   fuzz: { script: 'dist/bench/fuzz/command.js', build: true },
   kernels: { script: 'kernels/generate.mjs' },
+  docs: { script: 'docs/reference.mjs' },
   build: { build: true },
   bundle: { script: 'bench/bundle.mjs', build: true },
   lint: { script: biome, args: ['check'] },

@@ -1,3 +1,3 @@
 // The systems that RIMs are compared with.
 
-export { type LSTM, type LSTMOptions, type LSTMState, lstm } from './lstm.ts';
+export { type LSTM, type LSTMOptions, type LSTMResult, type LSTMState, lstm } from './lstm.ts';

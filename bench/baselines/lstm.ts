@@ -6,20 +6,39 @@ import { checkOptions, formatShape, OptionError, ShapeError } from '../../engine
 
 /** Sizes of an LSTM. */
 export interface LSTMOptions {
-  /** D */
+  /** D: size of the input. */
   readonly inputSize: number;
-  /** H */
+  /** H: hidden size. */
   readonly hiddenSize: number;
 }
 
 /** The state of an LSTM, h and c [B,H]. */
-export type LSTMState = Readonly<{ h: Tensor; c: Tensor }>;
+export type LSTMState = {
+  /** What it puts out, [B,H]. */
+  readonly h: Tensor;
+  /** Its memory, [B,H]. */
+  readonly c: Tensor;
+};
+
+/** What an LSTM returns. */
+export interface LSTMResult {
+  /** h of every step, [T,B,H]. */
+  readonly hidden: Tensor;
+  /** The state after the last step. */
+  readonly state: LSTMState;
+}
 
 /** An LSTM over sequences; call it with x [T,B,D]. */
 export interface LSTM {
-  /** @returns h of every step [T,B,H], and the state after the last */
-  (x: Tensor, state?: LSTMState): { readonly hidden: Tensor; readonly state: LSTMState };
+  /**
+   * @param x [T,B,D]
+   * @param state before the first step; zeros where left out
+   * @throws ShapeError for an x of other sizes
+   */
+  (x: Tensor, state?: LSTMState): LSTMResult;
+  /** Its weights: [D,4H], [H,4H], [4H] and [4H], gates i, f, g, o. */
   readonly weights: Readonly<Record<'inputGates' | 'stateGates' | 'inputBias' | 'stateBias', Variable>>;
+  /** The same, for `grad` and for files. */
   readonly variables: readonly Variable[];
 }
 

@@ -58,9 +58,11 @@ export type CopyingBatch = {
 
 /** The three parts of a sequence, each from its first step up to but not including its last. */
 export interface CopyingPhases {
+  /** The digits are shown. */
   readonly input: readonly [number, number];
-  /** The marker is the last step of it. */
+  /** Nothing is shown; the marker is its last step. */
   readonly blank: readonly [number, number];
+  /** The digits are wanted. */
   readonly recall: readonly [number, number];
 }
 
@@ -137,8 +139,11 @@ export function copyingPhases(size: CopyingSize): CopyingPhases {
  * eight digits with equal chances where a digit is wanted. A model is doing the task only below these levels.
  */
 export function memoryless(size: CopyingSize): {
+  /** Over the steps where a digit is wanted: ln 8. */
   readonly recall: number;
+  /** Over all steps. */
   readonly all: number;
+  /** Share of right digits: 1/8. */
   readonly accuracy: number;
 } {
   const { digits, blank } = checkSize('memoryless', size);

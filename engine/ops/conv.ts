@@ -195,7 +195,7 @@ export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspos
   return withBias('convTranspose2d', convolveInput(x, weight, size, { stride, padding }), bias);
 }
 
-/** The rows of this file, for tables of all ops. */
+/** The rows of this file, for tables of all ops. @internal */
 export const convOps: readonly Op[] = [convolveOp, convolveInputOp, convolveWeightOp] as readonly Op[];
 
 function convolve(x: Tensor, w: Tensor, { stride, padding }: ConvolveAttrs): Tensor {

@@ -79,8 +79,11 @@ function inSequence(own: EinsumAttrs, t: string, varies: (input: number) => bool
 
 /** Which terms a product has, and what is done to it before it is stored. */
 export interface EinsumOptions {
+  /** A number that the result is multiplied by. */
   readonly scale?: number;
+  /** A tensor that is then added, and the labels of its axes: some of the result's, in the same order. */
   readonly plus?: readonly [labels: string, tensor: Tensor];
+  /** A mask of the terms, and the labels of its axes: what it is 0 for is left out and not read. */
   readonly rows?: readonly [labels: string, mask: Tensor];
 }
 
@@ -130,7 +133,7 @@ export function einsum(equation: string, x: Tensor, w: Tensor, options: EinsumOp
   return product({ a, b, y, scale, ...labels }, x, w, ...more);
 }
 
-/** The sum of a tensor and a product that nothing is added to yet, as one product; undefined where it is no such product. */
+/** The sum of a tensor and a product that nothing is added to yet, as one product; undefined where it is no such product. @internal */
 export function addToProduct(tensor: Tensor, result: Tensor): Tensor | undefined {
   const { op, attrs, inputs } = result.node;
   if (op !== einsumOp) return undefined;
@@ -206,7 +209,7 @@ function addedTo(where: string, labels: string, shape: Shape, inner: number, plu
   return { plus: [labels, reshape(plus, [sizeOf(shape) / sizeOf(tail), ...tail])] };
 }
 
-/** The row of this file, for tables of all ops. */
+/** The row of this file, for tables of all ops. @internal */
 export const einsumOps: readonly Op[] = [einsumOp] as readonly Op[];
 
 function product(attrs: EinsumAttrs, ...inputs: readonly Tensor[]): Tensor {

@@ -299,7 +299,7 @@ const copyOp: Op = {
   overTime: ({ sequence }) => [identity(sequence(0))],
 };
 
-/** The rows of this file, for tables of all ops. */
+/** The rows of this file, for tables of all ops. @internal */
 export const elementwiseOps: readonly Op[] = [
   ...[identityOp, affineOp, expOp, logOp, sqrtOp, absOp, signOp, sigmoidOp, tanhOp, reluOp, softplusOp, reciprocalOp],
   ...[powerOp, clampOp, insideOp, squareOp, geluOp, geluSlopeOp, eluOp, eluSlopeOp, leakyReluOp, leakyReluSlopeOp],
@@ -308,7 +308,7 @@ export const elementwiseOps: readonly Op[] = [
   ...[maskGradientOp, copyOp],
 ] as readonly Op[];
 
-/** Inputs with T in front, at equal rank, so that they broadcast against each other: constants stay as they are. */
+/** Inputs with T in front, at equal rank, so that they broadcast against each other: constants stay as they are. @internal */
 export function alignOverTime(over: OverTime<unknown>): Tensor[] {
   const rank = at(over.node.outputs, 0).shape.length;
   return over.node.inputs.map((input, i) => {

@@ -110,12 +110,20 @@ export function gruGates(gx: Tensor, gh: Tensor, h: Tensor): Tensor {
  * @returns h' and c' [..., H]
  * @throws ShapeError where the leading sizes differ or the last ones are not 4H and H
  */
-export function lstmGates(gates: Tensor, c: Tensor): { readonly h: Tensor; readonly c: Tensor } {
+export function lstmGates(
+  gates: Tensor,
+  c: Tensor,
+): {
+  /** What it puts out, [..., H]. */
+  readonly h: Tensor;
+  /** The new cell state, [..., H]. */
+  readonly c: Tensor;
+} {
   const outputs = apply(lstmOp, [gates, c], {});
   return { h: at(outputs, 0), c: at(outputs, 1) };
 }
 
-/** The rows of this file, for tables of all ops. */
+/** The rows of this file, for tables of all ops. @internal */
 export const gatesOps: readonly Op[] = [gruOp, gruBackwardOp, lstmOp, lstmBackwardOp];
 
 /** Uniforms and grid of a kernel with one invocation a hidden unit, from the shape of the state. */

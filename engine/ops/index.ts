@@ -34,7 +34,7 @@ export { broadcastTo, concat, flip, permute, reshape, roll, slice } from './shap
 export { type SoftmaxOptions, softmax, topKMask } from './softmax.ts';
 export { sort } from './sort.ts';
 
-/** Every row: check/ demands a meaning and a case for each. */
+/** Every row: check/ demands a meaning and a case for each. @internal */
 export const opTable: readonly Op[] = [
   ...elementwiseOps,
   ...shapeOps,

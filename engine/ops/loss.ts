@@ -20,6 +20,7 @@ export type Reduction = 'mean' | 'sum' | 'none';
 
 /** How the losses of single rows are combined. */
 export interface LossOptions {
+  /** 'mean' where left out. */
   readonly reduction?: Reduction;
 }
 

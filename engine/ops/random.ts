@@ -27,6 +27,7 @@ const FIRST_STREAM = 2 ** 31;
  * model built in the same order from the same seed draws the same numbers. The counter is part of a checkpoint.
  */
 export class RandomState {
+  /** An integer from 0 to 2^53 - 1. */
   readonly seed: number;
   /** u32 [1]: training runs done. A run draws with its value, then adds 1. */
   readonly counter: Variable;
@@ -128,7 +129,7 @@ export function dropoutMask(
   return applyOne(dropoutMaskOp, [random.counter], { rate, seed: random.seed, stream: random.nextStream(), shape });
 }
 
-/** The counter that a node draws with, where it draws: a program that trains advances it once a run. */
+/** The counter that a node draws with, where it draws: a program that trains advances it once a run. @internal */
 export function counterOf(node: Node): Variable | undefined {
   const [counter] = node.op === dropoutMaskOp ? node.inputs : [];
   return counter instanceof Variable ? counter : undefined;

@@ -10,7 +10,9 @@ import { broadcastTo, reshape } from './shape.ts';
 
 /** Which axes to reduce (default: all), and whether they stay as axes of size 1. */
 export interface ReduceOptions {
+  /** Axes, which may count from the end; all where left out. */
   readonly axes?: readonly number[];
+  /** True: they stay, of size 1. */
   readonly keepAxes?: boolean;
 }
 
@@ -184,5 +186,5 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return affine(y, y.size / x.size, 0);
 }
 
-/** The rows of this file, for tables of all ops. */
+/** The rows of this file, for tables of all ops. @internal */
 export const reduceOps: readonly Op[] = [sumOp, sumOfSquaresOp, maxOp, minOp] as readonly Op[];

@@ -55,7 +55,12 @@ const sortOp: Op<{ readonly descending: boolean }> = {
 export function sort(
   x: Tensor,
   options: { readonly descending?: boolean } = {},
-): { readonly values: Tensor; readonly indices: Tensor } {
+): {
+  /** The sorted elements, [..., N]. */
+  readonly values: Tensor;
+  /** Their columns before, u32 [..., N]. */
+  readonly indices: Tensor;
+} {
   checkOptions('sort', options, ['descending']);
   const outputs = apply(sortOp, [x], { descending: options.descending ?? false });
   return { values: at(outputs, 0), indices: at(outputs, 1) };
