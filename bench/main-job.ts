@@ -8,6 +8,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { at, FileError, need, OptionError, RimgradError } from '../engine/errors.ts';
+import { NotFlushedError } from './disk.ts';
 import { describe } from './messages.ts';
 import { lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
@@ -216,7 +217,8 @@ class Job {
       if (!(error instanceof FileError)) throw error;
       if (error.message === this.#trouble) return;
       this.#trouble = error.message;
-      this.#warn(`${describe(error)}. The training goes on; ${meanwhile}`);
+      const there = error instanceof NotFlushedError;
+      this.#warn(`${describe(error)}. The training goes on${there ? '' : `; ${meanwhile}`}`);
     }
   }
 
