@@ -3,14 +3,20 @@
 //
 // Always: every failure is a FileError that names the path and the mend. Not here: what the files are (runs.ts).
 
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError } from '../engine/errors.ts';
+
+/** A file was written whole, and its folder could not be flushed: the file is there, but a power cut may bring the old one back. */
+export class NotFlushedError extends FileError {
+  override readonly name: string = 'NotFlushedError';
+}
 
 /**
  * Writes a file so that a kill at any moment leaves the old content or the new one.
  *
- * @throws FileError when it cannot be written; nothing is left beside.
+ * @throws FileError when it cannot be written: the old content stays, and nothing is left beside; NotFlushedError when the new one
+ *   is there, and may not last.
  */
 export function writeAtomically(path: string, content: string | Uint8Array): void {
   const beside = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
@@ -28,8 +34,19 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
       rmSync(beside, { force: true });
       throw error;
     }
-    flushFolder(dirname(path));
   });
+  try {
+    onDisk(dirname(path), () => flushFolder(dirname(path)));
+  } catch (cause) {
+    if (!(cause instanceof FileError)) throw cause;
+    const what = `${path}: it is written, but a power cut may undo that, for its folder could not be flushed`;
+    throw new NotFlushedError(`${what} (${cause.message})`, { cause });
+  }
+}
+
+/** The bytes of a file. @throws FileError when it cannot be read */
+export function readBytes(path: string): Buffer<ArrayBuffer> {
+  return onDisk(path, () => readFileSync(path));
 }
 
 /** The names in a folder that a killed `writeAtomically` left beside one of these files. */

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { at, FileError, need, RimgradError } from '../engine/errors.ts';
 import { EXIT, fail } from './command-line.ts';
+import { NotFlushedError } from './disk.ts';
 import { describe } from './messages.ts';
 import { type Evaluation, lastEvaluations, type Metric, sortMetrics } from './metrics.ts';
 import { lastingOptions, type MainOptions, parseMainOptions } from './options.ts';
@@ -246,7 +247,8 @@ class Job {
       if (!(error instanceof FileError)) throw error;
       if (error.message === this.#trouble) return;
       this.#trouble = error.message;
-      this.#warn(`${describe(error)}. The training goes on; ${meanwhile}`);
+      const there = error instanceof NotFlushedError;
+      this.#warn(`${describe(error)}. The training goes on${there ? '' : `; ${meanwhile}`}`);
     }
   }
 

@@ -14,7 +14,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -27,7 +26,7 @@ import {
   type SafetensorsTensor,
   writeSafetensors,
 } from '../engine/safetensors.ts';
-import { flushFolder, onDisk, remainsIn, removeRemains, writeAll, writeAtomically } from './disk.ts';
+import { flushFolder, onDisk, readBytes, remainsIn, removeRemains, writeAll, writeAtomically } from './disk.ts';
 import { type Metric, parseMetric, parseMetrics } from './metrics.ts';
 import { parseConfig, type RunConfig, textOf, writeConfig } from './run-config.ts';
 
@@ -142,11 +141,17 @@ export class RunFolder {
     const opened = onDisk(path, () => {
       removeRemains(path, FILES);
       const descriptor = openSync(file, existsSync(file) ? 'r+' : 'wx+');
-      ftruncateSync(descriptor, ends.at(-1) ?? 0);
-      fsyncSync(descriptor);
-      return descriptor;
+      try {
+        // First: a kill from here on leaves no run that says that it is finished and has lost its last lines.
+        writeConfigFile(path, config);
+        ftruncateSync(descriptor, ends.at(-1) ?? 0);
+        fsyncSync(descriptor);
+        return descriptor;
+      } catch (error) {
+        closeSync(descriptor);
+        throw error;
+      }
     });
-    writeConfigFile(path, config);
     return { folder: new RunFolder(path, opened, ends), metrics };
   }
 
@@ -192,7 +197,10 @@ export class RunFolder {
     onDisk(join(this.path, METRICS), () => ftruncateSync(this.#metrics, this.#ends.at(-1) ?? 0));
   }
 
-  /** Replaces the checkpoint, after the metrics that it counts. @throws FileError when it cannot be written: the last one stays */
+  /**
+   * Replaces the checkpoint, after the metrics that it counts.
+   * @throws FileError when it cannot be written: the last one stays; NotFlushedError when it is there and may not last
+   */
   writeCheckpoint(bytes: Uint8Array): void {
     this.flush();
     writeAtomically(join(this.path, CHECKPOINT), bytes);
@@ -233,24 +241,13 @@ export function readRun(path: string): Run {
   const metrics = readMetrics(join(path, METRICS), config.status === 'running');
   const model = join(path, MODEL);
   const run = { name: basename(path), config, metrics };
-  if (!existsSync(model)) return run;
-  return {
-    ...run,
-    model: readSafetensors(
-      onDisk(model, () => readFileSync(model)),
-      model,
-    ),
-  };
+  return existsSync(model) ? { ...run, model: readSafetensors(readBytes(model), model) } : run;
 }
 
 /** The checkpoint of a run; undefined where it has none. @throws FileError where it cannot be read or is damaged */
 export function readRunCheckpoint(path: string): Checkpoint | undefined {
   const file = join(path, CHECKPOINT);
-  if (!existsSync(file)) return undefined;
-  return readCheckpoint(
-    onDisk(file, () => readFileSync(file)),
-    file,
-  );
+  return existsSync(file) ? readCheckpoint(readBytes(file), file) : undefined;
 }
 
 /** Writes the report page into a run folder. @returns its path. @throws FileError when it cannot be written */
@@ -270,21 +267,18 @@ export function readRunConfig(path: string): RunConfig {
   if (!existsSync(path)) throw new FileError(`${path}: no such folder; give the folder of a run`);
   if (!existsSync(file))
     throw new FileError(`${path}: no ${CONFIG} in it, so this is no run folder; give the folder of a run`);
-  return parseConfig(
-    onDisk(file, () => readFileSync(file)),
-    file,
-  );
+  return parseConfig(readBytes(file), file);
 }
 
 function readMetrics(file: string, unfinished: boolean): Metric[] {
-  if (existsSync(file)) return parseMetrics(readText(file), file, unfinished);
+  if (existsSync(file)) return parseMetrics(textOf(readBytes(file), file), file, unfinished);
   if (unfinished) return [];
   throw new FileError(`${file}: missing; the run folder is not whole`);
 }
 
 /** The first lines of the metrics, and where each ends, in bytes; what follows them may be damaged. */
 function firstLines(file: string, count: number): { metrics: Metric[]; ends: number[] } {
-  const bytes = existsSync(file) ? onDisk(file, () => readFileSync(file)) : Buffer.alloc(0);
+  const bytes = existsSync(file) ? readBytes(file) : Buffer.alloc(0);
   const ends: number[] = [];
   for (let i = bytes.indexOf(10); i >= 0 && ends.length < count; i = bytes.indexOf(10, i + 1)) ends.push(i + 1);
   if (ends.length < count) {
@@ -297,13 +291,6 @@ function firstLines(file: string, count: number): { metrics: Metric[]; ends: num
     return parseMetric(line.toString('utf8'), `${file} line ${i + 1}`);
   });
   return { metrics, ends };
-}
-
-function readText(file: string): string {
-  return textOf(
-    onDisk(file, () => readFileSync(file)),
-    file,
-  );
 }
 
 function nearestExisting(path: string): string {

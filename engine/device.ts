@@ -7,11 +7,12 @@
 // point (index.ts, node.ts) gives it the GPU object.
 
 import type { Kernel } from '../kernels/kernel.ts';
-import { at, DeviceError, type DeviceLostError, formatShape, LimitError, need } from './errors.ts';
+import { at, DeviceError, type DeviceLostError, formatShape, need } from './errors.ts';
 import { Health } from './health.ts';
 import { checkBuffer, formatBytes, outOfMemory } from './limits.ts';
 import { type CompiledKernel, Pipelines } from './pipelines.ts';
 import { type Reports, reasonOf, scoped } from './scopes.ts';
+import { batchesOf, copied } from './staging.ts';
 import { type Tuning, untuned } from './tuning.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -202,7 +203,7 @@ export class Device {
         write: (offset, data) => {
           this.gpu.queue.writeBuffer(buffer, 4 * offset, data as Data & { buffer: ArrayBuffer });
         },
-        read: (offset, size) => this.read(buffer, 4 * offset, 4 * size, what),
+        read: (variables) => this.#readVariables(variables),
         dispose: () => {
           this.#variables.delete(home);
           this.free(buffer);
@@ -216,6 +217,22 @@ export class Device {
     return need(this.#variables.get(variable), `the storage of ${variable.name}`);
   }
 
+  /**
+   * Values of Variables here, all as they are now. Of several at once the staging buffers are freed again: they are as large as
+   * all values together, and a checkpoint is rare.
+   */
+  async #readVariables(variables: readonly Variable[]): Promise<readonly ArrayBuffer[]> {
+    const parts = variables.map((each): BufferPart => {
+      return { buffer: this.storageOf(each), offset: 4 * each.home.offset, bytes: 4 * each.size };
+    });
+    const { variable: home } = at(variables, 0).home;
+    if (parts.length === 1) return this.readParts(parts, `variable ${home.name} ${formatShape(home.shape)}`);
+    const what = `the values of ${parts.length} Variables`;
+    // All are submitted before any is awaited: what is run from now on is in none of them.
+    const reads = batchesOf(parts).map((batch) => this.readParts(batch, what, { keep: false }));
+    return (await Promise.all(reads)).flat();
+  }
+
   /** Bytes of a buffer, as `readParts` reads them. @internal */
   async read(buffer: GPUBuffer, offset: number, bytes: number, what: string): Promise<ArrayBuffer> {
     return at(await this.readParts([{ buffer, offset, bytes }], what), 0);
@@ -223,15 +240,20 @@ export class Device {
 
   /**
    * Bytes of several buffers, as they are after what was submitted so far: one submit, by way of one staging buffer that is
-   * used again.
+   * used again. The submit is made before the call returns.
    * @param what what is read, for messages
+   * @param options `keep`: false for a staging buffer of its own, freed after the read
    * @throws LimitError where there is no memory for it; DeviceError where the device does not give it
    * @internal
    */
-  async readParts(parts: readonly BufferPart[], what: string): Promise<readonly ArrayBuffer[]> {
+  async readParts(
+    parts: readonly BufferPart[],
+    what: string,
+    { keep = true }: { readonly keep?: boolean } = {},
+  ): Promise<readonly ArrayBuffer[]> {
     this.check();
     const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-    let staging = this.#freeStaging(total);
+    let staging = keep ? this.#freeStaging(total) : undefined;
     const held = this.#bytes;
     const { made, reports } = scoped(this.gpu, () => {
       staging ??= this.buffer(`reading ${what}`, total, USAGE.mapRead | USAGE.copyTarget);
@@ -258,7 +280,8 @@ export class Device {
       }
       const copies = copied(made.result.staging, parts, what);
       made.result.staging.unmap();
-      this.#staging.push(made.result.staging);
+      if (keep) this.#staging.push(made.result.staging);
+      else this.free(made.result.staging);
       this.check();
       return copies;
     } catch (error) {
@@ -379,23 +402,5 @@ export class Device {
       if (size >= bytes && (best < 0 || size < at(this.#staging, best).size)) best = i;
     });
     return best < 0 ? undefined : this.#staging.splice(best, 1)[0];
-  }
-}
-
-/** The bytes of a mapped buffer. @throws LimitError where the host has no memory for them */
-function copied(staging: GPUBuffer, parts: readonly BufferPart[], what: string): readonly ArrayBuffer[] {
-  const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-  try {
-    const mapped = staging.getMappedRange(0, total);
-    let end = 0;
-    return parts.map(({ bytes }) => {
-      end += bytes;
-      return mapped.slice(end - bytes, end);
-    });
-  } catch (cause) {
-    throw new LimitError(
-      `reading ${what}: this runtime did not hold ${formatBytes(total)} of it (${reasonOf(cause)}); read a slice of it at a time`,
-      { cause },
-    );
   }
 }

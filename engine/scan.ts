@@ -10,7 +10,7 @@
 // sequence [T, ...] outside; a *tap* is a body tensor whose value of every step is wanted outside.
 
 import { checkChunk, joined, overPieces, type Part, type Piece, pieceOf, piecesOf, stepsOf } from './chunks.ts';
-import { at, checkOptions, formatShape, OptionError, RimgradError, ShapeError } from './errors.ts';
+import { at, checkOptions, OptionError, RimgradError } from './errors.ts';
 import { backpropagate } from './grad.ts';
 import type { Op, OverTime } from './op.ts';
 import { add, affine, identity } from './ops/elementwise.ts';
@@ -18,8 +18,8 @@ import { fill, placeholder } from './ops/leaf.ts';
 import { sum } from './ops/reduce.ts';
 import { broadcastTo, reshape } from './ops/shape.ts';
 import { isRecomputed, madeAgain } from './recompute.ts';
-import { mapRecord, named, type TensorRecord, type Tensors } from './records.ts';
-import { Node, nextNodeId, sameShape, Tensor } from './tensor.ts';
+import { checkState, checkStep, mapRecord, named, type TensorRecord, type Tensors } from './records.ts';
+import { Node, nextNodeId, Tensor } from './tensor.ts';
 
 /** What one step of a scan returns: the next state, by the same names, and what is wanted of every step. */
 export interface Step<S extends TensorRecord, O extends TensorRecord> {
@@ -92,7 +92,8 @@ export function scanOf(node: Node): ScanAttrs | undefined {
  *   backward computes each chunk again instead of keeping what its steps computed (recompute.ts); `part`: of which longer
  *   sequence these are steps, for messages
  * @returns the outputs of all steps, `[T, ...]`, and the state after the last one
- * @throws ShapeError where lengths differ or the cell changes the shape of its state
+ * @throws ShapeError where lengths differ or the cell changes the shape of its state; OptionError where it returns no state or no
+ *   output
  */
 export function scan<X extends TensorRecord, S extends TensorRecord, O extends TensorRecord>(
   cell: (inputs: Tensors<X>, state: Tensors<S>) => Step<Tensors<S>, O>,
@@ -133,6 +134,7 @@ function wholeScan<X extends TensorRecord, S extends TensorRecord, O extends Ten
   const names = Object.keys(state);
   const stateIn = mapRecord(state, (t) => placeholder('state', t.shape, t.dtype));
   const step = cell(traced, stateIn);
+  checkStep(step);
   for (const name of names) checkState(name, named(state, name), step.state[name]);
   const unknown = Object.keys(step.state).find((name) => !names.includes(name));
   if (unknown !== undefined)
@@ -386,15 +388,6 @@ function scanBackward(node: Node<ScanAttrs>, d: readonly (Tensor | undefined)[])
       gradients.set(tensor, at(result.outputs, k));
     });
   return [...stateIn, ...slices, ...captured].map((t) => gradients.get(t));
-}
-
-function checkState(name: string, before: Tensor, after: Tensor | undefined): void {
-  if (after === undefined) throw new OptionError(`scan: the cell returned no next state '${name}'; return every state`);
-  if (!sameShape(before.shape, after.shape) || before.dtype !== after.dtype) {
-    throw new ShapeError(
-      `scan: the state '${name}' goes in as ${before.dtype} ${formatShape(before.shape)} and comes out as ${after.dtype} ${formatShape(after.shape)}; they must be equal`,
-    );
-  }
 }
 
 function get<K, V>(map: ReadonlyMap<K, V>, key: K): V {

@@ -9,7 +9,7 @@
 // For users whose own `lib` has no Symbol.dispose: the reference stays in the .d.ts, which everything of the engine leads to.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { at, DeviceError, formatShape, OptionError, ShapeError } from './errors.ts';
+import { at, DeviceError, formatShape, need, OptionError, ShapeError } from './errors.ts';
 import type { Op } from './op.ts';
 import { type Dtype, Node, type Shape, type Spec, sizeOf, Tensor } from './tensor.ts';
 
@@ -19,8 +19,8 @@ export type Data = Float32Array | Uint32Array;
 /** Where a Variable lives once a program was compiled with it: made by the device. */
 export interface Residence {
   readonly owner: object;
-  /** Elements from an offset on. */
-  read(offset: number, size: number): Promise<ArrayBuffer>;
+  /** The values of Variables that live on this owner, all as they are at one moment. */
+  read(variables: readonly Variable[]): Promise<readonly ArrayBuffer[]>;
   write(offset: number, data: Data): void;
   dispose(): void;
 }
@@ -89,10 +89,7 @@ export class Variable extends Tensor {
 
   /** Its present value, from the device where it lives on one. @throws DeviceError where it went with its device */
   async read(): Promise<Data> {
-    const residence = this.#settled ? this.#home.variable.#residence : undefined;
-    if (residence === undefined) return this.#own().slice();
-    const bytes = await residence.read(this.#home.offset, this.size);
-    return this.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+    return at(await Variable.readAll([this]), 0);
   }
 
   /** Replaces its value. @throws ShapeError, OptionError where length or dtype differ */
@@ -185,6 +182,32 @@ export class Variable extends Tensor {
     });
   }
 
+  /** The present values of Variables, all of one moment. */
+  static async readAll(variables: readonly Variable[]): Promise<readonly Data[]> {
+    const values = new Map<Variable, Data>();
+    const groups = new Map<object, { readonly residence: Residence; readonly variables: Variable[] }>();
+    for (const each of variables) {
+      const residence = each.#settled ? each.#home.variable.#residence : undefined;
+      if (residence === undefined) {
+        values.set(each, each.#own().slice());
+        continue;
+      }
+      const group = groups.get(residence.owner);
+      if (group === undefined) groups.set(residence.owner, { residence, variables: [each] });
+      else group.variables.push(each);
+    }
+    await Promise.all(
+      [...groups.values()].map(async ({ residence, variables: group }) => {
+        const read = await residence.read(group);
+        group.forEach((each, i) => {
+          const bytes = at(read, i);
+          values.set(each, each.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes));
+        });
+      }),
+    );
+    return variables.map((each) => need(values.get(each), each.name));
+  }
+
   /** The value on the host, where it is the present one. */
   #own(): Data {
     if (!this.#changed) return this.#host;
@@ -219,6 +242,11 @@ export function joinVariables(variables: readonly Variable[]): void {
     elements += size;
   }
   close();
+}
+
+/** The present values of Variables, all of one moment: what is submitted later is in none. @throws as `read` does */
+export function readVariables(variables: readonly Variable[]): Promise<readonly Data[]> {
+  return Variable.readAll(variables);
 }
 
 /** A Variable from numbers; f32 unless given a Uint32Array. */

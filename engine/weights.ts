@@ -14,7 +14,7 @@ import {
   writeSafetensors,
 } from './safetensors.ts';
 import { sameShape } from './tensor.ts';
-import type { Data, Variable } from './variable.ts';
+import { type Data, readVariables, type Variable } from './variable.ts';
 
 /** How Variables are loaded. */
 export interface LoadOptions {
@@ -36,7 +36,7 @@ export async function saveVariables(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const named = byName('saveVariables', variables);
   // All are read at once: a training step that is started later changes none of them.
-  const values = await Promise.all([...named.values()].map((variable) => variable.read()));
+  const values = await readVariables([...named.values()]);
   const tensors = new Map(
     [...named].map(([name, { shape }], i): [string, SafetensorsTensor] => {
       const data = at(values, i);

@@ -3,13 +3,14 @@
 // and the run goes on to the same bytes.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { writeAtomically } from '../bench/disk.ts';
+import { NotFlushedError, writeAtomically } from '../bench/disk.ts';
 import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/runs.ts';
 import { type TrainCopying, trainCopying } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
@@ -167,6 +168,77 @@ if (posix) {
     assert.equal(
       readdirSync(path).filter((name) => name.endsWith('.part')),
       [],
+    );
+  });
+}
+
+/** Does something while calls of the file system are others. */
+async function patched<T>(
+  calls: Partial<Pick<typeof fs, 'fsyncSync' | 'ftruncateSync'>>,
+  act: () => T,
+): Promise<Awaited<T>> {
+  const { fsyncSync, ftruncateSync } = fs;
+  Object.assign(fs, calls);
+  syncBuiltinESMExports();
+  try {
+    return await act();
+  } finally {
+    Object.assign(fs, { fsyncSync, ftruncateSync });
+    syncBuiltinESMExports();
+  }
+}
+
+const ioError = (): Error => Object.assign(new Error('it was made to fail'), { code: 'EIO' });
+
+test('a run that goes on says so before its last lines are cut away', async ({ out }) => {
+  await mainJob([...args, '--out', out, '--name', 'a']);
+  const path = join(out, 'a');
+  const { config, metrics } = readRun(path);
+  assert.is(config.status, 'finished');
+  const lines = metrics.length - 2;
+  const { ftruncateSync } = fs;
+  const killed = (file: number, length?: number): void => {
+    ftruncateSync(file, length);
+    throw ioError();
+  };
+  const reopen = (): unknown => RunFolder.reopen(path, lines, { ...config, status: 'running' });
+  await patched({ ftruncateSync: killed }, () => assert.throws(reopen, /the file system answers EIO/));
+  assert.is(readRun(path).metrics.length, lines, 'cut');
+  assert.is(readRunConfig(path).status, 'running', 'not the whole run that it was any more');
+});
+
+if (posix) {
+  test('a folder that cannot be flushed: the new file is there, and nobody says that the old one is', async ({
+    out,
+  }) => {
+    const { fsyncSync } = fs;
+    const target = join(out, 'file');
+    let failing = true;
+    const failingOnFolders = (file: number): void => {
+      if (failing && fs.fstatSync(file).isDirectory()) throw ioError();
+      fsyncSync(file);
+    };
+    writeAtomically(target, 'old');
+    await patched({ fsyncSync: failingOnFolders }, () => {
+      assert.throws(
+        () => writeAtomically(target, 'new'),
+        (error: unknown) =>
+          error instanceof NotFlushedError &&
+          /file: it is written, but a power cut may undo that.*\(.*the file system answers EIO\)$/.test(error.message),
+      );
+    });
+    assert.is(bytesOf(out, 'file'), 'new');
+    failing = false;
+    const job = watched((step) => {
+      failing = step >= 10 && step < 40;
+    });
+    const { code, stderr } = await patched({ fsyncSync: failingOnFolders }, () =>
+      mainJob([...args, '--out', out, '--name', 'a'], job),
+    );
+    assert.is(code, 0, stderr);
+    assert.match(
+      stderr,
+      /^(rimgrad: .*checkpoint\.safetensors: it is written, but a power cut .* The training goes on\n)+$/,
     );
   });
 }

@@ -4,7 +4,7 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { at } from '../engine/errors.ts';
+import { at, OptionError } from '../engine/errors.ts';
 import {
   add,
   affine,
@@ -308,6 +308,28 @@ test('a Variable as the initial state and as a captured weight', async () => {
   });
   w.dispose();
   h0.dispose();
+});
+
+test('a cell that returns no state or no output is refused with the mend', () => {
+  const x = drawn(4, 2);
+  const h = drawn(2);
+  // As a caller without types may write it.
+  const refused = (returned: unknown, message: RegExp): void => {
+    const cell = (): never => returned as never;
+    assert.throws(
+      () => scan(cell, { x }, { h }),
+      (error: unknown) => error instanceof OptionError && message.test(error.message),
+    );
+  };
+  const mend = /return \{ state: \{ \.\.\. \}, output: \{ \.\.\. \} \}, with \{\} where there is none/;
+  refused({ state: { h } }, /^scan: the cell returned no output record; /);
+  refused({ state: { h } }, mend);
+  for (const odd of [undefined, null, 3, Promise.resolve({}), { output: {} }]) refused(odd, /no state record; /);
+  refused({ state: h, output: {} }, /no state record; /);
+  refused({ state: { h }, output: h }, /no output record; /);
+  refused({ state: { h }, output: { y: undefined } }, /the output 'y' that the cell returned is no tensor; give one/);
+  refused({ state: { h: 1 }, output: {} }, /the state 'h' that the cell returned is no tensor/);
+  refused({ state: {}, output: {} }, /no next state 'h'; return every state/);
 });
 
 const shapes: readonly Shape[] = [[], [1], [2, 1], [1, 3], [2, 3, 2]];
