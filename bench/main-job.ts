@@ -146,11 +146,17 @@ class Job {
       throw error;
     }
     this.#progress.end();
-    const stopped = result.stopped ? { note: `stopped at step ${this.#step} of the ${this.#model || 'training'}` } : {};
+    const { failure } = result;
+    if (failure !== undefined) {
+      this.#step = failure.step - 1;
+      this.#warn(describe(failure));
+    }
+    const at = `stopped at step ${this.#step} of the ${this.#model || 'training'}`;
+    const note = failure === undefined ? at : `${at}; ${describe(failure)}`;
     const status = result.stopped ? 'stopped' : 'finished';
-    const folder = await this.#finish({ status, ...stopped });
-    this.#say(folder, stopped.note);
-    this.#sayToMachines(status, folder, stopped.note);
+    const folder = await this.#finish(result.stopped ? { status, note } : { status });
+    this.#say(folder, result.stopped ? at : undefined);
+    this.#sayToMachines(status, folder, result.stopped ? note : undefined);
     return result.stopped ? EXIT.stopped : EXIT.done;
   }
 
@@ -190,6 +196,7 @@ class Job {
       onCheckpoint: (bytes) => {
         this.#tryToWrite('the last checkpoint stays as it was', (folder) => folder.writeCheckpoint(bytes));
       },
+      onNewDevice: (adapter) => this.#move(adapter),
       onLoss: (loss, told) => {
         this.#warn(`${describe(loss)}. Going on with a new device from the last checkpoint`);
         this.#metrics.length = Math.min(this.#metrics.length, told);
@@ -216,12 +223,21 @@ class Job {
       stdout.write(`Going on with ${this.#plan.name} from ${describeProgress(models)}\n`);
       if (config.adapter !== start.adapter || config.runtime !== start.runtime) {
         stdout.write(
-          `The run was begun with ${config.runtime} on ${config.adapter}, and goes on with ${start.runtime} on ${start.adapter}: ` +
-            'its last digits may differ from those of a run that had stayed there\n',
+          `The run was begun with ${config.runtime} on ${config.adapter}, and goes on with ${start.runtime} on ${start.adapter}: ${OTHERWISE}\n`,
         );
       }
     }
     stdout.write(`Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${this.#folder.path}\n\n`);
+  }
+
+  // A device that was lost may come back as another adapter.
+  #move(adapter: string): void {
+    if (this.#config === undefined || this.#config.adapter === adapter) return;
+    const line = `The run was on ${this.#config.adapter}, and goes on on ${adapter}: ${OTHERWISE}\n`;
+    this.#progress.pause(() => this.#around.stdout.write(line));
+    const config: RunConfig = { ...this.#config, adapter };
+    this.#config = config;
+    this.#tryToWrite('the config waits for the end', (folder) => folder.writeConfig(config));
   }
 
   // A figure that is not finite would be lost in JSON, so it ends the run instead.
@@ -303,6 +319,9 @@ class Job {
     stdout.write(folder === undefined ? '\n' : ` Report: ${join(folder.path, 'report.html')}\n`);
   }
 }
+
+/** What a run that moves has to be told. */
+const OTHERWISE = 'its last digits may differ from those of a run that had stayed there';
 
 function grouped(count: number): string {
   return count.toLocaleString('en-US');

@@ -6,7 +6,7 @@
 // Not here: the command line and the run folder (main-job.ts), the graphs of the programs (programs.ts), what a checkpoint holds
 // (training-state.ts).
 
-import { at, type DeviceLostError, OptionError } from '../engine/errors.ts';
+import { at, type DeviceLostError, NonFiniteError, OptionError } from '../engine/errors.ts';
 import {
   type Checkpoint,
   compile,
@@ -52,6 +52,8 @@ export interface TrainEvents {
   onCheckpoint?(bytes: Uint8Array): void;
   /** The device was lost: all that was told behind the first `told` steps and evaluations will be told again. */
   onLoss?(loss: DeviceLostError, told: number): void;
+  /** The training goes on, on a device that took the place of a lost one. */
+  onNewDevice?(adapter: string): void;
   /** Aborted by Ctrl-C: return soon, with what there is. */
   readonly signal: AbortSignal;
 }
@@ -60,6 +62,8 @@ export interface TrainEvents {
 export interface TrainResult {
   /** True when the signal ended it early. */
   readonly stopped: boolean;
+  /** Why it could not have gone on: where it was stopped, and a step before that was not finite. What is left is of the step before. */
+  readonly failure?: NonFiniteError;
   /** One sample sequence for each blank length that the report shows, of the RIM; none where it was stopped before a step. */
   readonly activations: readonly Activation[];
   /** All weights, under names such as `rim.cell.0.weight`; a model that did not do a step is left out. */
@@ -68,7 +72,8 @@ export interface TrainResult {
 
 /**
  * Trains the models that the options describe, from the beginning or from a checkpoint.
- * @throws RimgradError, never after an abort
+ * @throws RimgradError; NonFiniteError for a step that is not finite, unless the signal was aborted before that was known: then the
+ *   result tells it
  */
 export type TrainCopying = (options: MainOptions, events: TrainEvents, from?: Checkpoint) => Promise<TrainResult>;
 
@@ -83,7 +88,8 @@ export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): Tr
     const work = async (device: Device, saved: Saved<Checkpoint>): Promise<TrainResult> => {
       const state = new TrainingState(options);
       if (saved.last !== undefined) state.load(saved.last);
-      if (!started) events.onStart(startOf(device, state));
+      if (started) events.onNewDevice?.(adapterName(device));
+      else events.onStart(startOf(device, state));
       started = true;
       const keep = (bytes: Uint8Array): void => {
         saved.keep(readCheckpoint(bytes));
@@ -130,6 +136,7 @@ class Training {
   readonly #options: MainOptions;
   readonly #events: TrainEvents;
   readonly #keep: (bytes: Uint8Array) => void;
+  #failure: NonFiniteError | undefined;
 
   constructor(device: Device, state: TrainingState, events: TrainEvents, keep: (bytes: Uint8Array) => void) {
     this.#device = device;
@@ -157,7 +164,10 @@ class Training {
       }
     }
     const stopped = trainees.some((trainee) => !this.#state.isDone(trainee));
-    return { stopped, activations: [...this.#state.activations, ...unfinished], weights };
+    // A model that goes on from where its training was done has a sample of then; the one of now takes its place.
+    const done = this.#state.activations.filter(({ model }) => !unfinished.some((each) => each.model === model));
+    const failure = this.#failure;
+    return { stopped, ...(failure && { failure }), activations: [...done, ...unfinished], weights };
   }
 
   get #stopping(): boolean {
@@ -169,7 +179,13 @@ class Training {
     const { model, program, progress } = trainee;
     const { steps, testBlanks, evaluateEvery, checkpointEvery } = this.#options;
     const step = await compile(this.#device, program.outputs, program.updates);
+    const first = progress.step;
     const evaluations: EvaluationRun[] = [];
+    const measure = async (): Promise<number> => {
+      // Weights that stand still since a step was not finite are not those of this step, and its cause is not in their figures.
+      await step.checkGuard();
+      return this.#measure(trainee, evaluations);
+    };
     try {
       for (const each of testBlanks) {
         if (this.#stopping) return [];
@@ -179,14 +195,13 @@ class Training {
         progress.step > 0 &&
         progress.measured !== progress.step &&
         (progress.step === steps || (evaluateEvery > 0 && progress.step % evaluateEvery === 0));
-      let measured = due() && progress.step < steps ? await this.#measure(trainee, evaluations) : -1;
-      const first = progress.step;
+      let measured = due() && progress.step < steps ? await measure() : -1;
       while (progress.step < steps && !this.#stopping) {
         await this.#step(trainee, step);
-        if (progress.step < steps && due()) measured = await this.#measure(trainee, evaluations);
+        if (progress.step < steps && due()) measured = await measure();
         if (checkpointEvery > 0 && progress.step % checkpointEvery === 0 && !this.#stopping) await this.#save(step);
       }
-      if (due() && !this.#stopping) measured = await this.#measure(trainee, evaluations);
+      if (due() && !this.#stopping) measured = await measure();
       if (this.#state.isDone(trainee)) {
         const others = this.#state.activations.filter((each) => each.model !== model.name);
         this.#state.activations = [...others, ...(await this.#sample(model))];
@@ -194,9 +209,16 @@ class Training {
         return [];
       }
       if (progress.step === 0) return [];
+      await step.checkGuard();
       if (progress.step > first) await this.#save(step);
-      if (measured !== progress.step) await this.#measure(trainee, evaluations);
+      if (measured !== progress.step) await measure();
       return await this.#sample(model);
+    } catch (error) {
+      if (!(error instanceof NonFiniteError)) throw error;
+      const failure = inTraining(error, first, trainee);
+      if (!this.#stopping) throw failure;
+      await this.#keepBefore(step, failure, first, trainee);
+      return [];
     } finally {
       step.dispose();
       for (const each of evaluations) each.dispose();
@@ -232,6 +254,19 @@ class Training {
     return progress.step;
   }
 
+  /**
+   * Ends a training that was stopped, and whose last steps were not carried out: the weights are those before them, and so is the
+   * count of steps. It is not measured any more: figures of a training that went wrong may not be finite either.
+   */
+  async #keepBefore(step: Program, failure: NonFiniteError, first: number, { progress }: Trainee): Promise<void> {
+    this.#failure = failure;
+    progress.step = failure.step - 1;
+    if (progress.step === first) return;
+    // Now that the count is that of the weights, they may be saved.
+    await step.clearGuard();
+    await this.#save();
+  }
+
   /** Keeps a checkpoint; none after a step whose loss is not finite, which is no state to go on from. */
   async #save(step?: Program): Promise<void> {
     if (this.#options.checkpointEvery === 0) return;
@@ -243,6 +278,12 @@ class Training {
   async #sample(model: CopyingModel): Promise<Activation[]> {
     return model.name === 'RIM' ? sampleActivations(this.#device, model, this.#options) : [];
   }
+}
+
+/** What a training says of a step that is not finite: the guard counts from where this training began, people from the first step. */
+function inTraining({ step, what, found }: NonFiniteError, first: number, { model }: Trainee): NonFiniteError {
+  const mend = 'train with a smaller --learning-rate or --clip';
+  return new NonFiniteError(first + step, what, mend, found, { of: `the ${model.name}` });
 }
 
 /** Which modules were active in one test sequence, at the shortest and the longest blank. */

@@ -66,15 +66,26 @@ export class NonFiniteError extends RimgradError {
   readonly step: number;
   /** What was not finite first; undefined where that could not be found. */
   readonly found: NonFiniteTensor | undefined;
+  /** What was wrong, in words, without the step. */
+  readonly what: string;
 
-  constructor(step: number, what: string, mend: string, found?: NonFiniteTensor, options?: ErrorOptions) {
+  /** @param options `of`: what was trained, such as 'the RIM', for the message */
+  constructor(
+    step: number,
+    what: string,
+    mend: string,
+    found?: NonFiniteTensor,
+    options: ErrorOptions & { readonly of?: string } = {},
+  ) {
+    const { of, ...rest } = options;
     const number = String(step).replaceAll(/\B(?=(\d{3})+$)/g, ',');
     super(
-      `step ${number}: ${what}. Weights, moments and counters stand as they were before that step; ${mend}`,
-      options,
+      `step ${number}${of === undefined ? '' : ` of ${of}`}: ${what}. Weights, moments and counters stand as they were before that step; ${mend}`,
+      rest,
     );
     this.step = step;
     this.found = found;
+    this.what = what;
   }
 }
 

@@ -13,7 +13,7 @@ import { createProgress, formatDuration, Speed } from '../bench/progress.ts';
 import { readRun } from '../bench/runs.ts';
 import { copyingBatch } from '../bench/tasks/copying.ts';
 import type { TrainCopying, TrainEvents, TrainResult } from '../bench/train.ts';
-import { DeviceError } from '../engine/errors.ts';
+import { DeviceError, NonFiniteError } from '../engine/errors.ts';
 
 const test = suite('main job', { out: '' });
 
@@ -129,6 +129,26 @@ test('stopping keeps config, metrics, weights and a report', async ({ out }) => 
   assert.is(run.metrics.length, 20 + 3 + 7 + 1);
   assert.ok(run.model);
   assert.match(readFileSync(join(out, 'a', 'report.html'), 'utf8'), 'not complete: stopped at step 7 of the LSTM');
+});
+
+test('stopped after steps that were not finite, it says so in one line and keeps what was before', async ({ out }) => {
+  const controller = new AbortController();
+  const failure = new NonFiniteError(8, "'exp' [2] is bad", 'mend it', undefined, { of: 'the RIM' });
+  const stop: TrainCopying = async (options, events, from) => {
+    const train = made((step) => {
+      if (step === 5) controller.abort();
+    });
+    return { ...(await train(options, events, from)), failure };
+  };
+  const { code, stdout, stderr } = await job(['--out', out, '--name', 'a', '--steps', '20'], stop, controller);
+  assert.is(code, 130);
+  const line =
+    "step 8 of the RIM: 'exp' [2] is bad. Weights, moments and counters stand as they were before that step; mend it";
+  assert.is(stderr, `rimgrad: ${line}\n`);
+  assert.match(stdout, 'Stopped at step 7 of the RIM after');
+  const run = readRun(join(out, 'a'));
+  assert.equal([run.config.status, run.config.note], ['stopped', `stopped at step 7 of the RIM; ${line}`]);
+  assert.ok(run.model);
 });
 
 test('a failing training keeps what there is, and its error is one line', async ({ out }) => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readRunConfig } from '../bench/runs.ts';
 import { trainerOn } from '../bench/train.ts';
 import { at, DeviceError, DeviceLostError, FeedError, need } from '../engine/errors.ts';
 import { Health } from '../engine/health.ts';
@@ -115,6 +116,29 @@ test('a training whose device is destroyed at drawn moments ends with the same b
       assert.ok(opened > 1, `${moments.join()}: none was lost`);
       sameRuns(join(folder, 'a'), join(out, 'whole', 'a'), moments.join());
     }
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+});
+
+test('a training that goes on on another adapter says so, and its run is of that one', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'rimgrad-loss-'));
+  try {
+    const adapters = ['a GPU', 'a GPU', 'another GPU', 'another GPU'];
+    const open = async (): Promise<Device> => {
+      const device = await openDevice();
+      const value = { ...device.adapter, description: adapters.shift() };
+      Object.defineProperty(device, 'adapter', { value });
+      return adapters.length === 0 ? device : losing(device, 'submit', 30, true);
+    };
+    const { code, stdout, stderr } = await mainJob([...args, '--no-lstm', '--out', out], trainerOn(open));
+    assert.is(code, 0, stderr);
+    assert.equal(adapters, []);
+    const told = [
+      ...stdout.matchAll(/^The run was on a GPU, and goes on on another GPU: its last digits may differ/gm),
+    ];
+    assert.is(told.length, 1, stdout);
+    assert.is(readRunConfig(join(out, 'a')).adapter, 'another GPU');
   } finally {
     rmSync(out, { recursive: true, force: true });
   }

@@ -153,6 +153,23 @@ test('a finished run goes on with more steps, to the bytes of a run that had the
   assert.is(readRun(path).config.options.steps, 18);
 });
 
+test('a finished run that goes on and is stopped shows one sample of each length', async ({ out }) => {
+  const args = [...sizes, '--no-lstm', '--evaluate-every', '0', '--name', 'a', '--out', out];
+  await done([...args, '--steps', '10']);
+  const samples = (): string[] =>
+    readRun(join(out, 'a')).metrics.flatMap((each) =>
+      each.kind === 'activation' ? [`${each.blank}: ${JSON.stringify(each.mask)}`] : [],
+    );
+  const before = samples();
+  await stop(['--resume', 'a', '--steps', '1000', '--out', out], 'RIM step 100');
+  const after = samples();
+  assert.equal(
+    after.map((each) => each.split(':')[0]),
+    ['2', '5'],
+  );
+  assert.not.equal(after, before, 'of the model as it is now');
+});
+
 test('what may not change is refused with the option and what it was', async ({ out }) => {
   await stop([...sizes, ...every, '--steps', '20', '--name', 'a', '--out', out], 'RIM step 10');
   const before = readdirSync(join(out, 'a')).map((file) => bytesOf(join(out, 'a'), file));
