@@ -3,8 +3,7 @@
 // Always: nothing is changed here, so that a refusal leaves the run as it was; the options are those that the run was begun with,
 // but for the few that may change. Not here: the training (train.ts), and the cutting back of the metrics (runs.ts).
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../engine/core.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
@@ -17,7 +16,7 @@ import {
   type ResumeRequest,
 } from './options.ts';
 import type { RunConfig } from './run-config.ts';
-import { readRunCheckpoint, readRunConfig } from './runs.ts';
+import { readRunCheckpoint, readRunConfig, runsAs } from './runs.ts';
 import { type ModelProgress, readProgress } from './training-state.ts';
 
 /** A run that goes on. */
@@ -41,8 +40,8 @@ export function openResumed(request: ResumeRequest): Resumed {
   const path = request.run === undefined ? newestRun(request.out) : folderOf(request.run, request.out);
   const config = readRunConfig(path);
   if (config.task !== 'copying') throw new FileError(`${path}: a run of another task, '${config.task}'`);
-  const { pid, host } = config.process ?? {};
-  if (pid !== undefined && host === hostname() && pid !== process.pid && isAlive(pid) && !request.force) {
+  const pid = runsAs(config);
+  if (pid !== undefined && !request.force) {
     throw new OptionError(
       `${path}: still runs, as process ${pid}; stop it first, or give --force if that is another program by now`,
     );
@@ -117,16 +116,4 @@ function checkSteps(path: string, models: readonly ModelProgress[], options: Mai
 
 function flag(name: string): string {
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-/** Whether a process of this machine runs. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // One that has ended and was not waited for is still there: Linux tells.
-    const stat = `/proc/${pid}/stat`;
-    return !existsSync(stat) || !/\) [ZX] /.test(readFileSync(stat, 'utf8'));
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // of another user
-  }
 }

@@ -14,9 +14,11 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { type Checkpoint, readCheckpoint } from '../engine/core.ts';
 import { at, FileError } from '../engine/errors.ts';
@@ -85,6 +87,9 @@ export function checkRunPlan({ out, name, force = false }: RunPlan): void {
       throw new FileError(`${path}: holds other things than a run; take another --name`);
     if (!force)
       throw new FileError(`${path}: there is a run already; take another --name, or give --force to replace it`);
+    const pid = runningIn(path);
+    if (pid !== undefined)
+      throw new FileError(`${path}: this run still trains, as process ${pid}; stop it first, or take another --name`);
   } else if (!statSync(above).isDirectory()) {
     throw new FileError(`${above}: not a folder, so ${path} cannot be made; take another --out`);
   }
@@ -297,4 +302,32 @@ function nearestExisting(path: string): string {
   let above = path;
   while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
   return above;
+}
+
+/** The process that still carries out the run of a folder; a damaged one has none. */
+function runningIn(path: string): number | undefined {
+  try {
+    return runsAs(readRunConfig(path));
+  } catch (error) {
+    if (error instanceof FileError) return undefined;
+    throw error;
+  }
+}
+
+/** The process of this machine that still carries out a run, if any but this one does. */
+export function runsAs({ process: own }: RunConfig): number | undefined {
+  if (own === undefined || own.host !== hostname() || own.pid === process.pid) return undefined;
+  return isAlive(own.pid) ? own.pid : undefined;
+}
+
+/** Whether a process of this machine runs. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // One that has ended and was not waited for is still there: Linux tells.
+    const stat = `/proc/${pid}/stat`;
+    return !existsSync(stat) || !/\) [ZX] /.test(readFileSync(stat, 'utf8'));
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // of another user
+  }
 }

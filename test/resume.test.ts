@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readRun, readRunCheckpoint } from '../bench/runs.ts';
@@ -246,6 +246,9 @@ test('damaged, foreign, newer and running ones are refused by name', async ({ ou
     await refused('config.json', running, `still runs, as process ${other.pid}`, '--force');
     cpSync(path, copy, { recursive: true });
     writeFileSync(join(copy, 'config.json'), running(bytesOf(path, 'config.json')));
+    const replaced = await mainJob([...sizes, '--out', dirname(copy), '--name', basename(copy), '--force']);
+    assert.is(replaced.code, 1);
+    assert.match(replaced.stderr, new RegExp(`this run still trains, as process ${other.pid}; stop it first`));
     assert.is((await mainJob(['--resume', copy, '--force'])).code, 0);
   } finally {
     other.kill();
