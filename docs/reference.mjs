@@ -5,6 +5,7 @@
 // typedoc reads sources by the compiler's JavaScript API, which TypeScript 7 does not have: wherever it asks for `typescript` it
 // gets `typescript-6` (and package.json says that this is no conflict). The build has nothing to do with that one.
 
+import { readFileSync } from 'node:fs';
 import { register } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +21,12 @@ const entries = {
   'rimgrad/tasks': 'bench/tasks/index.ts',
   'rimgrad/baselines': 'bench/baselines/index.ts',
 };
+
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+for (const name of Object.keys(exports).map((key) => key.replace(/^\./, 'rimgrad'))) {
+  if (!(name in entries) && !name.endsWith('.json'))
+    throw new Error(`docs/reference.mjs: no source for the entry ${name}`);
+}
 
 const hook = `export const resolve = (name, context, next) => next(name === 'typescript' ? 'typescript-6' : name, context);`;
 register(`data:text/javascript,${encodeURIComponent(hook)}`);
@@ -37,6 +44,8 @@ const app = await Application.bootstrap({
   highlightLanguages: ['typescript', 'javascript', 'python'],
   disableSources: true,
   excludeInternal: true,
+  excludeExternals: true,
+  navigation: { includeFolders: false },
   validation: { notExported: true, invalidLink: true, rewrittenLink: true, notDocumented: true },
   intentionallyNotExported: ['Checked'],
   logLevel: 'Warn',

@@ -97,7 +97,7 @@ export interface RIMTrace {
 
 /** What a RIM returns. Cells are ordered layer by layer, forward before backward. */
 export interface RIMResult {
-  /** The last layer's h of every step, [T,B,N*H], both directions side by side [T,B,2*N*H]. */
+  /** The last layer's h of every step, `[T,B,N*H]`, both directions side by side `[T,B,2*N*H]`. */
   readonly hidden: Tensor;
   /** The state of each cell after its last step. */
   readonly state: readonly CellState[];
