@@ -196,7 +196,9 @@ export function spreadLanes(
  * The rule over time of an op that treats leading dimensions as rows: the same op, with T in front of every input.
  * @param again applies the op to inputs `[T, ...]`
  */
-export function rowsOverTime<A>(again: (inputs: readonly Tensor[], over: OverTime<A>) => readonly Tensor[]) {
+export function rowsOverTime<A>(
+  again: (inputs: readonly Tensor[], over: OverTime<A>) => readonly Tensor[],
+): (over: OverTime<A>) => readonly Tensor[] {
   return (over: OverTime<A>): readonly Tensor[] =>
     again(
       over.node.inputs.map((_, i) => over.sequence(i)),
