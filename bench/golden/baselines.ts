@@ -1,25 +1,22 @@
 // The kinds `base_*`: PyTorch's LSTM, GRU, transformer encoder layer, convolution and transposed convolution, built from
-// the engine's ops. Weights stay in PyTorch's layout and gate order, which is the engine's too.
+// the engine's ops; the transformer's is the layer of our own baseline, so that its files check that one. Weights come in
+// PyTorch's layout and gate order; gates keep it.
 
 import {
   add,
-  affine,
   constant,
   conv2d,
   convTranspose2d,
-  einsum,
-  gelu,
   gruGates,
-  layerNorm,
   lstmGates,
-  relu,
+  permute,
   reshape,
   scan,
-  slice,
-  softmax,
   type Tensor,
 } from '../../engine/core.ts';
 import { FileError } from '../../engine/errors.ts';
+import { causalMask } from '../baselines/positions.ts';
+import { type LayerWeights, transformerLayer } from '../baselines/transformer-layer.ts';
 import { type Case, graphKind, type Kind } from './case.ts';
 import { torchLinear, weighted } from './subops.ts';
 
@@ -72,51 +69,36 @@ function recurrentCase(graph: Case, cell: 'gru' | 'lstm'): void {
   graph.loss(terms.reduce(add, weighted(outputs, graph.input('input.W_out'))));
 }
 
-function attention(graph: Case, x: Tensor): Tensor {
-  const { file } = graph;
-  const [batch = 0, steps = 0, size = 0] = x.shape;
-  const heads = file.whole('heads');
-  if (size % heads !== 0) throw new FileError(`${file.name}: ${heads} heads do not divide the size ${size}`);
-  const projected = torchLinear(
-    x,
-    graph.parameter('param.self_attn.in_proj_weight'),
-    graph.parameter('param.self_attn.in_proj_bias'),
-  );
-  const [query, key, value] = [0, 1, 2].map((i) =>
-    reshape(slice(projected, 2, i * size, size), [batch, steps, heads, size / heads]),
-  );
-  if (query === undefined || key === undefined || value === undefined)
-    throw new FileError(`${file.name}: no attention`);
-  const scores = affine(einsum('bqhd,bkhd->bhqk', query, key), Math.sqrt(heads / size), 0);
-  const earlier = Float32Array.from({ length: steps * steps }, (_, i) => (i % steps <= Math.floor(i / steps) ? 1 : 0));
-  const mask = file.flag('causal_mask') ? { mask: constant(earlier, [steps, steps]) } : {};
-  const probs = softmax(scores, mask);
-  const context = reshape(einsum('bhqk,bkhd->bqhd', probs, value), [batch, steps, size]);
-  return torchLinear(
-    context,
-    graph.parameter('param.self_attn.out_proj.weight'),
-    graph.parameter('param.self_attn.out_proj.bias'),
-  );
-}
-
+/** PyTorch's layer through ours: its weights are [out,in], and its batch comes first. */
 function transformerCase(graph: Case): void {
   const { file } = graph;
-  const epsilon = file.number('layer_norm_eps');
-  const activation = file.oneOf('activation', 'relu', 'gelu (exact, erf)') === 'relu' ? relu : gelu;
-  const norm = (name: string, x: Tensor): Tensor =>
-    layerNorm(x, {
-      weight: graph.parameter(`param.${name}.weight`),
-      bias: graph.parameter(`param.${name}.bias`),
-      epsilon,
-    });
-  const linear = (name: string, x: Tensor): Tensor =>
-    torchLinear(x, graph.parameter(`param.${name}.weight`), graph.parameter(`param.${name}.bias`));
-  file.shape('input.x', 3);
-  const x = graph.differentiable('input.x');
-  const attended = norm('norm1', add(x, attention(graph, x)));
-  const y = norm('norm2', add(attended, linear('linear2', activation(linear('linear1', attended)))));
-  graph.value('y', y);
-  graph.loss(weighted(y, graph.input('input.W')));
+  file.oneOf('layer_norm_eps', '1e-5');
+  const activation = file.oneOf('activation', 'relu', 'gelu (exact, erf)') === 'relu' ? 'relu' : 'gelu';
+  const heads = file.whole('heads');
+  const [, steps = 0, size = 0] = file.shape('input.x', 3);
+  if (size % heads !== 0) throw new FileError(`${file.name}: ${heads} heads do not divide the size ${size}`);
+  const vector = (name: string): Tensor => graph.parameter(`param.${name}`);
+  const matrix = (name: string): Tensor => permute(vector(`${name}.weight`), [1, 0]);
+  const weights: LayerWeights = {
+    attention: permute(reshape(vector('self_attn.in_proj_weight'), [3, size, size]), [0, 2, 1]),
+    attentionBias: reshape(vector('self_attn.in_proj_bias'), [3, size]),
+    output: matrix('self_attn.out_proj'),
+    outputBias: vector('self_attn.out_proj.bias'),
+    expand: matrix('linear1'),
+    expandBias: vector('linear1.bias'),
+    contract: matrix('linear2'),
+    contractBias: vector('linear2.bias'),
+    norm1: vector('norm1.weight'),
+    norm1Bias: vector('norm1.bias'),
+    norm2: vector('norm2.weight'),
+    norm2Bias: vector('norm2.bias'),
+  };
+  const view = file.flag('causal_mask') ? { mask: constant(causalMask(0, steps), [steps, steps]) } : {};
+  const x = permute(graph.differentiable('input.x'), [1, 0, 2]);
+  const { y } = transformerLayer(x, weights, { heads, activation, norm: 'post' }, view);
+  const batchFirst = permute(y, [1, 0, 2]);
+  graph.value('y', batchFirst);
+  graph.loss(weighted(batchFirst, graph.input('input.W')));
 }
 
 function convolutionCase(graph: Case, transposed: boolean): void {
