@@ -87,7 +87,7 @@ export function transformerLayer(
   const map = (i: number): Tensor => reshape(slice(maps, 0, i, 1), x.shape);
   const keys = cache === undefined ? map(1) : concat([cache.keys, map(1)], 0);
   const values = cache === undefined ? map(2) : concat([cache.values, map(2)], 0);
-  const { context, attention } = attend({ queries: map(0), keys, values, heads, mask, bias });
+  const { context, attention } = attend({ queries: map(0), keys, values, heads, first: 'rows', mask, bias });
   const attended = add(x, matmul(context, weights.output, weights.outputBias));
 
   const between = pre ? attended : norm1(attended);
