@@ -37,7 +37,9 @@ export interface RMCOptions {
   readonly inputSize: number;
   /** Rows of the memory. */
   readonly slots: number;
+  /** Heads of the attention. */
   readonly heads: number;
+  /** Size of a query, key or value in one head. */
   readonly headSize: number;
   /** Rounds of attention in a step, each with weights of its own but for the MLP; 1 when left out. */
   readonly blocks?: number;
@@ -61,19 +63,25 @@ export interface RMCBlockWeights {
   readonly attentionBias: Variable;
   /** Layer norm of query, key and value together, [3*size]. */
   readonly attentionNorm: Variable;
+  /** [3*size] */
   readonly attentionNormBias: Variable;
   /** Layer norm behind the attention's residual, [size]. */
   readonly norm1: Variable;
+  /** [size] */
   readonly norm1Bias: Variable;
   /** Layer norm behind the MLP's residual, [size]. */
   readonly norm2: Variable;
+  /** [size] */
   readonly norm2Bias: Variable;
 }
 
-/** One gate: [size,G] for the mapped input, [size,G] for the memory, [G]; G is the size of a slot, or 1. */
+/** One gate; G is the size of a slot, or 1. */
 export interface RMCGateWeights {
+  /** For the mapped input, [size,G]. */
   readonly input: Variable;
+  /** For the memory, [size,G]. */
   readonly memory: Variable;
+  /** [G] */
   readonly bias: Variable;
 }
 
@@ -83,10 +91,18 @@ export interface RMCWeights {
   readonly input: Variable;
   /** [size] */
   readonly inputBias: Variable;
+  /** By block. */
   readonly blocks: readonly RMCBlockWeights[];
-  /** Layers of the MLP: [size,size] and [size]. */
-  readonly mlp: readonly { readonly weight: Variable; readonly bias: Variable }[];
+  /** Layers of the MLP. */
+  readonly mlp: readonly {
+    /** [size,size] */
+    readonly weight: Variable;
+    /** [size] */
+    readonly bias: Variable;
+  }[];
+  /** How much of what is new gets in. */
   readonly inputGate: RMCGateWeights;
+  /** How much of the memory stays. */
   readonly forgetGate: RMCGateWeights;
 }
 
@@ -99,6 +115,7 @@ export type RMCResult = SequenceResult<RMCState>;
 
 /** A Relational Memory Core over sequences; call it with x [T,B,D]. It begins with ones on the diagonal of its memory. */
 export interface RMC extends SequenceModel<RMCState> {
+  /** Its weights by what they are for. */
   readonly weights: RMCWeights;
 }
 

@@ -33,9 +33,11 @@ export interface LayerWeights<W extends Tensor = Tensor> {
   readonly contractBias: W;
   /** Layer norm of the attention's sublayer, [width]. */
   readonly norm1: W;
+  /** [width] */
   readonly norm1Bias: W;
   /** Layer norm of the other sublayer, [width]. */
   readonly norm2: W;
+  /** [width] */
   readonly norm2Bias: W;
 }
 

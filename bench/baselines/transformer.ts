@@ -64,6 +64,7 @@ export interface TransformerWeights {
   readonly positions: Variable | undefined;
   /** Layer norm of the result where norms come before, [width]. */
   readonly norm: Variable | undefined;
+  /** [width] */
   readonly normBias: Variable | undefined;
   /** By layer. */
   readonly layers: readonly LayerWeights<Variable>[];
@@ -77,6 +78,7 @@ export type TransformerResult = SequenceResult;
 
 /** A Transformer over sequences; call it with x [T,B,D]. A state tells at which position the call goes on. */
 export interface Transformer extends SequenceModel {
+  /** Its weights by what they are for. */
   readonly weights: TransformerWeights;
 }
 
