@@ -133,7 +133,7 @@ test('the figures are those of their definitions', async () => {
 });
 
 test('an LSTM learns it at a small length: below a tenth of the trivial error', async () => {
-  const [length, batch, size] = [8, 64, 24];
+  const [length, batch, size] = [8, 32, 16];
   const net = lstm({ inputSize: 3, hiddenSize: size }, { seed: 1 });
   const readout = linear({ from: size, to: 1 }, { seed: 1 });
   const x = input('x', [length, batch, 3]);

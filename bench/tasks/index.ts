@@ -14,4 +14,15 @@ export {
   copyingTokens,
   memoryless,
 } from './copying.ts';
+export {
+  type Digit,
+  type DigitSource,
+  digitClasses,
+  digitSide,
+  type MnistFiles,
+  type MnistPair,
+  mnistDigits,
+} from './digits.ts';
+export { type IdxImages, readIdxImages, readIdxLabels } from './idx.ts';
+export { nearestPixels, type SmnistOptions, smnistTask } from './smnist.ts';
 export type { BatchRequest, Figure, Split, Task, TaskBatch, TaskInput, TaskMeasures } from './task.ts';

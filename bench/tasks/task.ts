@@ -53,6 +53,8 @@ export interface Task {
   readonly name: string;
   /** What a test varies, in one word: `blank`, `length`, `resolution`. */
   readonly setting: string;
+  /** Where its data come from and how they were split, to be shown beside every result; left out where a seed is all they come from. */
+  readonly source?: string;
   readonly input: TaskInput;
   /** O: scores that a model gives where they are wanted. */
   readonly scores: number;
