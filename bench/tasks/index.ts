@@ -23,6 +23,7 @@ export {
   type MnistPair,
   mnistDigits,
 } from './digits.ts';
+export { type DrawnRequest, drawnDigit, drawnDigits } from './drawn.ts';
 export { type IdxImages, readIdxImages, readIdxLabels } from './idx.ts';
 export { nearestPixels, type SmnistOptions, smnistTask } from './smnist.ts';
 export type { BatchRequest, Figure, Split, Task, TaskBatch, TaskInput, TaskMeasures } from './task.ts';
