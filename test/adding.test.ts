@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lstm } from '../bench/baselines/index.ts';
-import { addingTask, addingTolerance, type Split, type TaskBatch } from '../bench/tasks/index.ts';
+import { addingTask, addingTolerance, type Split } from '../bench/tasks/index.ts';
 import { at, OptionError } from '../engine/errors.ts';
 import { adam, compile, evaluate, grad, input, linear, reshape, slice } from '../engine/node.ts';
 import { isError, onAdapter, theDevice } from './on-adapter.ts';
@@ -26,7 +26,7 @@ const requests = fc.record({
 });
 
 /** The steps at which channel `c` of sequence b is not 0. */
-function marks(x: TaskBatch['x'], length: number, batch: number, b: number, c: number): number[] {
+function marks(x: ArrayLike<number>, length: number, batch: number, b: number, c: number): number[] {
   return Array.from({ length }, (_, t) => t).filter((t) => at(x, 3 * (t * batch + b) + c) !== 0);
 }
 
@@ -56,7 +56,7 @@ test('one number of each half is marked, and their sum is wanted', () => {
   );
 });
 
-test('numbers are uniform, and every step of a half is marked about equally often', () => {
+test('numbers are uniform, and every two steps of the two halves are marked about equally often', () => {
   const batch = 20_000;
   const data = task.batch({ split: 'train', setting: 8, batch, seed: 7, index: 0 });
   const [x, y] = [Array.from(data.x), Array.from(data.y)];
@@ -66,11 +66,14 @@ test('numbers are uniform, and every step of a half is marked about equally ofte
   // 160,000 numbers: five standard deviations of the two means are 0.0036 and 0.0037.
   assert.ok(Math.abs(mean - 1 / 2) < 0.0036, `mean ${mean}`);
   assert.ok(Math.abs(square - 1 / 3) < 0.0038, `mean square ${square}`);
-  for (let t = 0; t < 8; t++) {
-    const marked = x.filter((value, i) => Math.floor(i / (3 * batch)) === t && i % 3 !== 0 && value === 1).length;
-    // 5,000 of each are expected; five standard deviations are 306.
-    assert.ok(Math.abs(marked - 5000) < 306, `step ${t} is marked ${marked} times`);
+  const pairs = new Map<string, number>();
+  for (let b = 0; b < batch; b++) {
+    const pair = [1, 2].map((channel) => marks(x, 8, batch, b, channel)).join();
+    pairs.set(pair, (pairs.get(pair) ?? 0) + 1);
   }
+  // 1,250 of each are expected; five standard deviations are 171.
+  assert.is(pairs.size, 16);
+  for (const [pair, times] of pairs) assert.ok(Math.abs(times - 1250) < 171, `steps ${pair} are marked ${times} times`);
   // The levels of one who always answers 1, measured; five standard deviations are 0.0070 and 0.0095.
   const { meanSquaredError, within } = task.trivial(8);
   const error = y.reduce((sum, value) => sum + (value - 1) ** 2, 0) / batch;
@@ -84,12 +87,19 @@ test('numbers are uniform, and every step of a half is marked about equally ofte
 test('no two batches and no two splits share random numbers', () => {
   const rows = new Set<string>();
   for (const split of splits) {
-    for (const index of [0, 1, 2, 2 ** 26, 2 ** 31, 2 ** 33]) {
+    // A stream of 2^32 numbers has this many batches; the next begins another stream.
+    const batches = Math.floor(2 ** 32 / (16 * (4 + 2)));
+    for (const index of [0, 1, 2, batches, batches + 1, 2 ** 31]) {
       const { x } = task.batch({ split, setting: 4, batch: 16, seed: 3, index });
       for (let b = 0; b < 16; b++) rows.add([0, 1, 2, 3].map((t) => at(x, 3 * (t * 16 + b))).join());
     }
   }
   assert.is(rows.size, 3 * 6 * 16);
+  // Nor does a batch mark steps by the random bits that the next one takes for its numbers.
+  const [own, next] = [0, 1].map((index) => task.batch({ split: 'train', setting: 4, batch: 64, seed: 3, index }).x);
+  const marked = Array.from({ length: 64 }, (_, b) => at(marks(own ?? [], 4, 64, b, 1), 0));
+  const halves = Array.from({ length: 64 }, (_, b) => Math.floor(2 * at(next ?? [], 3 * b)));
+  assert.not.equal(marked, halves);
 });
 
 test('impossible requests are refused with their mend', () => {

@@ -256,7 +256,7 @@ test('drawn digits are neither trivial nor impossible: the nearest mean finds mo
   assert.ok(right / count > 0.7 && right / count < 0.9, `${right / count} right`);
 });
 
-test('an LSTM learns drawn digits at a small resolution: twice as many right as by chance', async () => {
+test('an LSTM learns drawn digits at a small resolution: from chance to over a quarter right', async () => {
   const [resolution, batch, size, width] = [5, 32, 32, 8];
   const embed = embedding({ tokens: 2, size: width }, { seed: 1, weight: initialisers.normal(1) });
   const net = lstm({ inputSize: width, hiddenSize: size }, { seed: 1 });
@@ -267,7 +267,7 @@ test('an LSTM learns drawn digits at a small resolution: twice as many right as 
   const { shape, dtype } = drawn.target(resolution, batch);
   const { loss, figures } = drawn.measures(scores, input('y', shape, dtype), resolution);
   const weights = [...embed.variables, ...net.variables, ...readout.variables];
-  const step = await compile(theDevice(), { loss }, adam(grad(loss, weights), { learningRate: 1.5e-2, clipNorm: 1 }));
+  const step = await compile(theDevice(), { loss }, adam(grad(loss, weights), { learningRate: 1e-2, clipNorm: 1 }));
   const measure = await compile(theDevice(), figures);
   const accuracy = async (): Promise<number> => {
     let sum = 0;
@@ -282,7 +282,7 @@ test('an LSTM learns drawn digits at a small resolution: twice as many right as 
     await step.run(drawn.batch({ split: 'train', setting: resolution, batch, seed, index }));
   }
   const after = await accuracy();
-  assert.ok(before < 0.2 && after > 0.2, `from ${before} to ${after}`);
+  assert.ok(before < 0.2 && after > 0.25, `from ${before} to ${after}`);
   step.dispose();
   measure.dispose();
 });
