@@ -81,3 +81,15 @@ export function checkSizes(
       throw new OptionError(`${system}: ${name} must be a whole number of at least 1, not ${size}`);
   }
 }
+
+/** Bytes that a sequence within a loop may take: three quarters of what every device binds at once. */
+const CHUNK_BYTES = 96 * 2 ** 20;
+
+/**
+ * How many steps one loop takes (`chunk` of a scan): all of them, unless a sequence within it would not be bound by
+ * every device.
+ * @param elements of one step of the widest sequence
+ */
+export function stepsAtOnce(steps: number, elements: number): number {
+  return Math.max(1, Math.min(steps, Math.floor(CHUNK_BYTES / (4 * elements))));
+}
