@@ -1,24 +1,14 @@
-// The kinds `base_*`: PyTorch's LSTM, GRU, transformer encoder layer, convolution and transposed convolution, built from
-// the engine's ops; the transformer's is the layer of our own baseline, so that its files check that one. Weights come in
-// PyTorch's layout and gate order; gates keep it.
+// The kinds `base_*`: PyTorch's LSTM, GRU and transformer encoder layer, which are the baselines themselves with the file's weights,
+// and its convolution and transposed convolution, built from the engine's ops. PyTorch's gate order is the engine's too.
 
-import {
-  add,
-  constant,
-  conv2d,
-  convTranspose2d,
-  gruGates,
-  lstmGates,
-  permute,
-  reshape,
-  scan,
-  type Tensor,
-} from '../../engine/core.ts';
+import { add, constant, conv2d, convTranspose2d, permute, reshape, type Tensor } from '../../engine/core.ts';
 import { FileError } from '../../engine/errors.ts';
+import { gru, lstm } from '../baselines/index.ts';
 import { causalMask } from '../baselines/positions.ts';
 import { type LayerWeights, transformerLayer } from '../baselines/transformer-layer.ts';
 import { type Case, graphKind, type Kind } from './case.ts';
-import { torchLinear, weighted } from './subops.ts';
+import { loadWeight, transposed } from './rim-weights.ts';
+import { weighted } from './subops.ts';
 
 /** The state `input.h0` or `input.c0` of one layer and one direction, [1,B,H], as [B,H]. */
 function initialState(graph: Case, name: string): Tensor {
@@ -28,45 +18,28 @@ function initialState(graph: Case, name: string): Tensor {
   return reshape(graph.differentiable(name), [batch, hidden]);
 }
 
-function recurrentCase(graph: Case, cell: 'gru' | 'lstm'): void {
-  const [inputWeight, inputBias] = [graph.parameter('param.weight_ih_l0'), graph.parameter('param.bias_ih_l0')];
-  const [stateWeight, stateBias] = [graph.parameter('param.weight_hh_l0'), graph.parameter('param.bias_hh_l0')];
+function recurrentCase(graph: Case, make: typeof lstm | typeof gru, gates: number, states: readonly string[]): void {
+  const { file } = graph;
+  const [ofInput = 0, inputSize = 0] = file.shape('param.weight_ih_l0', 2);
+  const [ofState = 0, hiddenSize = 0] = file.shape('param.weight_hh_l0', 2);
+  // Known before anything of that size is made.
+  if (ofInput !== gates * hiddenSize || ofState !== gates * hiddenSize)
+    throw new FileError(`${file.name}: its weights are not those of ${gates} gates of ${hiddenSize} units`);
+  const model = make({ inputSize, hiddenSize }, { seed: 0 });
+  const { inputGates, stateGates, inputBias, stateBias } = model.weights;
+  loadWeight(graph, inputGates, transposed('weight_ih_l0', inputSize, ofInput));
+  loadWeight(graph, stateGates, transposed('weight_hh_l0', hiddenSize, ofState));
+  loadWeight(graph, inputBias, { stored: 'bias_ih_l0' });
+  loadWeight(graph, stateBias, { stored: 'bias_hh_l0' });
   const x = graph.differentiable('input.x');
-  const h0 = initialState(graph, 'input.h0');
-  const gatesOf = (row: Tensor, h: Tensor) =>
-    [torchLinear(row, inputWeight, inputBias), torchLinear(h, stateWeight, stateBias)] as const;
-  const terms: Tensor[] = [];
-  const last = (name: 'h' | 'c', tensor: Tensor): void => {
-    graph.value(`${name}_n`, tensor);
-    terms.push(weighted(tensor, graph.input(`input.W_${name}`)));
-  };
-  let outputs: Tensor;
-  if (cell === 'gru') {
-    const run = scan(
-      ({ row }, { h }) => {
-        const next = gruGates(...gatesOf(row, h), h);
-        return { state: { h: next }, output: { h: next } };
-      },
-      { row: x },
-      { h: h0 },
-    );
-    outputs = run.outputs.h;
-    last('h', run.state.h);
-  } else {
-    const run = scan(
-      ({ row }, { h, c }) => {
-        const next = lstmGates(add(...gatesOf(row, h)), c);
-        return { state: next, output: { h: next.h } };
-      },
-      { row: x },
-      { h: h0, c: initialState(graph, 'input.c0') },
-    );
-    outputs = run.outputs.h;
-    last('h', run.state.h);
-    last('c', run.state.c);
-  }
-  graph.value('outputs', outputs);
-  graph.loss(terms.reduce(add, weighted(outputs, graph.input('input.W_out'))));
+  const start = Object.fromEntries(states.map((name) => [name, initialState(graph, `input.${name}0`)]));
+  const { hidden, state } = model(x, start);
+  const terms = Object.entries(state).map(([name, last]: [string, Tensor]) => {
+    graph.value(`${name}_n`, last);
+    return weighted(last, graph.input(`input.W_${name}`));
+  });
+  graph.value('outputs', hidden);
+  graph.loss(terms.reduce(add, weighted(hidden, graph.input('input.W_out'))));
 }
 
 /** PyTorch's layer through ours: its weights are [out,in], and its batch comes first. */
@@ -119,8 +92,8 @@ function convolutionCase(graph: Case, transposed: boolean): void {
 
 /** The kinds of this file. */
 export const baselineKinds: readonly Kind[] = [
-  graphKind('LSTM', /^torch\.nn\.LSTM\b/, (graph) => recurrentCase(graph, 'lstm')),
-  graphKind('GRU', /^torch\.nn\.GRU\b/, (graph) => recurrentCase(graph, 'gru')),
+  graphKind('LSTM', /^torch\.nn\.LSTM\b/, (graph) => recurrentCase(graph, lstm, 4, ['h', 'c'])),
+  graphKind('GRU', /^torch\.nn\.GRU\b/, (graph) => recurrentCase(graph, gru, 3, ['h'])),
   graphKind('transformer layer', /^torch\.nn\.TransformerEncoderLayer, post-norm, batch first/, transformerCase),
   graphKind('convolution', /^torch\.nn\.Conv2d\b/, (graph) => convolutionCase(graph, false)),
   graphKind('transposed convolution', /^torch\.nn\.ConvTranspose2d\b/, (graph) => convolutionCase(graph, true)),
