@@ -1,8 +1,9 @@
 // The LSTM that RIMs are compared with (Hochreiter and Schmidhuber 1997), in PyTorch's form: gates i, f, g, o, two biases,
 // every weight and bias uniform within 1/sqrt(H). One layer over a sequence.
 
-import { add, fill, initialisers, lstmGates, matmul, scan, type Tensor, Variable } from '../../engine/core.ts';
+import { add, fill, initialisers, matmul, scan, type Tensor, Variable } from '../../engine/core.ts';
 import { checkOptions, formatShape, OptionError, ShapeError } from '../../engine/errors.ts';
+import { lstmStep } from './lstm-cell.ts';
 
 /** Sizes of an LSTM. */
 export interface LSTMOptions {
@@ -70,10 +71,9 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     }
     const zeros = fill(0, [B, H]);
     const result = scan(
-      (input, { h, c }) => {
+      (input, before) => {
         const ofInput = matmul(input.x, weights.inputGates, add(weights.inputBias, weights.stateBias));
-        const gates = matmul(h, weights.stateGates, ofInput);
-        const next = lstmGates(gates, c);
+        const { state: next } = lstmStep(ofInput, before, weights.stateGates);
         return { state: next, output: { h: next.h } };
       },
       { x },
