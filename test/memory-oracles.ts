@@ -164,3 +164,95 @@ export function ntmOracle(
   });
   return { steps, state: { h, c, memory, weights, reads } };
 }
+
+/** The state of a DNC before its first step. */
+export function dncStart({ hiddenSize, slots, slotSize, readHeads }: OracleSizes): Record<string, Nest> {
+  return {
+    h: at(zeros(1, hiddenSize), 0),
+    c: at(zeros(1, hiddenSize), 0),
+    memory: zeros(slots, slotSize),
+    usage: at(zeros(1, slots), 0),
+    precedence: at(zeros(1, slots), 0),
+    links: zeros(slots, slots),
+    writeWeights: zeros(1, slots),
+    readWeights: zeros(readHeads, slots),
+    reads: zeros(readHeads, slotSize),
+  };
+}
+
+/** Slots from the least used to the most; of equal ones the first comes first. */
+function byUsage(usage: Row): number[] {
+  return range(usage.length).sort((i, j) => at(usage, i) - at(usage, j) || i - j);
+}
+
+/** A Differentiable Neural Computer over one sequence. */
+export function dncOracle(
+  { slots, readHeads }: OracleSizes,
+  w: Weights,
+  xs: Matrix,
+  start: Readonly<Record<string, Nest>>,
+): Told {
+  let [h, c, usage, precedence] = [
+    rowOf(start.h, 'h'),
+    rowOf(start.c, 'c'),
+    rowOf(start.usage, 'usage'),
+    rowOf(start.precedence, 'precedence'),
+  ];
+  let [memory, links, writeWeights, readWeights, reads] = [
+    rowsOf(start.memory, 'memory'),
+    rowsOf(start.links, 'links'),
+    rowsOf(start.writeWeights, 'writeWeights'),
+    rowsOf(start.readWeights, 'readWeights'),
+    rowsOf(start.reads, 'reads'),
+  ];
+  const oneplus = (x: number): number => 1 + softplus(x);
+  const steps = xs.map((x) => {
+    ({ h, c } = controlled(w, x, reads.flat(), h, c));
+    const one = (part: string): number[] => at(said(w, part, h, 1), 0);
+    const all = (part: string): number[][] => said(w, part, h, readHeads);
+    const freeGates = single(all('freeGates')).map(sigmoid);
+    const [allocationGate, writeGate] = [one('allocationGate').map(sigmoid), one('writeGate').map(sigmoid)];
+    const [a, g] = [at(allocationGate, 0), at(writeGate, 0)];
+
+    const [lastWritten, lastRead] = [at(writeWeights, 0), readWeights];
+    usage = usage.map((u, i) => {
+      const retained = freeGates.reduce((product, f, r) => product * (1 - f * at(at(lastRead, r), i)), 1);
+      const wrote = at(lastWritten, i);
+      return (u + wrote - u * wrote) * retained;
+    });
+    const allocated = new Array<number>(slots).fill(0);
+    let product = 1;
+    for (const slot of byUsage(usage)) {
+      allocated[slot] = (1 - at(usage, slot)) * product;
+      product *= at(usage, slot);
+    }
+    const content = byContent(memory, one('writeKey'), oneplus(at(one('writeStrength'), 0)));
+    const wrote = content.map((each, i) => g * (a * at(allocated, i) + (1 - a) * each));
+    memory = rewritten(memory, [wrote], [one('erase').map(sigmoid)], [one('add')]);
+
+    const [lastLinks, lastPrecedence] = [links, precedence];
+    links = lastLinks.map((row, i) =>
+      row.map((each, j) =>
+        i === j ? 0 : (1 - at(wrote, i) - at(wrote, j)) * each + at(wrote, i) * at(lastPrecedence, j),
+      ),
+    );
+    precedence = lastPrecedence.map((each, i) => (1 - total(wrote)) * each + at(wrote, i));
+    const readModes = all('readModes').map(softmax);
+    const [keys, strengths] = [all('readKeys'), single(all('readStrengths')).map(oneplus)];
+    readWeights = range(readHeads).map((r) => {
+      const looked = byContent(memory, at(keys, r), at(strengths, r));
+      const [back, found, on] = at(readModes, r) as [number, number, number];
+      return looked.map(
+        (each, i) =>
+          back * dot(column(links, i), at(lastRead, r)) + found * each + on * dot(at(links, i), at(lastRead, r)),
+      );
+    });
+    reads = readWeights.map((each) => readBy(memory, each));
+    writeWeights = [wrote];
+    return {
+      ...{ hidden: [...h, ...reads.flat()], readWeights, writeWeights, usage },
+      ...{ allocationGate, writeGate, freeGates, readModes },
+    };
+  });
+  return { steps, state: { h, c, memory, usage, precedence, links, writeWeights, readWeights, reads } };
+}

@@ -92,14 +92,15 @@ function graphOf(
 } {
   const { model, x, state } = trial;
   const { hidden, state: last, trace } = model(x, state);
+  const states = Object.fromEntries(Object.entries(last).map(([name, each]) => [`state.${name}`, each]));
   assert.is(hidden.shape[2], model.outputSize);
   const coefficients = Object.fromEntries(
-    Object.entries({ hidden, ...last }).map(([name, { size }], i) => [
+    Object.entries({ hidden, ...states }).map(([name, { size }], i) => [
       name,
       normalArray(size, { seed: draw.seed, stream: 1000 + i }),
     ]),
   );
-  const wanted: Readonly<Record<string, Tensor>> = { hidden, ...last, ...trace };
+  const wanted: Readonly<Record<string, Tensor>> = { hidden, ...states, ...trace };
   let loss = ops.fill(0, []);
   for (const [name, values] of Object.entries(coefficients)) {
     const tensor = need(wanted[name], name);
@@ -132,7 +133,9 @@ function tell({ x, state, beginning, oracle }: Trial, leaves: Leaves): Record<st
     return oracle(leaves, xs, state === undefined ? beginning : Object.fromEntries(given));
   });
   const first = at(rows, 0);
-  const states = Object.keys(first.state).map((name) => [name, rows.flatMap((row) => flat(row.state[name]))] as const);
+  const states = Object.keys(first.state).map(
+    (name) => [`state.${name}`, rows.flatMap((row) => flat(row.state[name]))] as const,
+  );
   const traces = Object.keys(at(first.steps, 0)).map((name) => {
     const steps = Array.from({ length: T }, (_, t) => rows.flatMap((row) => flat(at(row.steps, t)[name])));
     return [name, steps.flat()] as const;

@@ -37,11 +37,11 @@ const drawnSizes = fc
 type Drawn = typeof drawnSizes extends fc.Arbitrary<infer T> ? T : never;
 
 /** A model with drawn weights, x and, where asked for, a state that a model may have. */
-function trialOf({ options, steps, batch, given }: Drawn, draw: Draw): Trial {
+function trialOf({ options, steps, batch, given }: Drawn, draw: Draw, std = 0.7): Trial {
   const { inputSize, hiddenSize, slots, slotSize, readHeads, writeHeads } = options;
   const heads = readHeads + writeHeads;
   const model = ntm(options, { seed: draw.seed });
-  draw.variables(model.variables, 0.7);
+  draw.variables(model.variables, std);
   const x = draw.normal([steps, batch, inputSize]);
   const scores = normalArray(batch * heads * slots, { seed: draw.seed, stream: 900 });
   const weights = Array.from({ length: batch * heads }, (_, r) =>
@@ -66,12 +66,13 @@ test('it computes what the equations say, and its gradients are their slopes', a
   await fc.assert(property, { seed, numRuns: runs(12), includeErrorInReport: true });
 });
 
-// From a state with something in it: at a blank memory the cosine is so steep that rounding explains too much.
+// From a state with something in it, and not the shortest slots: near zeros a cosine is so steep that rounding explains too much.
 test('kernels compute what its graph means, forward and backward', async () => {
   const tally = new Tally();
   const property = fc.asyncProperty(drawnSizes, fc.nat(1_000_000), async (drawn, numbers) => {
     const draw = new Draw(numbers);
-    await computes(trialOf({ ...drawn, given: true }, draw), draw, tally);
+    const options = { ...drawn.options, slotSize: drawn.options.slotSize + 2 };
+    await computes(trialOf({ ...drawn, options, given: true }, draw, 0.4), draw, tally);
   });
   await fc.assert(property, { seed, numRuns: runs(4), endOnFailure: true, includeErrorInReport: true });
   tally.settle();

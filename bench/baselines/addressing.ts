@@ -56,6 +56,13 @@ export function headsOf(x: Tensor, start: number, count: number): Tensor {
   return einsum('bkn,kr->brn', x, constant(places, [heads, count]));
 }
 
+/** The products of the last axis of x, which is left out. */
+export function productOver(x: Tensor): Tensor {
+  const [axis, shape] = [x.shape.length - 1, x.shape.slice(0, -1)];
+  const size = at(x.shape, axis);
+  return reshape(size === 1 ? x : slice(cumulativeProduct(x), axis, size - 1, 1), shape);
+}
+
 /**
  * The memory after all heads have erased and then added: `M Π(1 - w·eraseᵀ) + Σ w·addᵀ`.
  * @param weights [B,heads,slots], in [0,1]
@@ -63,9 +70,6 @@ export function headsOf(x: Tensor, start: number, count: number): Tensor {
  * @param add [B,heads,size]
  */
 export function written(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor): Tensor {
-  const heads = at(weights.shape, 1);
-  const each = einsum('bkn,bkw->bnwk', weights, erase, { scale: -1, plus: ['', fill(1, [])] });
-  const all = heads === 1 ? each : slice(cumulativeProduct(each), 3, heads - 1, 1);
-  const kept = mul(memory, reshape(all, memory.shape));
-  return einsum('bkn,bkw->bnw', weights, add, { plus: ['bnw', kept] });
+  const left = einsum('bkn,bkw->bnwk', weights, erase, { scale: -1, plus: ['', fill(1, [])] });
+  return einsum('bkn,bkw->bnw', weights, add, { plus: ['bnw', mul(memory, productOver(left))] });
 }

@@ -11,7 +11,6 @@
 // the shifted weights sum to 1, which they do because heads begin with a weighting; and they are never below 0, for
 // w + g(c - w) rounds to no less than 0. Strengths are softplus and softmax takes scores of any size.
 
-import type { Tensor, Variable } from '../../engine/core.ts';
 import {
   affine,
   concat,
@@ -25,6 +24,8 @@ import {
   softmax,
   softplus,
   sub,
+  type Tensor,
+  type Variable,
 } from '../../engine/core.ts';
 import { OptionError } from '../../engine/errors.ts';
 import { contentWeighting, headsOf, times, written } from './addressing.ts';
