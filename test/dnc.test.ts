@@ -110,7 +110,7 @@ test('two halves of a sequence are the whole', async () => {
   assert.equal(bits(found.links), bits(found.wholeLinks));
 });
 
-test('what is written first goes to free slots, and nothing is ever NaN, at any size of weights and inputs', async () => {
+test('weightings and usages stay within 0 and 1, and nothing is ever NaN, at any size of weights and inputs', async () => {
   for (const size of [0, 1, 30, 1e3, 1e5]) {
     const model = dnc(small, { seed: 2 });
     for (const [i, each] of model.variables.entries())
@@ -149,10 +149,10 @@ test('it refuses sizes, sequences and states that do not fit', async () => {
     /slots must be a whole number of at least 1/,
   );
   const model = dnc(small, { seed: 1 });
-  await refused(() => model(numbers([2, 2, 4], 1)), 'ShapeError', /x must be f32 \[T,B,3\], not f32 \[2,2,4\]/);
+  await refused(() => model(numbers([2, 2, 4], 1)), 'ShapeError', /x must be .*\[T,B,3\], not .*\[2,2,4\]/);
   const { state } = model(numbers([2, 2, 3], 1));
   await refused(() => model(numbers([2, 5, 3], 1), state), 'ShapeError', /the state 'h' must be f32 \[5,8\]/);
-  await refused(() => model(numbers([2, 2, 3], 1), { h: state.h }), 'ShapeError', /'c' is missing or unknown/);
+  await refused(() => model(numbers([2, 2, 3], 1), { h: state.h }), 'ShapeError', /'c'.* missing/);
 });
 
 test('it learns to copy', async () => {
@@ -161,7 +161,7 @@ test('it learns to copy', async () => {
     digits: 2,
     blank: 2,
     batch: 16,
-    steps: 160,
+    steps: 190,
     learningRate: 0.02,
     seed: 2,
   });

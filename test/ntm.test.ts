@@ -147,10 +147,10 @@ test('it refuses sizes, sequences and states that do not fit', async () => {
   await refused(() => ntm({ ...small, shifts: 4 }, { seed: 1 }), 'OptionError', /shifts must be odd/);
   await refused(() => ntm({ ...small, shifts: 7 }, { seed: 1 }), 'OptionError', /no more than the 6 slots/);
   const model = ntm(small, { seed: 1 });
-  await refused(() => model(numbers([2, 2, 4], 1)), 'ShapeError', /x must be f32 \[T,B,3\], not f32 \[2,2,4\]/);
+  await refused(() => model(numbers([2, 2, 4], 1)), 'ShapeError', /x must be .*\[T,B,3\], not .*\[2,2,4\]/);
   const { state } = model(numbers([2, 2, 3], 1));
   await refused(() => model(numbers([2, 5, 3], 1), state), 'ShapeError', /the state 'h' must be f32 \[5,8\]/);
-  await refused(() => model(numbers([2, 2, 3], 1), { h: state.h }), 'ShapeError', /'c' is missing or unknown/);
+  await refused(() => model(numbers([2, 2, 3], 1), { h: state.h }), 'ShapeError', /'c'.* missing/);
 });
 
 test('it learns to copy', async () => {

@@ -73,7 +73,7 @@ export type DNCState = {
 /**
  * What a Differentiable Neural Computer returns: `hidden` is [h; reads]. Trace: `readWeights` [T,B,readHeads,slots], `writeWeights`
  * [T,B,1,slots], `usage` [T,B,slots], `allocationGate` (1: where memory is free, 0: by content) and `writeGate` [T,B,1], `freeGates`
- * [T,B,readHeads], and `readModes` [T,B,readHeads,3]: back along the links, by content, on along them.
+ * [T,B,readHeads], and the shares of `readModes` (back along the links, by content, on along them) [T,B,readHeads,3].
  */
 export type DNCResult = SequenceResult<DNCState>;
 

@@ -2,14 +2,14 @@
 // writes through heads, which find slots by content and move on from where they were (section 3).
 //
 // What the paper leaves open, as its implementations have it: heads address and read the memory as the step before left it, then it
-// is written; every head begins at the first slot, the memory at one small constant. Of memories that begin constant, learned
-// or random Collier and Beel (arXiv 1807.08518) find the constant one to learn fastest and most surely: no slot holds anything to be
-// unlearned; and it is the same at any number of slots. `output` of a step is [h; reads], for a readout to be linear in both.
+// is written. Every head begins at the first slot: from an even weighting over equal slots nothing would ever tell them apart. The
+// memory begins at one small constant, which learns twice as fast as the next best beginning that Collier and Beel (arXiv 1807.08518)
+// tried; it is the same at any number of slots. `hidden` is [h; reads], so that a readout is linear in both.
 //
 // Every source of NaN that users report is mended in the equations: the cosine has a guarded norm (addressing.ts); sharpening,
-// `w^γ / Σ w^γ`, is softmax(γ log(w + 1e-16)), which divides by no vanishing sum and has a slope at w = 0, at most γ·slots since
-// the shifted weights sum to 1, which they do because heads begin with a weighting; and they are never below 0, for
-// w + g(c - w) rounds to no less than 0. Strengths are softplus and softmax takes scores of any size.
+// `w^γ / Σ w^γ`, is softmax(γ log(w + 1e-16)), which divides by no vanishing sum and has a slope at w = 0, of at most γ·slots, for
+// the shifted weights sum to 1 because heads begin with a weighting. They are never below 0: w + g(c - w) rounds to no less.
+// Strengths are softplus, and softmax takes scores of any size.
 
 import {
   affine,
@@ -144,8 +144,13 @@ export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM
   return Object.assign(run, { system: 'NTM', outputSize, weights, variables: Object.values(weights) });
 }
 
-function step(controller: Controller<Said>, sizes: Sizes, moves: Tensor, x: Tensor, before: NTMState) {
-  const { readHeads, writeHeads, slotSize } = sizes;
+function step(
+  controller: Controller<Said>,
+  { readHeads, writeHeads, slotSize }: Sizes,
+  moves: Tensor,
+  x: Tensor,
+  before: NTMState,
+): { state: NTMState; output: Readonly<Record<string, Tensor>> & { readonly hidden: Tensor } } {
   const { memory } = before;
   const { h, c } = controller.step(x, before.reads, before);
   const say = (part: Said): Tensor => controller.say(part, h);
