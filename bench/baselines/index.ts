@@ -1,5 +1,6 @@
 // The systems that RIMs are compared with, each a `SequenceModel`.
 
+export { type DNC, type DNCOptions, type DNCResult, type DNCState, dnc } from './dnc.ts';
 export { type EntNet, type EntNetOptions, type EntNetResult, type EntNetState, entnet } from './entnet.ts';
 export { type GRU, type GRUOptions, type GRUResult, type GRUState, gru } from './gru.ts';
 export {
@@ -11,6 +12,7 @@ export {
   indrnn,
 } from './indrnn.ts';
 export { type LSTM, type LSTMOptions, type LSTMResult, type LSTMState, lstm } from './lstm.ts';
+export { type NTM, type NTMOptions, type NTMResult, type NTMState, ntm } from './ntm.ts';
 export {
   type RMC,
   type RMCBlockWeights,

@@ -4,18 +4,8 @@
 // Always: the input's part of the gates is one product over all steps; a step is a product and the gates. Not here: stacks of
 // layers, and peephole connections.
 
-import {
-  add,
-  fill,
-  initialisers,
-  lstmGates,
-  matmul,
-  scan,
-  sigmoid,
-  slice,
-  type Tensor,
-  Variable,
-} from '../../engine/core.ts';
+import { add, fill, initialisers, matmul, scan, sigmoid, slice, type Tensor, Variable } from '../../engine/core.ts';
+import { lstmStep } from './lstm-cell.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
 import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
 
@@ -65,10 +55,9 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     const { steps, batch } = checkSequence('LSTM', x, D);
     const zeros = fill(0, [batch, H]);
     const { outputs, state } = scan(
-      (input, { h, c }) => {
+      (input, before) => {
         const ofInput = matmul(input.x, weights.inputGates, add(weights.inputBias, weights.stateBias));
-        const gates = matmul(h, weights.stateGates, ofInput);
-        const next = lstmGates(gates, c);
+        const { state: next, gates } = lstmStep(ofInput, before, weights.stateGates);
         const gate = (chunk: number): Tensor => sigmoid(slice(gates, 1, chunk * H, H));
         return { state: next, output: { h: next.h, c: next.c, i: gate(0), f: gate(1), o: gate(3) } };
       },
