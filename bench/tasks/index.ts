@@ -13,3 +13,13 @@ export {
   copyingTokens,
   memoryless,
 } from './copying.ts';
+export { type CopyingTaskOptions, copyingTask } from './copying-task.ts';
+export type {
+  BatchRequest,
+  Figure,
+  Split,
+  Task,
+  TaskBatch,
+  TaskInput,
+  TaskMeasures,
+} from './task.ts';
