@@ -8,13 +8,14 @@ import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import { at } from '../engine/errors.ts';
 import type { Activation } from './metrics.ts';
-import { copyingPhases } from './tasks/copying.ts';
 
 /** One line of a chart. */
 export interface Line {
   readonly name: string;
   /** A CSS colour, such as `var(--rim)`. */
   readonly colour: string;
+  /** Lengths of dashes and gaps; solid where left out. */
+  readonly dash?: readonly number[];
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
@@ -36,6 +37,8 @@ export interface LineChart {
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
 // Losses below this are drawn here: a logarithmic axis has no zero.
 const LEAST_LOSS = 1e-6;
+// Height of a row of shades.
+const SHADE = 16;
 
 /** Draws lines over a number. */
 export function lineChart(chart: LineChart): Promise<string> {
@@ -65,6 +68,12 @@ export function lineChart(chart: LineChart): Promise<string> {
       type: 'nominal' as const,
       legend: null,
       scale: { domain: chart.lines.map((line) => line.name), range: chart.lines.map((line) => line.colour) },
+    },
+    strokeDash: {
+      field: 'name',
+      type: 'nominal' as const,
+      legend: null,
+      scale: { domain: chart.lines.map((line) => line.name), range: chart.lines.map(({ dash = [1, 0] }) => [...dash]) },
     },
   };
   const point = chart.marked === true ? { filled: true, size: 46 } : false;
@@ -105,27 +114,36 @@ export function lineChart(chart: LineChart): Promise<string> {
   );
 }
 
+/** What is written around a strip. */
+export interface StripNotes {
+  /** Parts of the sequence, in order, each from its first step up to but not including its last. */
+  readonly phases: readonly { readonly name: string; readonly from: number; readonly to: number }[];
+  /** What is wanted, under the steps at which it is. */
+  readonly wanted: readonly { readonly step: number; readonly name: string }[];
+}
+
 /**
  * Draws which modules were active at each step, as Figure 2 of the paper: a row a module, a column a step, filled where
- * active. Above it the three phases; under it the input symbols, and under the last phase the digits that are wanted.
+ * active. Above it the phases; under it the inputs, symbols as text and channels as shades, and what is wanted.
  */
-export function activationStrip(activation: Activation, text: string): Promise<string> {
-  const { symbols, mask, digits, blank } = activation;
-  const steps = symbols.length;
+export function activationStrip(
+  { inputs, mask }: Activation,
+  { phases, wanted }: StripNotes,
+  text: string,
+): Promise<string> {
+  const steps = inputs.length;
   const modules = at(mask, 0).length;
-  const cell = Math.min(24, Math.max(7, Math.floor(800 / steps)));
-  const width = steps * cell;
+  const symbols = inputs.flatMap((each) => (typeof each === 'number' ? [each] : []));
+  const channels = inputs.flatMap((each) => (typeof each === 'number' ? [] : [each]));
+  const cell = Math.min(24, Math.max(channels.length > 0 ? 2 : 7, Math.floor(800 / steps)));
+  const width = Math.max(steps * cell, 160);
   const height = modules * Math.min(26, Math.max(14, Math.floor(220 / modules)));
   const names = Array.from({ length: modules }, (_, n) => `${n + 1}`);
-  const phases = copyingPhases({ digits, blank });
-  const borders = [phases.blank[0], phases.recall[0]].map((x) => ({ x }));
-  const titles = [
-    { ...middle(phases.input), name: 'digits' },
-    { ...middle(phases.blank), name: blank > 3 ? `blank, ${blank} steps` : 'blank' },
-    { ...middle(phases.recall), name: 'recall' },
-  ];
-  const inputs = symbols.map((symbol, t) => ({ x: t + 0.5, name: symbol === 0 ? '·' : `${symbol}` }));
-  const wanted = symbols.slice(0, digits).map((symbol, i) => ({ x: phases.recall[0] + i + 0.5, name: `${symbol}` }));
+  const borders = phases.slice(1).map(({ from }) => ({ x: from }));
+  const titles = phases.map(({ name, from, to }) => ({ x: (from + to) / 2, name }));
+  const written = symbols.map((symbol, t) => ({ x: t + 0.5, name: symbol === 0 ? '·' : `${symbol}` }));
+  const asked = wanted.map(({ step, name }) => ({ x: step + 0.5, name }));
+  const below = height + (channels.length > 0 ? SHADE * (channels[0]?.length ?? 0) + 6 : 22);
   const x = { field: 'x', type: 'quantitative' as const };
   const name = { field: 'name', type: 'nominal' as const };
   const fontSize = Math.min(13, cell + 3);
@@ -145,7 +163,12 @@ export function activationStrip(activation: Activation, text: string): Promise<s
           ...band.x,
           title: 'step',
           scale: { domain: [0, steps], nice: false },
-          axis: { grid: false, offset: 40, tickCount: Math.min(12, Math.max(4, Math.floor(width / 90))), format: 'd' },
+          axis: {
+            grid: false,
+            offset: below - height + (wanted.length > 0 ? 18 : 0),
+            tickCount: Math.min(12, Math.max(4, Math.floor(width / 90))),
+            format: 'd',
+          },
         },
         x2: band.x2,
         y: {
@@ -162,7 +185,7 @@ export function activationStrip(activation: Activation, text: string): Promise<s
       encoding: { ...band, y: row },
     },
     {
-      data: { values: steps > 60 ? [] : symbols.map((_, t) => ({ x: t })) },
+      data: { values: steps > 60 ? [] : inputs.map((_, t) => ({ x: t })) },
       mark: { type: 'rule', color: 'var(--page)', strokeWidth: 1 },
       encoding: { x },
     },
@@ -177,17 +200,18 @@ export function activationStrip(activation: Activation, text: string): Promise<s
       encoding: { x, y: { value: -12 }, text: name },
     },
     {
-      data: { values: inputs },
+      data: { values: written },
       mark: { type: 'text', fontSize, color: 'var(--ink)' },
       encoding: { x, y: { value: height + 14 }, text: name },
     },
     {
-      data: { values: wanted },
+      data: { values: asked },
       mark: { type: 'text', fontSize, fontWeight: 600, color: 'var(--accent)' },
       encoding: { x, y: { value: height + 30 }, text: name },
     },
+    ...shades(channels, height + 4),
     label(height + 14, 'input'),
-    label(height + 30, 'wanted'),
+    ...(wanted.length > 0 ? [label(height + 30, 'wanted')] : []),
   ];
   return draw({ width, height, layer } as TopLevelSpec, text);
 }
@@ -217,8 +241,28 @@ function spans(
   });
 }
 
-function middle([from, to]: readonly [number, number]): { x: number } {
-  return { x: (from + to) / 2 };
+// Channels at each step as rows of shades, from the least value to the most of each.
+function shades(channels: readonly (readonly number[])[], top: number): object[] {
+  return (channels[0] ?? []).map((_, c) => {
+    const values = channels.map((row) => at(row, c));
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const shaded = values.map((value, t) => ({
+      from: t,
+      to: t + 1,
+      share: most > least ? (value - least) / (most - least) : 0,
+    }));
+    return {
+      data: { values: shaded.filter(({ share }) => share > 0) },
+      mark: { type: 'rect', color: 'var(--accent)' },
+      encoding: {
+        x: { field: 'from', type: 'quantitative' },
+        x2: { field: 'to' },
+        y: { value: top + SHADE * c },
+        y2: { value: top + SHADE * (c + 1) - 2 },
+        opacity: { field: 'share', type: 'quantitative', scale: { domain: [0, 1], range: [0, 1] }, legend: null },
+      },
+    };
+  });
 }
 
 /** Draws any chart in the looks of the reports. @param text what a screen reader says of it, escaped */

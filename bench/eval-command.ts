@@ -1,4 +1,4 @@
-// `rimgrad eval RUN`: tests the weights that a run saved, at blanks of any length, on the device that is there.
+// `rimgrad eval RUN`: tests the weights that a run saved, at settings of any size, on the device that is there.
 //
 // Always: test sequences are those of the training's own evaluations (same seed, same split), so that the figures of a run come
 // out again. The models are built from the options that lie in the file or beside it, and nothing is written.
@@ -17,30 +17,34 @@ import {
   type SafetensorsFile,
 } from '../engine/node.ts';
 import { commandOf, EXIT, endWhenUnread, readArguments, whole, wholes } from './command-line.ts';
-import { makeEvaluation } from './evaluation.ts';
-import { formatResults } from './main-job.ts';
+import { batchesOf, makeEvaluation } from './evaluation.ts';
+import { jobTask } from './job-tasks.ts';
+import { type TrivialFigures, trivialFigures } from './main-job.ts';
 import { adapterName } from './messages.ts';
 import { type Evaluation, parseObject } from './metrics.ts';
-import { copyingModel } from './models.ts';
+import { taskModel } from './models.ts';
 import { keptOptions, type MainOptions } from './options.ts';
+import { formatResults } from './results-table.ts';
 import { readRunConfig } from './runs.ts';
-import { memoryless } from './tasks/copying.ts';
+import { factsOf, type JobTask } from './task-facts.ts';
 
 /** What `--json` prints. */
 export interface SavedEvaluation {
   /** The file of the weights. */
   readonly file: string;
   readonly adapter: string;
-  readonly digits: number;
-  /** Test sequences at each blank. */
+  readonly task: string;
+  /** What a test varies. */
+  readonly setting: string;
+  /** Test sequences at each setting. */
   readonly sequences: number;
-  readonly evaluations: readonly Omit<Evaluation, 'step'>[];
-  /** A model without memory, over the recalled digits. */
-  readonly memoryless: { readonly accuracy: number; readonly crossEntropy: number };
+  readonly evaluations: readonly Omit<Evaluation, 'split'>[];
+  /** A model that has learned nothing but the layout. */
+  readonly trivial: readonly TrivialFigures[];
 }
 
 interface Given {
-  readonly blanks?: readonly number[];
+  readonly at?: readonly number[];
   readonly testBatches?: number;
   readonly batch?: number;
   readonly seed?: number;
@@ -51,21 +55,24 @@ interface Given {
 export async function evaluateSaved(args: readonly string[]): Promise<number> {
   const command = commandOf(
     'eval',
-    'Tests the weights that a training saved: accuracy and cross-entropy over the digits to recall, at any blank.',
+    "Tests the weights that a training saved: the task's figures, at any blank, length or resolution.",
     [
-      ['runs/copying-20260131-235959-seed1', 'at the training blank, twice and four times it'],
-      ['runs/my-run --blanks 10,100,1000', 'at these blanks'],
+      ['runs/copying-20260131-235959-seed1', 'where the training tested it'],
+      ['runs/my-run --at 10,100,1000', 'at these blanks'],
       ['my-run/model.safetensors --json > figures.json', 'for machines: one JSON object, nothing else'],
     ],
   )
     .argument('<run>', 'the folder of a run, or its model.safetensors')
     .addOption(
-      new Option('--blanks <list>', 'blank lengths, as in 10,20,40 (default: trained, twice, four times)').argParser(
-        wholes(1, 100_000),
-      ),
+      new Option(
+        '--at <list>',
+        "blanks, lengths or resolutions, as in 10,20,40 (default: those of the training's tests)",
+      ).argParser(wholes(1, 1_000_000)),
     )
     .addOption(
-      new Option('--test-batches <n>', "batches at each blank (default: the training's)").argParser(whole(1, 100_000)),
+      new Option('--test-batches <n>', "batches at each setting (default: the training's)").argParser(
+        whole(1, 100_000),
+      ),
     )
     .addOption(new Option('--batch <n>', "sequences in a batch (default: the training's)").argParser(whole(1, 65_536)))
     .addOption(new Option('--seed <n>', "of the sequences (default: the training's)").argParser(whole(0, 0xffff_ffff)))
@@ -80,23 +87,26 @@ export async function evaluateSaved(args: readonly string[]): Promise<number> {
   const given = command.opts<Given>();
   const saved = openSaved(run);
   const options = optionsOf(saved, given);
+  const trained = await jobTask(options);
+  const tested = given.at === undefined ? trained.tested : [...new Set(given.at)];
+  const job = { ...trained, tested };
+  const facts = factsOf(job);
   const device = await openDevice();
   try {
-    const evaluations = await measure(device, saved, options, given.blanks ?? options.testBlanks);
+    const evaluations = await measure(device, saved, options, job);
     if (given.json) {
-      const { accuracy, recall } = memoryless(options);
       const found: SavedEvaluation = {
         file: saved.path,
         adapter: adapterName(device),
-        digits: options.digits,
-        sequences: options.batch * options.testBatches,
-        evaluations,
-        memoryless: { accuracy, crossEntropy: recall },
+        task: facts.name,
+        setting: facts.setting,
+        sequences: options.batch * batchesOf(job.task, 'test', options.batch, options.testBatches),
+        evaluations: evaluations.map(({ split: _, ...each }) => each),
+        trivial: trivialFigures(facts),
       };
       process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
     } else {
-      const metrics = evaluations.map((each) => ({ kind: 'evaluation', step: 0, ...each }) as const);
-      process.stdout.write(`${formatResults(options, metrics)}`);
+      process.stdout.write(formatResults(facts, evaluations, options.select === 'validation' ? 'validation' : 'last'));
     }
     return EXIT.done;
   } finally {
@@ -141,24 +151,27 @@ async function measure(
   device: Device,
   { path, file }: Saved,
   options: MainOptions,
-  blanks: readonly number[],
-): Promise<SavedEvaluation['evaluations']> {
-  const names = (['RIM', 'LSTM'] as const).filter((name) =>
-    [...file.tensors.keys()].some((tensor) => tensor.startsWith(`${name.toLowerCase()}.`)),
+  { task, tested }: JobTask,
+): Promise<Evaluation[]> {
+  const names = options.models.filter((name) =>
+    [...file.tensors.keys()].some((tensor) => tensor.startsWith(`${name}.`)),
   );
   // Evaluations draw nothing: dropout is ones.
-  const models = names.map((name) => copyingModel(name, options, new RandomState({ seed: options.seed })));
+  const models = names.map((name) => taskModel(name, task, options, new RandomState({ seed: options.seed })));
   loadVariables(
     file,
     models.flatMap(({ variables }) => variables),
     { file: path },
   );
-  const found: Omit<Evaluation, 'step'>[] = [];
+  const steps = file.metadata.steps === undefined ? {} : parseObject(file.metadata.steps, path);
+  const { batch, seed, testBatches: batches } = options;
+  const found: Evaluation[] = [];
   for (const model of models) {
-    for (const blank of blanks) {
-      const evaluation = await makeEvaluation(device, model, options, blank);
+    for (const setting of tested) {
+      const evaluation = await makeEvaluation(device, model, { task, setting, batch, seed });
       try {
-        found.push({ model: model.name, ...(await evaluation.run(new AbortController().signal)) });
+        const figures = await evaluation.run({ split: 'test', batches }, new AbortController().signal);
+        found.push({ model: model.name, step: Number(steps[model.name] ?? 0), split: 'test', setting, figures });
       } finally {
         evaluation.dispose();
       }

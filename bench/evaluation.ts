@@ -1,54 +1,73 @@
-// Measuring a model of the copying task on test sequences of one blank length, in as many parts of a batch as the device
-// needs. It runs in any runtime: it is given the device. Not here: the graph of an evaluation (programs.ts).
+// Measuring a model on sequences of one split at one setting, in as many parts of a batch as the device needs. It runs in any
+// runtime: it is given the device. Not here: the graph of an evaluation (programs.ts).
 
 import { compile, type Device } from '../engine/core.ts';
-import { at } from '../engine/errors.ts';
-import type { CopyingModel, ModelOptions } from './models.ts';
-import { evaluationProgram, inParts } from './programs.ts';
-import { copying } from './tasks/index.ts';
+import { at, need } from '../engine/errors.ts';
+import type { TaskModel } from './models.ts';
+import { evaluationProgram, inParts, partOf } from './programs.ts';
+import type { Split, Task } from './tasks/index.ts';
 
-/** A model's measurement at one blank length, to be run as often as wanted. */
+/** How a model is measured. */
+export interface EvaluationOptions {
+  readonly task: Task;
+  /** The value of the task's setting. */
+  readonly setting: number;
+  /** B. */
+  readonly batch: number;
+  readonly seed: number;
+}
+
+/** Which sequences, and how many. */
+export interface Sequences {
+  readonly split: Split;
+  /** At most so many batches: a split that is finite ends where it has no whole batch any more. */
+  readonly batches: number;
+}
+
+/** The measuring of a model at one setting, to be run as often as wanted. */
 export interface EvaluationRun {
-  /** Both figures are over the recalled digits. After an abort, one batch must do. */
-  run(signal: AbortSignal): Promise<{ blank: number; crossEntropy: number; accuracy: number }>;
+  /** The task's figures: the same sequences every time. After an abort, one batch must do. */
+  run(sequences: Sequences, signal: AbortSignal): Promise<Readonly<Record<string, number>>>;
   dispose(): void;
 }
 
 /**
- * Measures a model on test sequences of one blank length: the same ones every time.
+ * Prepares the measuring of a model at one setting.
  * @throws LimitError where even a part of a batch is too large for the device; what `compile` throws
  */
 export async function makeEvaluation(
   device: Device,
-  model: CopyingModel,
-  options: ModelOptions & { readonly testBatches: number },
-  blank: number,
+  model: TaskModel,
+  { task, setting, batch, seed }: EvaluationOptions,
 ): Promise<EvaluationRun> {
-  const { digits, batch, seed, testBatches } = options;
   const { made: program, parts } = await inParts(batch, (count) =>
-    compile(device, evaluationProgram(model, options, blank, count).outputs),
+    compile(device, evaluationProgram(model, task, setting, batch / count).outputs),
   );
+  const names = task.figures.map(({ name }) => name);
   return {
-    run: async (signal) => {
-      let crossEntropy = 0;
-      let accuracy = 0;
+    run: async ({ split, batches }, signal) => {
+      const sums = new Map(names.map((name) => [name, 0]));
       let runs = 0;
-      for (const { x, y } of copying({ digits, blank, batch, seed, split: 'test', steps: testBatches })) {
+      const last = batchesOf(task, split, batch, batches);
+      for (let index = 0; index < last && (index === 0 || !signal.aborted); index++) {
+        const whole = task.batch({ split, setting, batch, seed, index });
         for (let part = 0; part < parts; part++) {
-          await program.run({ x: columnsOf(x, batch, parts, part), y: columnsOf(y, batch, parts, part) });
-          crossEntropy += at(await program.read('crossEntropy'), 0);
-          accuracy += at(await program.read('accuracy'), 0);
+          await program.run(partOf(task, setting, whole, batch, parts, part));
+          const values = await Promise.all(names.map((name) => program.read(name)));
+          names.forEach((name, i) => {
+            sums.set(name, need(sums.get(name), name) + at(at(values, i), 0));
+          });
           runs++;
         }
-        if (signal.aborted) break;
       }
-      return { blank, crossEntropy: crossEntropy / runs, accuracy: accuracy / runs };
+      return Object.fromEntries([...sums].map(([name, sum]) => [name, sum / runs]));
     },
     dispose: () => program.dispose(),
   };
 }
 
-/** Symbols [T,B/parts]: one of equal parts of the sequences of [T,B]. */
-function columnsOf(symbols: Uint32Array, batch: number, parts: number, part: number): Uint32Array {
-  return symbols.filter((_, i) => Math.floor(((i % batch) * parts) / batch) === part);
+/** The batches of an evaluation: as many as are wanted, or the whole ones that a finite split has; one at least. */
+export function batchesOf(task: Task, split: Split, batch: number, wanted: number): number {
+  const sequences = task.sequences(split);
+  return sequences === undefined ? wanted : Math.max(1, Math.min(wanted, Math.floor(sequences / batch)));
 }

@@ -2,47 +2,51 @@
 //
 // Each is a line of a run's `metrics.jsonl`, told apart by its `kind`. The same types travel from the trainer through
 // the run folder to the report. `parseMetric` is the only way back from text, and takes nothing on trust.
-// Not here: how they are computed (the trainer), where they are kept (runs.ts), how they look (report.ts).
+// Not here: how they are computed (the trainer), which evaluation counts (selection.ts), where they are kept (runs.ts).
 
 import { FileError, quote } from '../engine/errors.ts';
 import { jsonDefect } from '../engine/json-text.ts';
+import type { Split } from './tasks/index.ts';
+
+/** Figures of merit by their names, as the task has them. */
+export type Figures = Readonly<Record<string, number>>;
 
 /** One training step of one model. */
 export interface TrainStep {
-  /** The model's name as the report shows it, such as `RIM`. */
+  /** The system's name, such as `RIM`. */
   readonly model: string;
   /** Updates done, this one included: the first step is 1. */
   readonly step: number;
-  /** Mean cross-entropy over all T·B positions of the batch, in nats. */
+  /** What training minimises, on the batch of this step. */
   readonly loss: number;
-  /** Share of the batch's digits at the recall positions that are predicted right, 0 to 1. */
-  readonly accuracy: number;
+  /** The task's figures on the batch of this step. */
+  readonly figures: Figures;
   /** Seconds of training of this model so far. */
   readonly seconds: number;
 }
 
-/** One model measured on test sequences of one blank length. Both figures are over the recalled digits alone. */
+/** One model measured on sequences of one split at one setting. */
 export interface Evaluation {
   readonly model: string;
   /** Updates done before this evaluation. */
   readonly step: number;
-  /** Blank length of the test sequences. */
-  readonly blank: number;
-  /** Mean cross-entropy over the recalled digits, in nats. */
-  readonly crossEntropy: number;
-  /** Share of recalled digits predicted right, 0 to 1. */
-  readonly accuracy: number;
+  /** `validation` to choose a checkpoint by, `test` to tell. */
+  readonly split: EvaluationSplit;
+  /** The value of the task's setting: the blank, the length, the resolution. */
+  readonly setting: number;
+  readonly figures: Figures;
 }
 
-/** Which modules were active at each step of one sample sequence. */
+/** The splits that models are measured on. */
+export type EvaluationSplit = Exclude<Split, 'train'>;
+
+/** Which modules of a RIM were active at each step of one sample sequence. */
 export interface Activation {
   readonly model: string;
-  /** Digits of the sample sequence. */
-  readonly digits: number;
-  /** Blank length of the sample sequence. */
-  readonly blank: number;
-  /** Input symbols `[T]`. */
-  readonly symbols: readonly number[];
+  /** The value of the task's setting. */
+  readonly setting: number;
+  /** What went in at each step: symbols [T], or channels [T][size]. */
+  readonly inputs: readonly number[] | readonly (readonly number[])[];
   /** 1 where a module was active, else 0: `[T][N]`. */
   readonly mask: readonly (readonly number[])[];
 }
@@ -73,13 +77,6 @@ export function sortMetrics(metrics: readonly Metric[]): Metrics {
   return { steps, evaluations, activations };
 }
 
-/** The last evaluation of each model at each blank, in the order in which the pairs first came. */
-export function lastEvaluations(evaluations: readonly Evaluation[]): readonly Evaluation[] {
-  const last = new Map<string, Evaluation>();
-  for (const evaluation of evaluations) last.set(`${evaluation.model}/${evaluation.blank}`, evaluation);
-  return [...last.values()];
-}
-
 /**
  * One metric from one line of JSON.
  *
@@ -98,38 +95,40 @@ export function parseMetric(line: string, where: string): Metric {
     if (typeof value === 'string') return value;
     throw new FileError(`${where}: '${name}' must be text; the line is damaged or of another program`);
   };
+  const figures = (): Figures => {
+    const value = record.figures;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      const entries = Object.entries(value);
+      if (entries.every((entry): entry is [string, number] => Number.isFinite(entry[1]))) {
+        return Object.fromEntries(entries);
+      }
+    }
+    throw new FileError(`${where}: 'figures' must be an object of numbers; the line is damaged or of another program`);
+  };
   const kind = text('kind');
   const model = text('model');
   if (kind === 'train') {
-    return {
-      kind,
-      model,
-      step: number('step'),
-      loss: number('loss'),
-      accuracy: number('accuracy'),
-      seconds: number('seconds'),
-    };
+    return { kind, model, step: number('step'), loss: number('loss'), figures: figures(), seconds: number('seconds') };
   }
   if (kind === 'evaluation') {
-    return {
-      kind,
-      model,
-      step: number('step'),
-      blank: number('blank'),
-      crossEntropy: number('crossEntropy'),
-      accuracy: number('accuracy'),
-    };
+    const split = text('split');
+    if (split !== 'test' && split !== 'validation') {
+      throw new FileError(
+        `${where}: 'split' must be 'test' or 'validation'; the line is damaged or of another program`,
+      );
+    }
+    return { kind, model, step: number('step'), split, setting: number('setting'), figures: figures() };
   }
   if (kind === 'activation') {
-    const symbols = numbers(record.symbols, `${where}: 'symbols'`);
+    const inputs = inputsOf(record.inputs, `${where}: 'inputs'`);
     const rows = record.mask;
-    if (!Array.isArray(rows) || rows.length !== symbols.length) {
+    if (!Array.isArray(rows) || rows.length !== inputs.length) {
       throw new FileError(
-        `${where}: 'mask' must have one row for each of the ${symbols.length} symbols; the line is damaged`,
+        `${where}: 'mask' must have one row for each of the ${inputs.length} inputs; the line is damaged`,
       );
     }
     const mask = rows.map((row, t) => numbers(row, `${where}: 'mask' row ${t}`));
-    return { kind, model, digits: number('digits'), blank: number('blank'), symbols, mask };
+    return { kind, model, setting: number('setting'), inputs, mask };
   }
   throw new FileError(
     `${where}: '${quote(kind).slice(1, -1)}' is no kind of metric; known kinds: train, evaluation, activation`,
@@ -155,9 +154,10 @@ export function parseMetrics(text: string, file: string, unfinished = false): Me
 /**
  * A JSON object from text. Names that stand twice and half characters are refused, and more levels than our files have.
  *
+ * @param levels how many objects and lists may lie in each other.
  * @throws FileError when the text is not JSON, or not such an object.
  */
-export function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
+export function parseObject(text: string, where: string, levels = 3): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -167,9 +167,20 @@ export function parseObject(text: string, where: string): Readonly<Record<string
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FileError(`${where}: a JSON object was expected; this is a file of another program`);
   }
-  const defect = jsonDefect(text, { levels: 3 });
+  const defect = jsonDefect(text, { levels });
   if (defect !== undefined) throw new FileError(`${where}: ${defect}; it is damaged or of another program`);
   return Object.fromEntries(Object.entries(value));
+}
+
+/** Symbols, or as many channels at each step. */
+function inputsOf(value: unknown, where: string): Activation['inputs'] {
+  if (!Array.isArray(value) || !Array.isArray(value[0])) return numbers(value, where);
+  const size = value[0].length;
+  return value.map((row: unknown, t) => {
+    const channels = numbers(row, `${where} row ${t}`);
+    if (channels.length === size) return channels;
+    throw new FileError(`${where} row ${t} must have ${size} channels, as the first; the line is damaged`);
+  });
 }
 
 function numbers(value: unknown, where: string): number[] {

@@ -1,74 +1,183 @@
-// The two models of the copying task: embedding, RIM or LSTM, readout from all hidden units to the symbols.
+// Models for a task: what embeds its symbols, one of the systems that are compared, and the readout to its scores.
+//
+// Always: a system is a row of `systems`, made from options by one function; a model's weights are named after it in lower case, so
+// that the weights of all lie in one file. A model is the same graph in training and evaluation, but for dropout.
+// Not here: what is computed of the scores (programs.ts), the command line (options.ts). It runs in any runtime.
 
-import {
-  dropout,
-  embedding,
-  initialisers,
-  linear,
-  type RandomState,
-  type Tensor,
-  type Variable,
-} from '../engine/core.ts';
-import { type CellOptions, makeRIM, type PresetOptions, presetOptions, type RIMTrace } from '../rims/index.ts';
+import type { Tensor, Variable } from '../engine/core.ts';
+import { dropout, embedding, initialisers, linear, type RandomState, reshape, slice } from '../engine/core.ts';
+import { at, OptionError } from '../engine/errors.ts';
+import { type CellOptions, type PresetOptions, presetOptions } from '../rims/index.ts';
 import { lstm } from './baselines/index.ts';
+import type { ModelState, SequenceModel } from './baselines/sequence-model.ts';
 import type { MainOptions } from './options.ts';
-import { copyingClasses, copyingTokens } from './tasks/index.ts';
+import { type RIMModel, rimModel } from './rim-model.ts';
+import type { Task } from './tasks/index.ts';
 
-/** Those options of a job that make a model and its programs. */
-export type ModelOptions = Pick<
-  MainOptions,
-  | 'digits'
-  | 'blank'
-  | 'batch'
-  | 'modules'
-  | 'active'
-  | 'hidden'
-  | 'embedding'
-  | 'keySize'
-  | 'valueSize'
-  | 'commHeads'
-  | 'commKeySize'
-  | 'commValueSize'
-  | 'cell'
-  | 'preset'
-  | 'commOutput'
-  | 'sources'
-  | 'dropout'
-  | 'attentionDropout'
-  | 'lstmHidden'
-  | 'learningRate'
-  | 'clip'
-  | 'seed'
->;
+/** The options that decide how a model is made; not all models take all of them. */
+export type ModelOptions = Pick<MainOptions, (typeof SHARED)[number] | (typeof RIM_OPTIONS)[number] | BaselineOption>;
 
-/** A model that reads symbols and gives scores of symbols. */
-export interface CopyingModel {
-  /** As reports show it. */
-  readonly name: 'RIM' | 'LSTM';
+type BaselineOption = 'width' | 'layers' | 'heads' | 'slots' | 'slotSize' | 'positions';
+
+/** Those that concern every model. */
+const SHARED = ['embedding', 'preset', 'dropout', 'seed'] as const;
+const RIM_OPTIONS = [
+  'modules',
+  'active',
+  'hidden',
+  'keySize',
+  'valueSize',
+  'commHeads',
+  'commKeySize',
+  'commValueSize',
+  'cell',
+  'commOutput',
+  'sources',
+  'attentionDropout',
+  'communication',
+  'inputAttention',
+  'commTopK',
+] as const;
+
+/** A system that can be trained. */
+export interface System {
+  /** Its name as metrics and tables have it, such as `LSTM`: that of the model which it makes. */
+  readonly system: string;
+  /** What it is, in a few words. */
+  readonly about: string;
+  /** The options that it takes, besides those of every model. */
+  readonly options: readonly (keyof ModelOptions)[];
+  /** @param random what dropout inside of it draws from */
+  make(options: ModelOptions, inputSize: number, random: RandomState): SequenceModel;
+}
+
+/** The systems by their names on the command line, in the order in which they are told. A new one is a new row. */
+export const systems: Readonly<Record<string, System>> = {
+  rim: {
+    system: 'RIM',
+    about: 'Recurrent Independent Mechanisms',
+    options: RIM_OPTIONS,
+    make: (options, inputSize, random) =>
+      rimModel(cellOptions(options, inputSize), { seed: options.seed, dropout: random }),
+  },
+  lstm: {
+    system: 'LSTM',
+    about: 'long short-term memory',
+    options: ['width'],
+    make: ({ width, seed }, inputSize) => plain('LSTM', width, lstm({ inputSize, hiddenSize: width }, { seed })),
+  },
+};
+
+const MODEL_OPTIONS: readonly string[] = [
+  ...RIM_OPTIONS,
+  ...(['width', 'layers', 'heads', 'slots', 'slotSize', 'positions'] satisfies readonly BaselineOption[]),
+];
+
+/** Whether an option concerns some systems only. */
+export function isOfModels(option: string): boolean {
+  return MODEL_OPTIONS.includes(option);
+}
+
+/** A system by its name on the command line. @throws OptionError where there is none */
+export function systemOf(name: string): System {
+  const found = Object.hasOwn(systems, name) ? systems[name] : undefined;
+  if (found !== undefined) return found;
+  throw new OptionError(`there is no model '${name}'; use ${Object.keys(systems).join(', ')}`);
+}
+
+/** A model of a task. */
+export interface TaskModel {
+  /** The system's name as metrics have it. */
+  readonly name: string;
   readonly variables: readonly Variable[];
   /**
-   * @param symbols u32 [T,B]
-   * @param imposed a RIM's mask [T,B,N] as its calls take it: 1 active, 0 inactive, negative as the modules decide
-   * @returns scores [T,B,classes], and a RIM's trace
+   * @param x as the task's input says: symbols u32 [T,B], or channels f32 [T,B,size]
+   * @param call where to go on from, and for a RIM a mask [T,B,N] to impose (1 active, 0 inactive, negative as the modules decide)
+   * @throws OptionError for a mask on a system without modules
    */
-  forward(symbols: Tensor, imposed?: Tensor): { readonly scores: Tensor; readonly trace?: RIMTrace };
+  forward(x: Tensor, call?: { readonly state?: ModelState; readonly mask?: Tensor }): Forward;
+}
+
+/** What a call of a model gives. */
+export interface Forward {
+  /** [T,B,O], or [B,O] where the task wants them at the last step alone. */
+  readonly scores: Tensor;
+  readonly state: ModelState;
+  /** What is worth looking at, of the system. */
+  readonly trace: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Builds a model for a task.
+ * @param name of the system on the command line
+ * @param random what dropout draws from
+ * @throws OptionError for options that do not go together
+ */
+export function taskModel(name: string, task: Task, options: ModelOptions, random: RandomState): TaskModel {
+  const { make, system } = systemOf(name);
+  const { seed } = options;
+  // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
+  // code's U(±0.1), which the presets keep.
+  const weight = options.preset === 'default-mixture' ? { weight: initialisers.normal(1) } : {};
+  const embed =
+    task.input.kind === 'symbols'
+      ? embedding(
+          { tokens: task.input.tokens, size: options.embedding },
+          { seed, name: `${name}.embedding`, ...weight },
+        )
+      : undefined;
+  const core = make(options, task.input.kind === 'symbols' ? options.embedding : task.input.size, random);
+  const readout = linear({ from: core.outputSize, to: task.scores }, { seed, name: `${name}.readout` });
+  const drop = (x: Tensor): Tensor => (options.dropout === 0 ? x : dropout(x, { rate: options.dropout, random }));
+  return {
+    name: system,
+    variables: [...(embed?.variables ?? []), ...core.variables, ...readout.variables],
+    forward: (x, { state, mask } = {}) => {
+      const run = mask === undefined ? core : imposing(core, mask);
+      const { hidden, ...rest } = run(embed === undefined ? x : drop(embed(x)), state);
+      return { scores: readout(drop(task.scored === 'every step' ? hidden : lastOf(hidden))), ...rest };
+    },
+  };
+}
+
+/** [B,size] of the last step of [T,B,size]. */
+function lastOf(hidden: Tensor): Tensor {
+  const [T, B, size] = [at(hidden.shape, 0), at(hidden.shape, 1), at(hidden.shape, 2)];
+  return reshape(slice(hidden, 0, T - 1, 1), [B, size]);
+}
+
+function imposing(core: SequenceModel, mask: Tensor): SequenceModel {
+  if ('imposing' in core) return (core as RIMModel).imposing(mask);
+  throw new OptionError(`${core.system}: it has no modules that a mask could switch; give the mask to a RIM`);
+}
+
+/** A network with a result of h alone as a model over sequences. */
+function plain(system: string, outputSize: number, net: ReturnType<typeof lstm>): SequenceModel {
+  const run = (x: Tensor, state?: ModelState): ReturnType<SequenceModel> => {
+    const { h, c } = state ?? {};
+    return { ...net(x, h && c && { h, c }), trace: {} };
+  };
+  return Object.assign(run, { system, outputSize, variables: net.variables });
 }
 
 /** The options of the RIM's cell that the main job's options mean. @throws OptionError for impossible ones */
-export function cellOptions(options: ModelOptions): CellOptions {
+export function cellOptions(options: ModelOptions, inputSize: number): CellOptions {
   const sizes: PresetOptions = {
-    inputSize: options.embedding,
+    inputSize,
     hiddenSize: options.hidden,
     modules: options.modules,
     active: options.active,
     cell: options.cell,
     keySize: options.keySize,
     valueSize: options.valueSize,
+    inputAttention: options.inputAttention,
+    communication: options.communication,
     commHeads: options.commHeads,
     commKeySize: options.commKeySize,
     commValueSize: options.commValueSize,
     inputDropout: options.attentionDropout,
     commDropout: options.attentionDropout,
+    ...(options.commTopK !== undefined && { commTopK: options.commTopK }),
     ...(options.commOutput && { commOutput: options.commOutput }),
     ...(options.sources && { sources: options.sources }),
   };
@@ -78,52 +187,4 @@ export function cellOptions(options: ModelOptions): CellOptions {
     return presetOptions('official', { rowWeights: false, sources: 'kept', initialisation: 'fan-in', ...sizes });
   }
   return presetOptions(options.preset, sizes);
-}
-
-/** Builds a model. @param random what dropout draws from */
-export function copyingModel(name: CopyingModel['name'], options: ModelOptions, random: RandomState): CopyingModel {
-  const { seed } = options;
-  const prefix = name.toLowerCase();
-  // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
-  // code's U(±0.1), which the presets keep.
-  const weight = options.preset === 'default-mixture' ? { weight: initialisers.normal(1) } : {};
-  const embed = embedding(
-    { tokens: copyingTokens, size: options.embedding },
-    { seed, name: `${prefix}.embedding`, ...weight },
-  );
-  const drop = (x: Tensor): Tensor => (options.dropout === 0 ? x : dropout(x, { rate: options.dropout, random }));
-  const core = name === 'RIM' ? rimCore(options, random) : lstmCore(options);
-  const readout = linear({ from: core.size, to: copyingClasses }, { seed, name: `${prefix}.readout` });
-  return {
-    name,
-    variables: [...embed.variables, ...core.variables, ...readout.variables],
-    forward: (symbols, imposed) => {
-      const { hidden, trace } = core.run(drop(embed(symbols)), imposed);
-      return { scores: readout(drop(hidden)), ...(trace && { trace }) };
-    },
-  };
-}
-
-interface Core {
-  readonly size: number;
-  readonly variables: readonly Variable[];
-  run(x: Tensor, imposed?: Tensor): { readonly hidden: Tensor; readonly trace?: RIMTrace };
-}
-
-function rimCore(options: ModelOptions, random: RandomState): Core {
-  const rim = makeRIM(cellOptions(options), { seed: options.seed, dropout: random });
-  return {
-    size: options.modules * options.hidden,
-    variables: rim.variables,
-    run: (x, imposed) => {
-      const { hidden, trace } = rim(x, imposed === undefined ? {} : { mask: [imposed] });
-      const [first] = trace;
-      return { hidden, ...(first && { trace: first }) };
-    },
-  };
-}
-
-function lstmCore(options: ModelOptions): Core {
-  const net = lstm({ inputSize: options.embedding, hiddenSize: options.lstmHidden }, { seed: options.seed });
-  return { size: options.lstmHidden, variables: net.variables, run: (x) => ({ hidden: net(x).hidden }) };
 }

@@ -2,25 +2,34 @@
 // line. `--help` is printed from the same table.
 //
 // Always: what comes out is complete and checked, so nothing after it needs to ask again; `--paper` changes defaults
-// only, an option that is given wins over it.
-// Not here: what the options do (train.ts), and which folder names are free (runs.ts).
+// only, an option that is given wins over it; what the task or the models do not use is refused, and kept nowhere.
+// Not here: what the options do (train.ts), a task's own (job-tasks.ts), which folder names are free (runs.ts).
 
-import { InvalidArgumentError, Option } from 'commander';
-import { FileError, OptionError, quote } from '../engine/errors.ts';
+import type { Command } from 'commander';
+import { FileError, need, OptionError, quote } from '../engine/errors.ts';
 import type { Preset } from '../rims/index.ts';
-import { commandOf, readArguments, whole, wholes } from './command-line.ts';
+import { commandOf, readArguments } from './command-line.ts';
+import { taskEntry, tasksWith } from './job-tasks.ts';
+import { isOfModels, systemOf, systems } from './models.ts';
+import { nameOf, type Row, toOption } from './option-rows.ts';
+import { optionGroups } from './option-table.ts';
+import type { SelectionRule } from './selection.ts';
 
 /** Choices of the RIM that the main job knows by name: the presets, and the mixture that learned best (RESULTS.md). */
 export type RIMChoice = Preset | 'default-mixture';
 
 /** Every option of the main job. Sizes are in the letters of the architecture. */
 export interface MainOptions {
-  /** Digits to remember. */
+  /** The task, by its name. */
+  readonly task: string;
+  /** Copying: digits to remember. */
   readonly digits: number;
-  /** Blank length of the training sequences. */
+  /** Copying: blank length of the training sequences. */
   readonly blank: number;
-  /** Blank lengths of the test sequences, ascending; the training blank is always among them. */
+  /** Copying: blank lengths of the test sequences, ascending; the training blank is always among them. */
   readonly testBlanks: readonly number[];
+  /** The models to train, one after the other, by their names. */
+  readonly models: readonly string[];
   /** B: sequences in a batch. */
   readonly batch: number;
   /** Updates of each model. */
@@ -29,8 +38,14 @@ export interface MainOptions {
   readonly evaluateEvery: number;
   /** Updates between checkpoints; 0 for none. */
   readonly checkpointEvery: number;
-  /** Test batches of an evaluation, for each blank length. */
+  /** Test batches of an evaluation, for each setting. */
   readonly testBatches: number;
+  /** Validation batches of an evaluation, for each setting that is validated. */
+  readonly validationBatches: number;
+  /** The settings that validation sequences are measured at: that of training, or all that are tested. */
+  readonly validate: 'trained' | 'all';
+  /** Which evaluation counts. */
+  readonly select: SelectionRule;
   /** N: modules. */
   readonly modules: number;
   /** K: modules active at a step. */
@@ -55,20 +70,34 @@ export interface MainOptions {
   readonly commOutput?: 'residual' | 'gated';
   /** Overrides the preset when given. */
   readonly sources?: 'kept' | 'candidate';
-  /** Dropout on the embedding and before the readout, of both models. */
+  /** False: modules do not talk. */
+  readonly communication: boolean;
+  /** False: every module reads the input as it is, and all are active. */
+  readonly inputAttention: boolean;
+  /** Modules that each one listens to; all when left out. */
+  readonly commTopK?: number;
+  /** Dropout on the embedding and before the readout, of every model. */
   readonly dropout: number;
   /** Dropout inside the RIM, where its preset puts it. */
   readonly attentionDropout: number;
-  /** Train the LSTM as well. */
-  readonly lstm: boolean;
-  /** Hidden size of the LSTM. */
-  readonly lstmHidden: number;
+  /** Hidden size of every model that is no RIM. */
+  readonly width: number;
+  /** Layers; the model's own default when left out, as all that follow. */
+  readonly layers?: number;
+  /** Heads of attention, or of reading and writing. */
+  readonly heads?: number;
+  /** Slots of a memory. */
+  readonly slots?: number;
+  /** Size of a slot. */
+  readonly slotSize?: number;
+  /** How positions are told, by name. */
+  readonly positions?: string;
   /** Adam's learning rate. */
   readonly learningRate: number;
   /** Largest global 2-norm of the gradient; 0 does not clip. */
   readonly clip: number;
   readonly seed: number;
-  /** Name of the run folder; by default the date, the time and the seed. */
+  /** Name of the run folder; by default the task, the date, the time and the seed. */
   readonly name?: string;
   /** The folder that holds the run folders. */
   readonly out: string;
@@ -104,133 +133,14 @@ export const CHANGEABLE: readonly (keyof MainOptions)[] = ['steps', 'evaluateEve
 /** What belongs to one command line and not to the run: where it is put, and how its end is told. */
 const PASSING: readonly string[] = ['name', 'out', 'force', 'json'] satisfies readonly (keyof MainOptions)[];
 
-interface Row {
-  readonly flags: string;
-  readonly meaning: string;
-  readonly parse?: (text: string) => unknown;
-  readonly choices?: readonly string[];
-  readonly value?: unknown;
-  /** The default under `--paper`, where it differs. */
-  readonly paper?: unknown;
-  /** Shown in place of the default. */
-  readonly shown?: string;
-}
-
 const EXAMPLES = [
   ['', 'the defaults: two models in a few minutes'],
-  ['--steps 200 --no-lstm', 'a short look at the RIM alone'],
+  ['--steps 200 --models rim', 'a short look at the RIM alone'],
   ['--cell gru --modules 8 --active 3 --seed 7', 'another RIM'],
   ['--resume', 'go on with the newest run, where it was stopped or killed'],
   ['--json > result.json', 'for machines: one JSON object, nothing else'],
   ['--paper', "the paper's sizes"],
 ] as const;
-
-const GROUPS: Readonly<Record<string, readonly Row[]>> = {
-  'Task:': [
-    { flags: '--digits <n>', meaning: 'digits to remember', parse: whole(1, 1000), value: 3, paper: 10 },
-    { flags: '--blank <n>', meaning: 'blank length in training', parse: whole(1, 100_000), value: 10, paper: 50 },
-    {
-      flags: '--test-blanks <list>',
-      meaning: 'blank lengths in tests, as in 10,20,40; the training blank is added',
-      parse: wholes(1, 100_000),
-      shown: 'the training blank, twice and four times it; --paper: 50,200',
-    },
-    { flags: '--batch <n>', meaning: 'sequences in a batch', parse: whole(1, 65_536), value: 64 },
-  ],
-  'RIM:': [
-    { flags: '--modules <n>', meaning: 'modules', parse: whole(1, 1024), value: 6 },
-    { flags: '--active <n>', meaning: 'modules active at a step', parse: whole(1, 1024), value: 4 },
-    { flags: '--hidden <n>', meaning: 'hidden size of one module', parse: whole(1, 8192), value: 24, paper: 100 },
-    { flags: '--embedding <n>', meaning: "size of a symbol's embedding", parse: whole(1, 8192), value: 16, paper: 600 },
-    {
-      flags: '--key-size <n>',
-      meaning: 'key size of the input attention',
-      parse: whole(1, 8192),
-      value: 16,
-      paper: 64,
-    },
-    { flags: '--value-size <n>', meaning: 'value size of it', parse: whole(1, 8192), value: 32, paper: 400 },
-    { flags: '--comm-heads <n>', meaning: 'heads of the communication', parse: whole(1, 64), value: 2, paper: 4 },
-    { flags: '--comm-key-size <n>', meaning: 'key size of a head', parse: whole(1, 1024), value: 16 },
-    { flags: '--comm-value-size <n>', meaning: 'value size of a head', parse: whole(1, 1024), value: 16 },
-    { flags: '--cell <name>', meaning: "a module's cell", choices: ['lstm', 'gru'], value: 'lstm' },
-    {
-      flags: '--preset <name>',
-      meaning: 'whose cell, where the paper and the public codes differ',
-      choices: ['paper', 'official', 'dido', 'default-mixture'],
-      value: 'default-mixture',
-      paper: 'official',
-    },
-    {
-      flags: '--comm-output <name>',
-      meaning: 'how communication enters the state',
-      choices: ['residual', 'gated'],
-      shown: "the preset's",
-    },
-    {
-      flags: '--sources <name>',
-      meaning: 'what inactive modules offer to others',
-      choices: ['kept', 'candidate'],
-      shown: "the preset's",
-    },
-    {
-      flags: '--attention-dropout <p>',
-      meaning: 'dropout inside the RIM',
-      parse: real(0, 0.95),
-      value: 0,
-      paper: 0.1,
-    },
-  ],
-  'LSTM:': [
-    { flags: '--no-lstm', meaning: 'train the RIM alone' },
-    { flags: '--lstm-hidden <n>', meaning: 'hidden size of the LSTM', parse: whole(1, 8192), value: 144, paper: 600 },
-  ],
-  'Training:': [
-    { flags: '--steps <n>', meaning: 'updates of each model', parse: whole(1, 1e9), value: 2000, paper: 30_000 },
-    { flags: '--learning-rate <x>', meaning: "Adam's learning rate", parse: real(1e-9, 10), value: 3e-3, paper: 1e-3 },
-    { flags: '--clip <x>', meaning: 'largest norm of the gradient, 0 for none', parse: real(0, 1e9), value: 1 },
-    {
-      flags: '--dropout <p>',
-      meaning: 'dropout on the embedding and before the readout',
-      parse: real(0, 0.95),
-      value: 0,
-      paper: 0.5,
-    },
-    { flags: '--seed <n>', meaning: 'same seed, same device: same bytes', parse: whole(0, 0xffff_ffff), value: 1 },
-    {
-      flags: '--evaluate-every <n>',
-      meaning: 'updates between evaluations, 0 for one at the end',
-      parse: whole(0, 1e9),
-      value: 500,
-      paper: 1000,
-    },
-    { flags: '--test-batches <n>', meaning: 'batches of an evaluation', parse: whole(1, 100_000), value: 10 },
-  ],
-  'Output:': [
-    {
-      flags: '--name <name>',
-      meaning: 'name of the run folder',
-      parse: folderName,
-      shown: 'the date, the time and the seed',
-    },
-    { flags: '--out <folder>', meaning: 'where run folders are made', parse: someText, value: 'runs' },
-    { flags: '--force', meaning: 'replace a run of the same name', value: false },
-    {
-      flags: '--checkpoint-every <n>',
-      meaning: 'updates between checkpoints, 0 for none; Ctrl-C writes one too',
-      parse: whole(0, 1e9),
-      value: 200,
-    },
-    {
-      flags: '--resume [run]',
-      meaning: 'go on with a run that was stopped, killed or failed, or with more --steps one that was finished',
-      parse: someText,
-      shown: 'the newest of --out',
-    },
-    { flags: '--json', meaning: 'print one JSON object at the end and nothing else', value: false },
-    { flags: '--paper', meaning: "the paper's sizes: needs a GPU and hours", value: false },
-  ],
-};
 
 /**
  * The main job's options from command-line arguments (without the program's own name).
@@ -241,38 +151,58 @@ const GROUPS: Readonly<Record<string, readonly Row[]>> = {
 export function parseMainOptions(args: readonly string[], begun?: Readonly<Record<string, unknown>>): MainRequest {
   const command = commandOf(
     'train',
-    'Trains a RIM and then an LSTM on the copying task on the WebGPU device that is there, and writes\n' +
-      'runs/<name>/ with the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is;\n' +
-      '--resume goes on from there, to the same bytes as if it had never been stopped.',
+    'Trains models, one after the other, on a task on the WebGPU device that is there, and writes runs/<name>/ with\n' +
+      'the metrics, the weights and a report page. Ctrl-C stops at once and keeps what there is; --resume goes on\n' +
+      'from there, to the same bytes as if it had never been stopped.',
     EXAMPLES,
   );
   const rows = new Map<string, Row>();
-  for (const [title, group] of Object.entries(GROUPS)) {
+  for (const [title, group] of Object.entries(optionGroups)) {
     command.optionsGroup(title);
     for (const row of group) {
-      const option = toOption(row);
-      rows.set(option.attributeName(), row);
-      command.addOption(option);
+      rows.set(nameOf(row), row);
+      command.addOption(toOption(row));
     }
   }
   const help = readArguments(command, args);
   if (help !== undefined) return { kind: 'help', text: help };
   const stranger = Object.keys(begun ?? {}).find((name) => !rows.has(name));
   if (stranger !== undefined) throw new OptionError(`there is no option ${quote(stranger)} in this version`);
-  const paper = (begun?.paper ?? command.getOptionValue('paper')) === true;
-  for (const [name, row] of rows) {
-    if (command.getOptionValueSource(name) === 'cli') continue;
-    const saved = PASSING.includes(name) ? undefined : begun?.[name];
-    const value = saved === undefined ? (paper ? row.paper : undefined) : savedOption(name, row, saved);
-    if (value !== undefined) command.setOptionValue(name, value);
-  }
+  takeDefaults(command, rows, begun);
   const { resume, ...options } = command.opts<MainOptions & { readonly resume?: string | true }>();
-  if (resume === undefined || begun !== undefined) return { kind: 'run', options: complete(options) };
+  if (resume === undefined || begun !== undefined) {
+    const isGiven = (name: string): boolean =>
+      command.getOptionValueSource(name) === 'cli' || begun?.[name] !== undefined;
+    for (const [name, row] of rows) if (command.getOptionValueSource(name) === 'cli') checkUsed(name, row, options);
+    return { kind: 'run', options: complete(options, isGiven) };
+  }
   if (options.name !== undefined) {
     throw new OptionError('--name: a run that goes on keeps its name; give it to --resume itself');
   }
   const { out, force } = options;
   return { kind: 'resume', out, force, args, ...(resume !== true && { run: resume }) };
+}
+
+/** Gives what was not on the command line its value: of the run as it was begun, of `--paper`, of the task, or of everybody. */
+function takeDefaults(
+  command: Command,
+  rows: ReadonlyMap<string, Row>,
+  begun: Readonly<Record<string, unknown>> | undefined,
+): void {
+  const given = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
+  const kept = (name: string, row: Row): unknown => {
+    const saved = PASSING.includes(name) ? undefined : begun?.[name];
+    return saved === undefined ? undefined : savedOption(name, row, saved);
+  };
+  const paper = (begun?.paper ?? command.getOptionValue('paper')) === true;
+  const chosen = given('task') ? undefined : kept('task', need(rows.get('task'), 'the option'));
+  const entry = taskEntry(String(chosen ?? command.getOptionValue('task')));
+  const ofTask = new Map<string, unknown>(Object.entries({ ...entry.defaults, ...(paper && entry.paper) }));
+  for (const [name, row] of rows) {
+    if (given(name)) continue;
+    const value = kept(name, row) ?? ofTask.get(name) ?? (paper ? row.paper : undefined);
+    if (value !== undefined) command.setOptionValue(name, value);
+  }
 }
 
 /**
@@ -281,8 +211,13 @@ export function parseMainOptions(args: readonly string[], begun?: Readonly<Recor
  */
 export function lastingOptions(options: MainOptions): Readonly<Record<string, unknown>> {
   const others: readonly string[] = [...CHANGEABLE, ...PASSING];
-  const lasting = Object.entries(options).filter(([name]) => !others.includes(name));
+  const lasting = Object.entries(usedOptions(options)).filter(([name]) => !others.includes(name));
   return Object.fromEntries(lasting.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** The options without those that neither the task nor a model uses. */
+export function usedOptions(options: MainOptions): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => usersOf(name, options) === undefined));
 }
 
 /** Options from a file; what is not in it has its default. @throws FileError naming the file where they are none of this version */
@@ -310,47 +245,64 @@ function savedOption(name: string, { parse, choices }: Row, value: unknown): unk
   throw new OptionError(`'${name}' is ${quote(value)}`);
 }
 
+/** Who uses an option, in words, where the chosen task and models do not; undefined where one of them does, or everybody. */
+function usersOf(name: string, { task, models }: Pick<MainOptions, 'task' | 'models'>): string | undefined {
+  const tasks = tasksWith(name);
+  if (tasks.length > 0) return tasks.includes(task) ? undefined : `--task ${tasks.join(' or ')}`;
+  if (name === 'embedding') return taskEntry(task).symbols ? undefined : 'a task of symbols';
+  if (!isOfModels(name) || models.some((model) => takes(model, name))) return undefined;
+  const others = Object.keys(systems).filter((model) => takes(model, name));
+  return others.length === 0 ? 'no model of this version' : `--models ${others.join(' or ')}`;
+}
+
+function takes(model: string, option: string): boolean {
+  return systemOf(model).options.some((name) => name === option);
+}
+
+/** @throws OptionError where nobody uses an option that was given */
+function checkUsed(name: string, { flags }: Row, options: MainOptions): void {
+  const users = usersOf(name, options);
+  if (users === undefined) return;
+  const { task, models } = options;
+  const who = isOfModels(name) ? `--models ${models.join()}` : `--task ${task}`;
+  const [flag] = flags.split(' ');
+  throw new OptionError(`${flag}: it is for ${users}, and nothing with ${who}; leave it out`);
+}
+
 // Fills in what depends on other options, and checks what only several options together can tell.
-function complete(options: MainOptions): MainOptions {
-  if (options.active > options.modules) {
+function complete(given: MainOptions, isGiven: (name: string) => boolean): MainOptions {
+  const options = rimOf(given, isGiven);
+  const entry = taskEntry(options.task);
+  const wanted: Partial<MainOptions> = options;
+  const select = wanted.select ?? entry.select;
+  const validate = wanted.validate ?? (select === 'per-setting' ? 'all' : 'trained');
+  if (select === 'per-setting' && validate !== 'all') {
+    throw new OptionError('--select per-setting: it chooses by a validation at each setting; give --validate all');
+  }
+  const validationBatches = wanted.validationBatches ?? options.testBatches;
+  return entry.complete({ ...options, select, validate, validationBatches });
+}
+
+/** Checks the RIM's options with each other, where one is trained. */
+function rimOf(options: MainOptions, isGiven: (name: string) => boolean): MainOptions {
+  const { models, modules, active, inputAttention, communication, commTopK } = options;
+  if (!models.includes('rim')) return options;
+  if (commTopK !== undefined && !communication) {
+    throw new OptionError('--comm-top-k: with --no-communication nobody listens; leave out one of the two');
+  }
+  if (commTopK !== undefined && commTopK > modules) {
+    throw new OptionError(`--comm-top-k ${commTopK}: more than the ${modules} modules; give at most ${modules}`);
+  }
+  if (!inputAttention && isGiven('active') && active !== modules) {
     throw new OptionError(
-      `--active ${options.active}: more than the ${options.modules} modules; give --active 1 to ${options.modules}, ` +
-        `or --modules ${options.active}`,
+      `--no-input-attention: nothing chooses modules then, and all ${modules} are active; leave out --active`,
     );
   }
-  const { blank } = options;
-  const wanted: readonly number[] | undefined = options.testBlanks;
-  const tests = wanted ?? (options.paper ? [50, 200] : [2 * blank, 4 * blank]);
-  const testBlanks = [...new Set([blank, ...tests])].sort((a, b) => a - b);
-  return { ...options, testBlanks };
-}
-
-function toOption(row: Row): Option {
-  const option = new Option(row.flags, row.meaning);
-  if (row.parse !== undefined) option.argParser(row.parse);
-  if (row.choices !== undefined) option.choices([...row.choices]);
-  const paper = row.paper === undefined ? '' : `; --paper: ${row.paper}`;
-  if (row.value !== undefined) option.default(row.value, row.value === false ? undefined : `${row.value}${paper}`);
-  if (row.shown !== undefined) option.description += ` (default: ${row.shown})`;
-  return option;
-}
-
-function real(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== '' && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`);
-  };
-}
-
-function someText(text: string): string {
-  if (text.trim() !== '') return text;
-  throw new InvalidArgumentError('Give a folder.');
-}
-
-function folderName(text: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(text)) return text;
-  throw new InvalidArgumentError(
-    'Give up to 100 letters, digits, dots, dashes or underscores, a letter or digit first.',
-  );
+  if (!inputAttention) return { ...options, active: modules };
+  if (active > modules) {
+    throw new OptionError(
+      `--active ${active}: more than the ${modules} modules; give --active 1 to ${modules}, or --modules ${active}`,
+    );
+  }
+  return options;
 }

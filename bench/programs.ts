@@ -1,82 +1,72 @@
-// The programs of a training on the copying task: what a step computes and updates, and what an evaluation measures.
+// The programs of a training: what a step computes and updates, and what an evaluation measures.
 //
-// Always: they are graphs only, so that they can be planned without a device. Not here: running them (train.ts).
+// Always: they are graphs only, so that they can be planned without a device. Not here: running them (train.ts, evaluation.ts).
 
 import {
   adam,
-  crossEntropy,
+  type Data,
   grad,
   input,
-  mean,
-  reshape,
+  type Shape,
   slice,
   type Tensor,
-  takeAlong,
-  topKMask,
   type Update,
   type Variable,
 } from '../engine/core.ts';
 import { at, LimitError } from '../engine/errors.ts';
-import type { RIMTrace } from '../rims/index.ts';
-import type { CopyingModel, ModelOptions } from './models.ts';
-import { copyingLength } from './tasks/index.ts';
+import type { Forward, TaskModel } from './models.ts';
+import type { MainOptions } from './options.ts';
+import type { Task, TaskBatch, TaskMeasures } from './tasks/index.ts';
 
 /** What a program computes, and what it changes. */
-export interface ProgramParts<Names extends string> {
-  readonly outputs: Readonly<Record<Names, Tensor>>;
+export interface ProgramParts {
+  readonly outputs: Readonly<Record<string, Tensor>>;
   readonly updates: readonly Update[];
 }
 
-/** A training step of a model: the loss over all positions, as the official script has it, and Adam's updates and state. */
+/** What a training step is made from. */
+export type StepOptions = Pick<MainOptions, 'batch' | 'learningRate' | 'clip'>;
+
+/** A training step of a model at one setting: the task's loss as `loss`, its figures by their names, and Adam's updates and state. */
 export function trainingProgram(
-  model: CopyingModel,
-  options: ModelOptions,
-): ProgramParts<'loss' | 'accuracy'> & { readonly state: readonly Variable[] } {
-  const { loss, accuracy } = measures(model, options.digits, options.blank, options.batch);
+  model: TaskModel,
+  task: Task,
+  setting: number,
+  options: StepOptions,
+): ProgramParts & { readonly state: readonly Variable[] } {
+  const { loss, figures } = measures(model, task, setting, options.batch);
   const clip = options.clip === 0 ? {} : { clipNorm: options.clip };
   const name = `${model.name.toLowerCase()}.adam`;
   const updates = adam(grad(loss, model.variables), { name, learningRate: options.learningRate, ...clip });
-  return { outputs: { loss, accuracy }, updates, state: updates.variables };
+  return { outputs: { ...figures, loss }, updates, state: updates.variables };
 }
 
-/** The paper's figures over the recalled digits of test sequences of one blank, for one of equal parts of a batch. */
-export function evaluationProgram(
-  model: CopyingModel,
-  options: ModelOptions,
-  blank: number,
-  parts: number,
-): ProgramParts<'crossEntropy' | 'accuracy'> {
-  const { crossEntropy, accuracy } = measures(model, options.digits, blank, options.batch / parts);
-  return { outputs: { crossEntropy, accuracy }, updates: [] };
+/** The task's figures at one setting, for so many sequences. */
+export function evaluationProgram(model: TaskModel, task: Task, setting: number, batch: number): ProgramParts {
+  return { outputs: measures(model, task, setting, batch).figures, updates: [] };
 }
 
-/** What a look into a RIM shows: its recall on a batch, and every step of the batch's first sequence. */
-export type LookNames = 'accuracy' | 'scores' | 'mask' | 'inputAttention' | 'communicationAttention';
+/** Every step of one sequence: what is in the trace of the model, by its names, [T,1, ...]. */
+export function traceProgram(model: TaskModel, task: Task, setting: number): ProgramParts {
+  return { outputs: model.forward(inputOf(task, setting, 1)).trace, updates: [] };
+}
 
 /**
- * A look into a RIM at test sequences of one blank, with a feed `imposed` f32 [T,B,N] that can switch modules off: the
- * accuracy over the batch, and of its first sequence scores [T,1,classes], mask [T,1,N], input attention [T,1,N,I,S] and
- * communication attention [T,1,C,N,N], the last two where the options have them.
+ * A look into a RIM at sequences of one setting, with a feed `imposed` f32 [T,B,N] that can switch modules off: the figures over
+ * the batch, and of its first sequence `scores` [T,1,O], `mask` [T,1,N], `inputAttention` [T,1,N,I,S] and `communicationAttention`
+ * [T,1,C,N,N], the last two where the options have them.
  */
 export function lookProgram(
-  model: CopyingModel,
-  options: ModelOptions,
-  blank: number,
-): ProgramParts<'accuracy'> & { readonly outputs: Readonly<Partial<Record<LookNames, Tensor>>> } {
-  const { digits, batch, modules } = options;
-  const imposed = input('imposed', [copyingLength({ digits, blank }), batch, modules]);
-  const { accuracy, scores, trace } = measures(model, digits, blank, batch, imposed);
+  model: TaskModel,
+  task: Task,
+  setting: number,
+  { batch, modules }: Pick<MainOptions, 'batch' | 'modules'>,
+): ProgramParts {
+  const imposed = input('imposed', [task.steps(setting), batch, modules]);
+  const { figures, scores, trace } = measures(model, task, setting, batch, imposed);
   const first = (tensor: Tensor): Tensor => slice(tensor, 1, 0, 1);
-  return {
-    outputs: {
-      accuracy,
-      scores: first(scores),
-      ...(trace && { mask: first(trace.mask) }),
-      ...(trace?.inputAttention && { inputAttention: first(trace.inputAttention) }),
-      ...(trace?.communicationAttention && { communicationAttention: first(trace.communicationAttention) }),
-    },
-    updates: [],
-  };
+  const seen = Object.entries({ scores, ...trace }).map(([name, tensor]) => [name, first(tensor)] as const);
+  return { outputs: { ...figures, ...Object.fromEntries(seen) }, updates: [] };
 }
 
 /**
@@ -96,25 +86,42 @@ export async function inParts<T>(
   }
 }
 
-interface Measures extends Readonly<Record<'loss' | 'crossEntropy' | 'accuracy' | 'scores', Tensor>> {
-  readonly trace?: RIMTrace;
+/** Part number `part` of equal parts of the sequences of a batch. */
+export function partOf(
+  task: Task,
+  setting: number,
+  { x, y }: TaskBatch,
+  batch: number,
+  parts: number,
+  part: number,
+): TaskBatch {
+  if (parts === 1) return { x, y };
+  const [whole, piece] = [task.target(setting, batch).shape, task.target(setting, batch / parts).shape];
+  const axis = whole.findIndex((size, i) => size !== piece[i]);
+  return {
+    x: alongAxis(x, inputShape(task, setting, batch), 1, parts, part),
+    y: alongAxis(y, whole, axis, parts, part),
+  };
 }
 
-function measures(model: CopyingModel, digits: number, blank: number, batch: number, imposed?: Tensor): Measures {
-  const length = copyingLength({ digits, blank });
-  const x = input('x', [length, batch], 'u32');
-  const y = input('y', [length, batch], 'u32');
-  const { scores, trace } = model.forward(x, imposed);
-  const classes = at(scores.shape, 2);
-  const recalled = slice(scores, 0, length - digits, digits);
-  const wanted = slice(y, 0, length - digits, digits);
-  const best = topKMask(recalled, 1);
-  const right = takeAlong(reshape(best, [digits * batch, classes]), reshape(wanted, [digits * batch, 1]));
-  return {
-    loss: crossEntropy(scores, y),
-    crossEntropy: crossEntropy(recalled, wanted),
-    accuracy: mean(right),
-    scores,
-    ...(trace && { trace }),
-  };
+function alongAxis(data: Data, shape: Shape, axis: number, parts: number, part: number): Data {
+  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
+  const size = at(shape, axis);
+  return data.filter((_, i) => Math.floor(((Math.floor(i / inner) % size) * parts) / size) === part);
+}
+
+function measures(model: TaskModel, task: Task, setting: number, batch: number, mask?: Tensor): TaskMeasures & Forward {
+  const { shape, dtype } = task.target(setting, batch);
+  const x = inputOf(task, setting, batch);
+  const y = input('y', shape, dtype);
+  const forward = model.forward(x, mask && { mask });
+  return { ...forward, ...task.measures(forward.scores, y, setting) };
+}
+
+function inputOf(task: Task, setting: number, batch: number): Tensor {
+  return input('x', inputShape(task, setting, batch), task.input.kind === 'symbols' ? 'u32' : 'f32');
+}
+
+function inputShape({ input: given, steps }: Task, setting: number, batch: number): Shape {
+  return given.kind === 'symbols' ? [steps(setting), batch] : [steps(setting), batch, given.size];
 }

@@ -12,7 +12,8 @@ export interface ProgressStep {
   /** Steps done, this one included. */
   readonly step: number;
   readonly loss: number;
-  readonly accuracy: number;
+  /** A figure of merit beside the loss. */
+  readonly figure?: { readonly label: string; readonly value: number };
   /** Seconds of this training so far. */
   readonly seconds: number;
 }
@@ -66,9 +67,10 @@ export function formatDuration(seconds: number): string {
 }
 
 // The figures after the bar, as wide as each other from step to step.
-function figures({ loss, accuracy }: ProgressStep, rate: number, left: number): string {
+function figures({ loss, figure }: ProgressStep, rate: number, left: number): string {
   const speed = rate >= 100 ? rate.toFixed(0) : rate.toFixed(1);
-  return `loss ${loss.toFixed(4)}  accuracy ${accuracy.toFixed(3)}  ${speed} steps/s  ${formatDuration(left)} left`;
+  const merit = figure === undefined ? '' : `  ${figure.label} ${figure.value.toFixed(3)}`;
+  return `loss ${loss.toFixed(4)}${merit}  ${speed} steps/s  ${formatDuration(left)} left`;
 }
 
 class ProgressBar implements Progress {
@@ -87,7 +89,7 @@ class ProgressBar implements Progress {
     this.end();
     this.#speed = new Speed();
     this.#total = total;
-    const others = label.length + 2 * String(total).length + 64;
+    const others = label.length + 2 * String(total).length + 68;
     this.#bar = new cliProgress.SingleBar({
       stream: this.#stream,
       format: `${label} {bar} {value}/{total}  {figures}`,

@@ -3,18 +3,20 @@
 // Always: no fonts, images or imports from anywhere; the colours of the charts are the variables defined here.
 // Not here: what stands on the page (report.ts).
 
+import { lookVariables } from './model-looks.ts';
+
 /** The style sheet of the report. */
 export const reportStyle: string = `
 :root {
   color-scheme: light dark;
   --page: #fcfbf8; --card: #ffffff; --ink: #1c2226; --muted: #646d75; --line: #e4e1d9;
-  --rim: #0c7489; --lstm: #cf6a12; --other: #7a5aa8; --accent: #0c7489;
+  ${lookVariables('light')} --accent: #0c7489;
   --on: #262d33; --off: #ebe8e0;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171a; --card: #1a1e22; --ink: #e7e4dd; --muted: #9aa3ab; --line: #2e343a;
-    --rim: #56c5d8; --lstm: #f0a45d; --other: #b79ae0; --accent: #56c5d8;
+    ${lookVariables('dark')} --accent: #56c5d8;
     --on: #dcd8cf; --off: #262b30;
   }
 }
@@ -38,6 +40,8 @@ header p.meta { margin-top: .8rem; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem 2.4rem; }
+.tables .scroll { min-width: 0; }
 .results { width: 100%; }
 caption { text-align: left; color: var(--muted); font-size: .92rem; padding-bottom: .6rem; }
 th, td { padding: .5rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -46,7 +50,7 @@ thead th { font-weight: 600; font-size: .88rem; color: var(--muted); vertical-al
 thead th[scope="colgroup"] { color: var(--ink); font-size: 1rem; text-align: center; }
 tbody th { font-weight: 500; }
 tbody th small { color: var(--muted); font-size: .85rem; }
-.level th, .level td { color: var(--muted); border-bottom: 0; }
+.results .level { color: var(--muted); font-weight: 400; }
 .best { font-weight: 700; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.25rem; }
 figure { margin: 0; padding: 1.1rem 1.2rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
@@ -57,7 +61,7 @@ figure + figure.strip { margin-top: 1.25rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.3rem; padding: 0; margin: .2rem 0 1rem; list-style: none; font-size: .92rem; }
 .legend i { display: inline-block; width: 1.1em; height: .7em; border-radius: 2px; margin-right: .45em; }
 .legend i.dash { height: 0; border-top: 2px dashed var(--muted); border-radius: 0; vertical-align: middle; }
-i.rim { background: var(--rim); } i.lstm { background: var(--lstm); } i.other { background: var(--other); }
+.legend svg { width: 2em; height: .7em; margin-right: .45em; }
 i.on { background: var(--on); } i.off { background: var(--off); outline: 1px solid var(--line); }
 details { margin-top: .7rem; font-size: .92rem; }
 summary { cursor: pointer; color: var(--muted); }

@@ -7,6 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../engine/core.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
+import { flagOf } from './option-rows.ts';
 import {
   CHANGEABLE,
   keptOptions,
@@ -39,7 +40,6 @@ export interface Resumed {
 export function openResumed(request: ResumeRequest): Resumed {
   const path = request.run === undefined ? newestRun(request.out) : folderOf(request.run, request.out);
   const config = readRunConfig(path);
-  if (config.task !== 'copying') throw new FileError(`${path}: a run of another task, '${config.task}'`);
   const pid = runsAs(config);
   if (pid !== undefined && !request.force) {
     throw new OptionError(
@@ -47,6 +47,11 @@ export function openResumed(request: ResumeRequest): Resumed {
     );
   }
   const options = resumedOptions(config.options, request.args, join(path, 'config.json'));
+  if (config.task.name !== options.task) {
+    throw new FileError(
+      `${join(path, 'config.json')}: a run on ${config.task.name} with options of ${options.task}; it is damaged`,
+    );
+  }
   const checkpoint = readRunCheckpoint(path);
   const { models, told } = checkpoint === undefined ? { models: [], told: 0 } : readProgress(checkpoint);
   if (config.status === 'finished') checkSteps(path, models, options, config);
@@ -98,7 +103,7 @@ function resumedOptions(saved: Readonly<Record<string, unknown>>, args: readonly
   for (const [name, value] of Object.entries(now)) {
     if (JSON.stringify(value) === JSON.stringify(old[name])) continue;
     throw new OptionError(
-      `${flag(name)}: the run was begun with ${String(old[name] ?? 'none')}, not ${String(value)}, and only ${CHANGEABLE.map(flag).join(', ')} may change; leave it out, or begin another run`,
+      `${flagOf(name)}: the run was begun with ${String(old[name] ?? 'none')}, not ${String(value)}, and only ${CHANGEABLE.map(flagOf).join(', ')} may change; leave it out, or begin another run`,
     );
   }
   return given;
@@ -112,8 +117,4 @@ function checkSteps(path: string, models: readonly ModelProgress[], options: Mai
   throw new OptionError(
     `${path}: the run is finished: all ${String(config.options.steps)} steps are done; give more --steps to go on, or begin another run`,
   );
-}
-
-function flag(name: string): string {
-  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -12,8 +12,11 @@ import { packageVersion } from './versions.ts';
 type Run = (args: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, readonly [about: string, load: () => Promise<Run>]>> = {
-  train: ['train a RIM and an LSTM on the copying task', async () => (await import('./train-command.ts')).train],
-  eval: ['test saved weights at blanks of any length', async () => (await import('./eval-command.ts')).evaluateSaved],
+  train: [
+    'train models on a task: a RIM and an LSTM on copying',
+    async () => (await import('./train-command.ts')).train,
+  ],
+  eval: ['test saved weights at settings of your own', async () => (await import('./eval-command.ts')).evaluateSaved],
   report: ["render a run's page again", async () => (await import('./report-command.ts')).report],
   gradcheck: ['check every op on this device against float64', async () => (await import('./gradcheck.ts')).gradcheck],
   doctor: ['tell what there is to run on, and what is missing', async () => (await import('./doctor.ts')).doctor],

@@ -3,14 +3,15 @@
 
 import { FileError } from '../engine/errors.ts';
 import { parseObject } from './metrics.ts';
+import { parseFacts, type TaskFacts } from './task-facts.ts';
 
 /** How a run ended, or that it did not yet (or was killed). */
 export type RunStatus = 'running' | 'finished' | 'stopped' | 'failed';
 
 /** What was run: the content of config.json. */
 export interface RunConfig {
-  /** What was trained on, such as `copying`. */
-  readonly task: string;
+  /** What was trained on. */
+  readonly task: TaskFacts;
   /** When it started, ISO 8601 in UTC. */
   readonly started: string;
   readonly status: RunStatus;
@@ -28,7 +29,7 @@ export interface RunConfig {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-const FORMAT = 'rimgrad run 1';
+const FORMAT = 'rimgrad run 2';
 const STATUSES: readonly RunStatus[] = ['running', 'finished', 'stopped', 'failed'];
 
 /** The bytes of a config.json. */
@@ -43,7 +44,7 @@ export function writeConfig(config: RunConfig): string {
  * @throws FileError when it is none.
  */
 export function parseConfig(bytes: Uint8Array, file: string): RunConfig {
-  const record = parseObject(textOf(bytes, file), file);
+  const record = parseObject(textOf(bytes, file), file, 4);
   const damaged = (name: string, what: string): FileError =>
     new FileError(`${file}: '${name}' must be ${what}; the file is damaged`);
   if (record.format !== FORMAT) {
@@ -70,7 +71,7 @@ export function parseConfig(bytes: Uint8Array, file: string): RunConfig {
     throw damaged('parameters', 'an object of numbers');
   });
   return {
-    task: text('task'),
+    task: parseFacts(object('task'), file),
     started: text('started'),
     status,
     ...(record.note === undefined ? {} : { note: text('note') }),

@@ -1,5 +1,5 @@
-// The search behind the main job's defaults: trains RIM and LSTM with the same options for several seeds and prints a row a
-// seed, the means, and whether the paper's effect is there. `npm run search -- --seeds 1,2,3 [options of npm start]`.
+// The search behind the main job's defaults: trains the models of a job with the same options for several seeds and prints a row a
+// seed, the means, and for copying whether the paper's effect is there. `npm run search -- --seeds 1,2,3 [options of npm start]`.
 //
 // Always: every finished seed is appended to a file at once, so that a search that is stopped keeps what there is.
 // Not here: the training (train.ts), its options (options.ts), and what counts as the effect (verdict.ts).
@@ -9,9 +9,12 @@ import { dirname } from 'node:path';
 import { Option } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
 import { commandOf, EXIT, fail, readArguments, wholes } from './command-line.ts';
-import { type Evaluation, lastEvaluations } from './metrics.ts';
+import { jobTask } from './job-tasks.ts';
+import type { Evaluation } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
-import { trainCopying } from './train.ts';
+import { selected } from './selection.ts';
+import { factsOf, shownFigure, type TaskFacts } from './task-facts.ts';
+import { trainJob } from './train.ts';
 import { formatVerdict, type SeedResult } from './verdict.ts';
 
 const controller = new AbortController();
@@ -21,7 +24,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<number> {
   const command = commandOf(
     'search',
-    'Trains RIM and LSTM on the copying task for several seeds; takes every option of npm start as well.',
+    'Trains the models of a job for several seeds; takes every option of npm start as well.',
     [
       ['', 'the defaults of npm start, five times'],
       ['--seeds 1,2,3 --modules 8 --active 3', 'another RIM, three times'],
@@ -46,39 +49,42 @@ async function main(args: readonly string[]): Promise<number> {
       return EXIT.done;
     }
     if (request.kind === 'resume') throw new OptionError('--resume: a search trains its seeds anew; leave it out');
+    const task = factsOf(await jobTask(request.options));
     const results: SeedResult[] = [];
     for (const seed of seeds) {
       if (controller.signal.aborted) break;
-      const result = await trainSeed({ ...request.options, seed, evaluateEvery: 0 });
+      const result = await trainSeed({ ...request.options, seed, evaluateEvery: 0 }, task);
       if (controller.signal.aborted) break;
       results.push(result);
-      process.stdout.write(`${formatSeed(result)}\n`);
+      process.stdout.write(`${formatSeed(result, task)}\n`);
       keep(record, { arguments: command.args, ...result });
     }
-    process.stdout.write(formatVerdict(request.options, results));
+    process.stdout.write(formatVerdict(task, results));
     return controller.signal.aborted ? EXIT.stopped : EXIT.done;
   } catch (error) {
     return fail(error);
   }
 }
 
-async function trainSeed(options: MainOptions): Promise<SeedResult> {
+async function trainSeed(options: MainOptions, task: TaskFacts): Promise<SeedResult> {
   const began = performance.now();
   const evaluations: Evaluation[] = [];
-  await trainCopying(options, {
+  await trainJob(options, {
     signal: controller.signal,
     onStart: () => undefined,
     onStep: () => undefined,
     onEvaluation: (evaluation) => evaluations.push(evaluation),
   });
-  return { seed: options.seed, seconds: (performance.now() - began) / 1000, evaluations: lastEvaluations(evaluations) };
+  const seconds = (performance.now() - began) / 1000;
+  return { seed: options.seed, seconds, evaluations: selected(evaluations, options.select, task) };
 }
 
-function formatSeed({ seed, seconds, evaluations }: SeedResult): string {
-  const cells = evaluations.map(
-    ({ model, blank, accuracy, crossEntropy }) =>
-      `${model}@${blank} ${accuracy.toFixed(3)} / ${crossEntropy.toFixed(2)}`,
-  );
+function formatSeed({ seed, seconds, evaluations }: SeedResult, task: TaskFacts): string {
+  const [shown, first] = [shownFigure(task), task.figures[0]?.name ?? ''];
+  const cells = evaluations.map(({ model, setting, figures }) => {
+    const beside = first === shown.name ? '' : ` / ${(figures[first] ?? Number.NaN).toFixed(2)}`;
+    return `${model}@${setting} ${(figures[shown.name] ?? Number.NaN).toFixed(3)}${beside}`;
+  });
   return `seed ${seed}  ${cells.join('  ')}  (${seconds.toFixed(0)} s)`;
 }
 

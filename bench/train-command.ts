@@ -8,7 +8,7 @@
 import { EXIT } from './command-line.ts';
 import { runMainJob } from './main-job.ts';
 import { describe } from './messages.ts';
-import { trainCopying } from './train.ts';
+import { trainJob } from './train.ts';
 
 const SAME_PRESS_MS = 1000;
 
@@ -39,7 +39,7 @@ export async function train(args: readonly string[]): Promise<number> {
     return await runMainJob(args, {
       stdout: process.stdout,
       stderr: process.stderr,
-      train: trainCopying,
+      train: trainJob,
       signal: controller.signal,
     });
   } finally {

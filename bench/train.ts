@@ -1,7 +1,7 @@
-// Training on the copying task: what a trainer is given, what it tells while it runs, and what it leaves.
+// Training models on a task: what a trainer is given, what it tells while it runs, and what it leaves.
 //
-// Always: the trainer opens and closes the device, holds the models and the data, and knows nothing of files, terminals
-// or pages. It trains the RIM, then the LSTM unless `lstm` is false, with the same protocol; where the device is lost it goes on
+// Always: the trainer opens and closes the device, holds the models and the data, and knows nothing of run folders, terminals
+// or pages. It trains one model after the other with the same protocol; where the device is lost it goes on
 // from its last checkpoint on a new one. However often it is stopped, killed or lost, it ends with the same bytes.
 // Not here: the command line and the run folder (main-job.ts), the graphs of the programs (programs.ts), what a checkpoint holds
 // (training-state.ts).
@@ -10,25 +10,27 @@ import { at, type DeviceLostError, NonFiniteError, OptionError } from '../engine
 import {
   type Checkpoint,
   compile,
+  type Data,
   type Device,
   type DeviceOptions,
   evaluate,
-  input,
   openDevice,
   type Program,
   readCheckpoint,
   type Saved,
   type Tuning,
+  Variable,
   withRecovery,
 } from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { type EvaluationRun, makeEvaluation } from './evaluation.ts';
+import { jobTask } from './job-tasks.ts';
 import { adapterName } from './messages.ts';
-import type { Activation, Evaluation, TrainStep } from './metrics.ts';
-import type { CopyingModel } from './models.ts';
+import type { Activation, Evaluation, EvaluationSplit, Figures, TrainStep } from './metrics.ts';
 import type { MainOptions } from './options.ts';
-import { copyingBatch, copyingLength } from './tasks/index.ts';
-import { readProgress, type Trainee, TrainingState } from './training-state.ts';
+import { traceProgram } from './programs.ts';
+import { factsOf, type JobTask, type TaskFacts } from './task-facts.ts';
+import { copyValues, readProgress, type Trainee, TrainingState } from './training-state.ts';
 
 /** What is known once the device is open and the models are built. */
 export interface TrainingStart {
@@ -38,6 +40,7 @@ export interface TrainingStart {
   readonly runtime: string;
   /** Trained numbers of each model, by its name, in the order of training. */
   readonly parameters: Readonly<Record<string, number>>;
+  readonly task: TaskFacts;
 }
 
 /** What a trainer is given to report to. An error thrown by one of these ends the training. */
@@ -46,7 +49,7 @@ export interface TrainEvents {
   onStart(start: TrainingStart): void;
   /** After a step whose figures were read; not every step has to be. The last one of a model should be. */
   onStep(step: TrainStep): void;
-  /** After an evaluation at one blank length. The last of each model and length is the one in the table. */
+  /** After an evaluation on one split at one setting. At a step all tests come first, then the validations. */
   onEvaluation(evaluation: Evaluation): void;
   /** A checkpoint, to be kept in the place of the one before. What is told after it is told again by a training that goes on from it. */
   onCheckpoint?(bytes: Uint8Array): void;
@@ -64,10 +67,12 @@ export interface TrainResult {
   readonly stopped: boolean;
   /** Why it could not have gone on: where it was stopped, and a step before that was not finite. What is left is of the step before. */
   readonly failure?: NonFiniteError;
-  /** One sample sequence for each blank length that the report shows, of the RIM; none where it was stopped before a step. */
+  /** Samples of RIMs at the training setting and the farthest from it; none where it was stopped before a step. */
   readonly activations: readonly Activation[];
   /** All weights, under names such as `rim.cell.0.weight`; a model that did not do a step is left out. */
   readonly weights: ReadonlyMap<string, SafetensorsTensor>;
+  /** The updates that these weights have seen, for each model: those of its best validation with `--select validation`, else all. */
+  readonly weightSteps: Readonly<Record<string, number>>;
 }
 
 /**
@@ -75,18 +80,19 @@ export interface TrainResult {
  * @throws RimgradError; NonFiniteError for a step that is not finite, unless the signal was aborted before that was known: then the
  *   result tells it
  */
-export type TrainCopying = (options: MainOptions, events: TrainEvents, from?: Checkpoint) => Promise<TrainResult>;
+export type TrainJob = (options: MainOptions, events: TrainEvents, from?: Checkpoint) => Promise<TrainResult>;
 
 /** Steps between two reads of the loss: a read waits for the device. */
 const READ_EVERY = 10;
 
 /** A trainer on devices that are opened in some way. */
-export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): TrainCopying {
-  return (options, events, from) => {
+export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): TrainJob {
+  return async (options, events, from) => {
+    const job = await jobTask(options);
     let told = from === undefined ? 0 : readProgress(from).told;
     let started = false;
     const work = async (device: Device, saved: Saved<Checkpoint>): Promise<TrainResult> => {
-      const state = new TrainingState(options);
+      const state = new TrainingState(options, job);
       if (saved.last !== undefined) state.load(saved.last);
       if (started) events.onNewDevice?.(adapterName(device));
       else events.onStart(startOf(device, state));
@@ -105,7 +111,8 @@ export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): Tr
   };
 }
 
-export const trainCopying: TrainCopying = trainerOn(openDevice);
+/** The trainer on the devices of this process. */
+export const trainJob: TrainJob = trainerOn(openDevice);
 
 /** Opens a device with the tuning of a checkpoint, where it is one for this adapter: results do not depend on it. */
 async function openTuned(open: (options: DeviceOptions) => Promise<Device>, from?: Checkpoint): Promise<Device> {
@@ -118,7 +125,7 @@ async function openTuned(open: (options: DeviceOptions) => Promise<Device>, from
   }
 }
 
-function startOf(device: Device, { trainees }: TrainingState): TrainingStart {
+function startOf(device: Device, { trainees, job }: TrainingState): TrainingStart {
   const sizes = trainees.map(
     ({ model: { name, variables } }) => [name, variables.reduce((sum, v) => sum + v.size, 0)] as const,
   );
@@ -126,6 +133,7 @@ function startOf(device: Device, { trainees }: TrainingState): TrainingStart {
     adapter: adapterName(device),
     runtime: `Node ${process.versions.node}`,
     parameters: Object.fromEntries(sizes),
+    task: factsOf(job),
   };
 }
 
@@ -134,14 +142,18 @@ class Training {
   readonly #device: Device;
   readonly #state: TrainingState;
   readonly #options: MainOptions;
+  readonly #job: JobTask;
   readonly #events: TrainEvents;
   readonly #keep: (bytes: Uint8Array) => void;
   #failure: NonFiniteError | undefined;
+  /** The model whose last weights did best, as far as it was measured when it was stopped. */
+  #bestAtStop: Trainee | undefined;
 
   constructor(device: Device, state: TrainingState, events: TrainEvents, keep: (bytes: Uint8Array) => void) {
     this.#device = device;
     this.#state = state;
     this.#options = state.options;
+    this.#job = state.job;
     this.#events = events;
     this.#keep = keep;
   }
@@ -155,19 +167,22 @@ class Training {
       unfinished = await this.#train(trainee);
     }
     const weights = new Map<string, SafetensorsTensor>();
-    for (const { model, progress } of trainees) {
+    const weightSteps: Record<string, number> = {};
+    for (const trainee of trainees) {
+      const { model, best, progress } = trainee;
       if (progress.step === 0) continue;
-      for (const variable of model.variables) {
-        const data = await variable.read();
-        if (data instanceof Float32Array)
-          weights.set(variable.name, { dtype: 'F32', shape: [...variable.shape], data });
+      const earlier = this.#isEarlier(trainee);
+      weightSteps[model.name] = earlier ? progress.best : progress.step;
+      for (const [i, { name, shape }] of model.variables.entries()) {
+        const data = await at(earlier ? best : model.variables, i).read();
+        if (data instanceof Float32Array) weights.set(name, { dtype: 'F32', shape: [...shape], data });
       }
     }
     const stopped = trainees.some((trainee) => !this.#state.isDone(trainee));
     // A model that goes on from where its training was done has a sample of then; the one of now takes its place.
     const done = this.#state.activations.filter(({ model }) => !unfinished.some((each) => each.model === model));
     const failure = this.#failure;
-    return { stopped, ...(failure && { failure }), activations: [...done, ...unfinished], weights };
+    return { stopped, ...(failure && { failure }), activations: [...done, ...unfinished], weights, weightSteps };
   }
 
   get #stopping(): boolean {
@@ -177,19 +192,21 @@ class Training {
   /** Trains one model, evaluating on the way and at the end. @returns samples of it where it was stopped after a step */
   async #train(trainee: Trainee): Promise<readonly Activation[]> {
     const { model, program, progress } = trainee;
-    const { steps, testBlanks, evaluateEvery, checkpointEvery } = this.#options;
+    const { steps, evaluateEvery, checkpointEvery } = this.#options;
     const step = await compile(this.#device, program.outputs, program.updates);
     const first = progress.step;
-    const evaluations: EvaluationRun[] = [];
+    const evaluations: AtSetting[] = [];
     const measure = async (): Promise<number> => {
       // Weights that stand still since a step was not finite are not those of this step, and its cause is not in their figures.
       await step.checkGuard();
       return this.#measure(trainee, evaluations);
     };
     try {
-      for (const each of testBlanks) {
+      for (const setting of this.#job.tested) {
         if (this.#stopping) return [];
-        evaluations.push(await makeEvaluation(this.#device, model, this.#options, each));
+        const { batch, seed } = this.#options;
+        const each = { task: this.#job.task, setting, batch, seed };
+        evaluations.push({ setting, run: await makeEvaluation(this.#device, model, each) });
       }
       const due = (): boolean =>
         progress.step > 0 &&
@@ -204,7 +221,7 @@ class Training {
       if (due() && !this.#stopping) measured = await measure();
       if (this.#state.isDone(trainee)) {
         const others = this.#state.activations.filter((each) => each.model !== model.name);
-        this.#state.activations = [...others, ...(await this.#sample(model))];
+        this.#state.activations = [...others, ...(await this.#sampleBest(trainee))];
         await this.#save();
         return [];
       }
@@ -212,7 +229,7 @@ class Training {
       await step.checkGuard();
       if (progress.step > first) await this.#save(step);
       if (measured !== progress.step) await measure();
-      return await this.#sample(model);
+      return await this.#sampleBest(trainee);
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;
       const failure = inTraining(error, first, trainee);
@@ -221,37 +238,66 @@ class Training {
       return [];
     } finally {
       step.dispose();
-      for (const each of evaluations) each.dispose();
+      for (const { run } of evaluations) run.dispose();
     }
   }
 
   /** One update, and its figures where they are due. */
   async #step({ model, progress }: Trainee, program: Program): Promise<void> {
-    const { digits, blank, batch, seed, steps } = this.#options;
+    const { batch, seed, steps } = this.#options;
+    const { task, trained } = this.#job;
     const began = performance.now();
-    await program.run(copyingBatch({ digits, blank, batch, seed }, progress.step));
+    await program.run(task.batch({ split: 'train', setting: trained, batch, seed, index: progress.step }));
     const step = ++progress.step;
     const telling = step % READ_EVERY === 0 || step === 1 || step === steps;
-    const figures = telling ? await Promise.all([program.read('loss'), program.read('accuracy')]) : undefined;
+    const names = ['loss', ...task.figures.map(({ name }) => name)];
+    const values = telling ? await Promise.all(names.map((name) => program.read(name))) : undefined;
     progress.seconds += (performance.now() - began) / 1000;
-    if (figures === undefined) return;
-    const [loss, accuracy] = [at(figures[0], 0), at(figures[1], 0)];
+    if (values === undefined) return;
+    const [[, loss] = ['loss', Number.NaN], ...others] = names.map((name, i) => [name, at(at(values, i), 0)] as const);
+    const figures = Object.fromEntries(others);
     this.#state.told++;
-    this.#events.onStep({ model: model.name, step, loss, accuracy, seconds: progress.seconds });
+    this.#events.onStep({ model: model.name, step, loss, figures, seconds: progress.seconds });
   }
 
-  /** Tells an evaluation at every blank. One that the signal cut short does not count. @returns the step that it was made at */
-  async #measure({ model, progress }: Trainee, evaluations: readonly EvaluationRun[]): Promise<number> {
+  /** Tells an evaluation at every setting. One that the signal cut short does not count. @returns the step that it was made at */
+  async #measure(trainee: Trainee, evaluations: readonly AtSetting[]): Promise<number> {
+    const { model, progress } = trainee;
+    const { testBatches, validationBatches, validate } = this.#options;
+    const { trained } = this.#job;
+    const { step } = progress;
     let told = 0;
-    for (const each of evaluations) {
-      this.#events.onEvaluation({ model: model.name, step: progress.step, ...(await each.run(this.#events.signal)) });
+    const tell = async ({ setting, run }: AtSetting, split: EvaluationSplit, batches: number): Promise<Figures> => {
+      const figures = await run.run({ split, batches }, this.#events.signal);
+      this.#events.onEvaluation({ model: model.name, step, split, setting, figures });
       told++;
+      return figures;
+    };
+    for (const each of evaluations) await tell(each, 'test', testBatches);
+    for (const each of evaluations) {
+      if (validate !== 'all' && each.setting !== trained) continue;
+      const figures = await tell(each, 'validation', validationBatches);
+      if (each.setting === trained) await this.#keepBest(trainee, figures);
     }
     if (!this.#stopping) {
       this.#state.told += told;
-      progress.measured = progress.step;
+      progress.measured = step;
     }
-    return progress.step;
+    return step;
+  }
+
+  /** Keeps the weights where they did best in validation. */
+  async #keepBest(trainee: Trainee, validation: Figures): Promise<void> {
+    if (!this.#state.isBest(trainee, validation)) return;
+    // What was measured in a hurry is in no checkpoint, nor is what follows from it. Nothing changes the weights any more.
+    if (this.#stopping) this.#bestAtStop = trainee;
+    else await this.#state.keepBest(trainee, validation);
+  }
+
+  /** Whether the weights that a run is told of are the best ones, of an earlier step than the last. */
+  #isEarlier(trainee: Trainee): boolean {
+    const { best, step } = trainee.progress;
+    return best > 0 && best < step && trainee !== this.#bestAtStop;
   }
 
   /**
@@ -274,33 +320,50 @@ class Training {
     this.#keep(await this.#state.save(this.#device));
   }
 
-  /** Which modules were active in one test sequence, at the shortest and the longest blank; nothing of an LSTM. */
-  async #sample(model: CopyingModel): Promise<Activation[]> {
-    return model.name === 'RIM' ? sampleActivations(this.#device, model, this.#options) : [];
+  /** Samples of a model with the weights that the run is told of. */
+  async #sampleBest(trainee: Trainee): Promise<Activation[]> {
+    const { model, best } = trainee;
+    if (model.name !== 'RIM' || !this.#isEarlier(trainee)) return this.#sample(trainee);
+    const last = model.variables.map((each) => new Variable(each.name, each.shape, new Float32Array(each.size)));
+    await copyValues(model.variables, last);
+    await copyValues(best, model.variables);
+    try {
+      return await this.#sample(trainee);
+    } finally {
+      await copyValues(last, model.variables);
+    }
   }
+
+  /** Which modules were active in one test sequence, at the training setting and the last; nothing of other systems than RIMs. */
+  async #sample({ model }: Trainee): Promise<Activation[]> {
+    if (model.name !== 'RIM') return [];
+    const { task, trained, tested } = this.#job;
+    const activations: Activation[] = [];
+    for (const setting of new Set([trained, at(tested, tested.length - 1)])) {
+      const { x } = task.batch({ split: 'test', setting, batch: 1, seed: this.#options.seed, index: 0 });
+      const { mask } = traceProgram(model, task, setting).outputs;
+      if (mask === undefined) continue;
+      const { active } = await evaluate(this.#device, { active: mask }, { x });
+      const inputs = task.input.kind === 'symbols' ? [...x] : rowsOf(x, task.input.size);
+      activations.push({ model: model.name, setting, inputs, mask: rowsOf(active, at(mask.shape, 2)) });
+    }
+    return activations;
+  }
+}
+
+/** A model's evaluations at one setting. */
+interface AtSetting {
+  readonly setting: number;
+  readonly run: EvaluationRun;
+}
+
+/** [T][size] of [T,1,size]. */
+function rowsOf(data: Data, size: number): number[][] {
+  return Array.from({ length: data.length / size }, (_, t) => [...data.slice(t * size, (t + 1) * size)]);
 }
 
 /** What a training says of a step that is not finite: the guard counts from where this training began, people from the first step. */
 function inTraining({ step, what, found }: NonFiniteError, first: number, { model }: Trainee): NonFiniteError {
   const mend = 'train with a smaller --learning-rate or --clip';
   return new NonFiniteError(first + step, what, mend, found, { of: `the ${model.name}` });
-}
-
-/** Which modules were active in one test sequence, at the shortest and the longest blank. */
-async function sampleActivations(device: Device, model: CopyingModel, options: MainOptions): Promise<Activation[]> {
-  const { digits, seed } = options;
-  const blanks = [...new Set([options.blank, at(options.testBlanks, options.testBlanks.length - 1)])];
-  const activations: Activation[] = [];
-  for (const blank of blanks) {
-    const length = copyingLength({ digits, blank });
-    const x = input('x', [length, 1], 'u32');
-    const { trace } = model.forward(x);
-    if (trace === undefined) continue;
-    const { x: symbols } = copyingBatch({ digits, blank, batch: 1, seed, split: 'test' }, 0);
-    const { mask } = await evaluate(device, { mask: trace.mask }, { x: symbols });
-    const modules = at(trace.mask.shape, 2);
-    const rows = Array.from({ length }, (_, t) => [...mask.slice(t * modules, (t + 1) * modules)]);
-    activations.push({ model: model.name, digits, blank, symbols: [...symbols], mask: rows });
-  }
-  return activations;
 }

@@ -1,11 +1,11 @@
-// What a search over seeds found: mean accuracies, and whether the paper's effect is there. It is, where on every seed the RIM
-// recalls more than 0.99 of the digits at the training blank and more than the LSTM at four times that blank, there by at
+// What a search over seeds found: the mean figure of each model, and for copying whether the paper's effect is there. It is, where on every
+// seed the RIM recalls more than 0.99 of the digits at the training blank and more than the LSTM at four times that blank, there by at
 // least 0.3 in the mean, over at least 5 seeds. Not here: the search itself (search.ts).
 
 import type { Evaluation } from './metrics.ts';
-import type { MainOptions } from './options.ts';
+import { shownFigure, type TaskFacts } from './task-facts.ts';
 
-/** The last evaluations of one seed. */
+/** The test evaluations of one seed that count. */
 export interface SeedResult {
   readonly seed: number;
   readonly seconds: number;
@@ -17,20 +17,22 @@ const LEAST_GAP = 0.3;
 const LEAST_SEEDS = 5;
 
 /** The means and the verdict, in whole lines. */
-export function formatVerdict(
-  options: Pick<MainOptions, 'blank' | 'testBlanks'>,
-  results: readonly SeedResult[],
-): string {
+export function formatVerdict(task: TaskFacts, results: readonly SeedResult[]): string {
   if (results.length === 0) return 'no seed was finished\n';
-  const means = ['RIM', 'LSTM'].flatMap((model) =>
-    options.testBlanks.flatMap((blank) => {
-      const values = results.flatMap((result) => accuracyOf(result, model, blank) ?? []);
+  const { name, better } = shownFigure(task);
+  const models = [...new Set(results.flatMap(({ evaluations }) => evaluations.map(({ model }) => model)))];
+  const means = models.flatMap((model) =>
+    task.tested.flatMap((setting) => {
+      const values = results.flatMap((result) => figureOf(result, model, setting, name) ?? []);
       if (values.length === 0) return [];
-      const [average, least] = [mean(values).toFixed(3), Math.min(...values).toFixed(3)];
-      return [`mean of ${values.length}: ${model.padEnd(4)} at ${blank}: ${average}, least ${least}`];
+      const worst = better === 'higher' ? Math.min(...values) : Math.max(...values);
+      const worstName = better === 'higher' ? 'least' : 'most';
+      return [
+        `mean of ${values.length}: ${model.padEnd(4)} at ${setting}: ${mean(values).toFixed(3)}, ${worstName} ${worst.toFixed(3)}`,
+      ];
     }),
   );
-  return [...means, ...effect(options.blank, results), ''].join('\n');
+  return [...means, ...(task.name === 'copying' ? effect(task.trained, results) : []), ''].join('\n');
 }
 
 /** How the conditions of the effect came out, and the verdict. */
@@ -73,7 +75,11 @@ function effect(blank: number, results: readonly SeedResult[]): string[] {
 }
 
 function accuracyOf(result: SeedResult, model: string, blank: number): number | undefined {
-  return result.evaluations.find((each) => each.model === model && each.blank === blank)?.accuracy;
+  return figureOf(result, model, blank, 'accuracy');
+}
+
+function figureOf(result: SeedResult, model: string, setting: number, name: string): number | undefined {
+  return result.evaluations.find((each) => each.model === model && each.setting === setting)?.figures[name];
 }
 
 function mean(values: readonly number[]): number {

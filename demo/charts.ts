@@ -69,11 +69,15 @@ export class Chart {
     const what = this.#quantity === 'loss' ? 'Loss' : 'Share of last digits right';
     const last = MODELS.flatMap((model) => {
       const found = this.#steps.findLast((step) => step.model === model);
-      return found === undefined ? [] : [`${model} ${this.#format(found[this.#quantity])} at step ${found.step}`];
+      return found === undefined ? [] : [`${model} ${this.#format(this.#valueOf(found))} at step ${found.step}`];
     });
     return last.length === 0
       ? `${what} of each step: nothing trained yet`
       : `${what}: ${last.join(', ')}; without memory ${this.#format(this.#level)}`;
+  }
+
+  #valueOf({ loss, figures }: TrainStep): number {
+    return this.#quantity === 'loss' ? loss : (figures.accuracy ?? 0);
   }
 
   #format(value: number): string {
@@ -88,7 +92,7 @@ export class Chart {
       const line = lines[MODELS.indexOf(step.model)];
       const i = place.get(step.step);
       if (line !== undefined && i !== undefined)
-        line[i] = Math.max(this.#quantity === 'loss' ? LEAST_LOSS : 0, step[this.#quantity]);
+        line[i] = Math.max(this.#quantity === 'loss' ? LEAST_LOSS : 0, this.#valueOf(step));
     }
     if (xs.length === 0) return [[0, 10], ...MODELS.map(() => [null, null]), [this.#level, this.#level]];
     return [xs, ...lines, xs.map(() => this.#level)];

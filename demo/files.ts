@@ -38,8 +38,14 @@ export async function readPicked(files: readonly File[], folder: string = ''): P
     );
   }
   const run = config === undefined ? undefined : parseConfig(new Uint8Array(await config.arrayBuffer()), config.name);
-  if (run !== undefined && run.task !== 'copying') {
-    throw new FileError(`config.json: the task is ${run.task}, which this page does not have; pick a run on copying`);
+  if (run !== undefined && run.task.name !== 'copying') {
+    throw new FileError(
+      `config.json: the task is ${run.task.name}, which this page does not have; pick a run on copying`,
+    );
+  }
+  const { communication, inputAttention, commTopK } = run?.options ?? {};
+  if (communication === false || inputAttention === false || commTopK !== undefined) {
+    throw new FileError('config.json: its RIM lacks a part, which no RIM of this page does; pick a run of a whole one');
   }
   const metrics = lines === undefined ? [] : parseMetrics(await lines.text(), lines.name);
   const weights = model === undefined ? undefined : new Uint8Array(await model.arrayBuffer());
@@ -65,18 +71,15 @@ function wholeOf(text: string | undefined): number {
 /** Metrics as a table for spreadsheets: a row a training step or an evaluation. */
 export function toCsv(metrics: readonly Metric[]): string {
   const { steps, evaluations } = sortMetrics(metrics);
+  const names = [...new Set([...steps, ...evaluations].flatMap(({ figures }) => Object.keys(figures)))];
   const rows = [
-    ['kind', 'model', 'step', 'blank', 'loss', 'accuracy', 'seconds'],
-    ...steps.map((each) => ['train', each.model, each.step, '', each.loss, each.accuracy, each.seconds]),
-    ...evaluations.map((each) => [
-      'evaluation',
-      each.model,
-      each.step,
-      each.blank,
-      each.crossEntropy,
-      each.accuracy,
-      '',
-    ]),
+    ['kind', 'model', 'step', 'split', 'setting', 'loss', 'seconds', ...names],
+    ...steps.map(({ model, step, loss, seconds, figures }) => {
+      return ['train', model, step, 'train', '', loss, seconds, ...names.map((name) => figures[name] ?? '')];
+    }),
+    ...evaluations.map(({ model, step, split, setting, figures }) => {
+      return ['evaluation', model, step, split, setting, '', '', ...names.map((name) => figures[name] ?? '')];
+    }),
   ];
   return `${rows.map((row) => row.join(',')).join('\n')}\n`;
 }

@@ -4,7 +4,7 @@
 // shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words.
 // The check of a device has a worker of its own, which is stopped by ending it.
 
-import type { Evaluation } from '../bench/metrics.ts';
+import type { Evaluation, Figures } from '../bench/metrics.ts';
 import type { GradientCheckLine } from '../check/index.ts';
 import type { Settings } from './settings.ts';
 
@@ -50,7 +50,8 @@ export type ToTrainer =
 export interface ModelFigures {
   readonly model: string;
   readonly loss: number;
-  readonly accuracy: number;
+  /** The task's figures by their names: `accuracy` is the share of last digits right. */
+  readonly figures: Figures;
 }
 
 /** What a look found. All of the first sequence of the batch, but for the accuracies. */

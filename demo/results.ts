@@ -1,8 +1,9 @@
 // The figures of the last step, the legends, and the table at growing blanks. Always: what is shown is what was measured
 // last, beside a model that remembers nothing; bars are ornaments of numbers that stand there as text.
 
-import { type Evaluation, lastEvaluations } from '../bench/metrics.ts';
-import { memoryless } from '../bench/tasks/index.ts';
+import type { Evaluation } from '../bench/metrics.ts';
+import { selected } from '../bench/selection.ts';
+import { copyingTask, memoryless } from '../bench/tasks/index.ts';
 import { MODELS } from './charts.ts';
 import { byId, make, percent } from './dom.ts';
 import type { ModelFigures } from './messages.ts';
@@ -27,7 +28,7 @@ export function showFigures({ step, stepsPerSecond, memory, models }: Shown): vo
   const entries: readonly (readonly [string, readonly (Node | string)[]])[] = [
     ['Step', [step.toLocaleString('en')]],
     ['Loss', each(({ loss }) => loss.toPrecision(3))],
-    ['Last digits right', each(({ accuracy }) => percent(accuracy))],
+    ['Last digits right', each(({ figures }) => percent(figures.accuracy ?? 0))],
     ['Steps a second', [stepsPerSecond === undefined || stepsPerSecond === 0 ? '–' : stepsPerSecond.toPrecision(3)]],
     ['GPU memory', [memory === undefined ? '–' : `${(memory / 2 ** 20).toFixed(1)} MiB`]],
   ];
@@ -52,11 +53,12 @@ export function showLegends(lstm: boolean): void {
 
 /** Shows the last evaluations: a row for each blank, a column for each model. */
 export function showComparison(settings: Settings, evaluations: readonly Evaluation[]): void {
-  const last = lastEvaluations(evaluations);
+  const { figures } = copyingTask({ digits: settings.digits });
+  const last = selected(evaluations, 'last', { figures, trained: settings.blank });
   const models = MODELS.filter(
     (model) => model === 'RIM' || settings.lstm || last.some((each) => each.model === model),
   );
-  const blanks = [...new Set([...testBlanks(settings), ...last.map(({ blank }) => blank)])].sort((a, b) => a - b);
+  const blanks = [...new Set([...testBlanks(settings), ...last.map(({ setting }) => setting)])].sort((a, b) => a - b);
   const cell = (value: number | undefined, kind: string): HTMLElement => {
     if (value === undefined) return make('td', {}, make('span', { class: 'value' }, '–'));
     const bar = make('span', { class: `bar ${kind}`, 'aria-hidden': 'true' });
@@ -66,8 +68,8 @@ export function showComparison(settings: Settings, evaluations: readonly Evaluat
   const rows = blanks.map((blank) => {
     const name = blank === settings.blank ? [`${blank} `, make('small', {}, 'as trained')] : [`${blank}`];
     const values = models.map((model) => {
-      const found = last.find((each) => each.model === model && each.blank === blank);
-      return cell(found?.accuracy, model.toLowerCase());
+      const found = last.find((each) => each.model === model && each.setting === blank);
+      return cell(found?.figures.accuracy, model.toLowerCase());
     });
     return make('tr', {}, make('th', { scope: 'row' }, ...name), ...values);
   });

@@ -7,6 +7,7 @@
 
 import type { ModelOptions } from '../bench/models.ts';
 import type { RIMChoice } from '../bench/options.ts';
+import type { StepOptions } from '../bench/programs.ts';
 
 /** One thing that can be set. */
 export interface Field<T> {
@@ -45,7 +46,7 @@ export interface Fields {
   readonly sources: Field<'preset' | 'kept' | 'candidate'>;
   readonly attentionDropout: Field<number>;
   readonly lstm: Field<boolean>;
-  readonly lstmHidden: Field<number>;
+  readonly width: Field<number>;
   readonly seed: Field<number>;
   readonly learningRate: Field<number>;
   readonly batch: Field<number>;
@@ -135,7 +136,7 @@ export const fields: Fields = {
   }),
   attentionDropout: number('real', { label: 'Dropout', hint: 'at attention', group: 'RIM', rare }, 0, [0, 0.95]),
   lstm: flag({ label: 'Train an LSTM beside it', hint: 'on the same sequences', group: 'LSTM' }, true),
-  lstmHidden: number('whole', { label: 'Hidden size', hint: 'of the LSTM', group: 'LSTM' }, 144, [1, 4096]),
+  width: number('whole', { label: 'Hidden size', hint: 'of the LSTM', group: 'LSTM' }, 144, [1, 4096]),
   seed: number('whole', { label: 'Seed', hint: 'of the run', group: 'Training' }, 1, [0, 0xffff_ffff]),
   learningRate: number('real', { label: 'Learning rate', hint: 'of Adam', group: 'Training' }, 3e-3, [1e-9, 10]),
   batch: number('whole', { label: 'Batch', hint: 'sequences a step', group: 'Training' }, 64, [1, 4096]),
@@ -192,6 +193,8 @@ export function toQuery(settings: Settings): string {
 /** Settings from the options of a run's config.json, which leaves out what its preset decides. */
 export function fromRunOptions(options: Readonly<Record<string, unknown>>): Read {
   return settingsOf((name) => {
+    // The command line names its models in a list; the page has the RIM always, and the LSTM or not.
+    if (name === 'lstm') return Array.isArray(options.models) ? String(options.models.includes('lstm')) : undefined;
     const value = options[name];
     // The page tests more often than the command line, which need not be its choice.
     return value === undefined || name === 'evaluateEvery' || name === 'testBatches' ? undefined : String(value);
@@ -206,13 +209,11 @@ export function rangeOf(field: Field<unknown>): string {
 }
 
 /** The model's options that settings mean. */
-export function modelOptions({
-  commOutput,
-  sources,
-  ...rest
-}: Settings): ModelOptions & { readonly testBatches: number } {
+export function modelOptions({ commOutput, sources, ...rest }: Settings): ModelOptions & StepOptions {
   return {
     ...rest,
+    communication: true,
+    inputAttention: true,
     ...(commOutput !== 'preset' && { commOutput }),
     ...(sources !== 'preset' && { sources }),
   };

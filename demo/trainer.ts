@@ -7,9 +7,9 @@
 
 import { type EvaluationRun, makeEvaluation } from '../bench/evaluation.ts';
 import type { Evaluation } from '../bench/metrics.ts';
-import { type CopyingModel, copyingModel } from '../bench/models.ts';
-import { type LookNames, lookProgram, trainingProgram } from '../bench/programs.ts';
-import { copyingBatch, copyingLength } from '../bench/tasks/index.ts';
+import { type TaskModel, taskModel } from '../bench/models.ts';
+import { lookProgram, trainingProgram } from '../bench/programs.ts';
+import { copyingBatch, copyingLength, copyingTask, type Task } from '../bench/tasks/index.ts';
 import {
   compile,
   type Data,
@@ -37,13 +37,14 @@ export interface Snapshot {
 }
 
 interface Trained {
-  readonly model: CopyingModel;
+  readonly model: TaskModel;
   readonly program: Program;
 }
 
 export class Trainer {
   readonly settings: Settings;
   readonly #device: Device;
+  readonly #task: Task;
   readonly #trained: readonly Trained[];
   readonly #onProgress: OnProgress;
   readonly #evaluations = new Map<string, EvaluationRun>();
@@ -53,6 +54,7 @@ export class Trainer {
   private constructor(device: Device, settings: Settings, trained: readonly Trained[], onProgress: OnProgress) {
     this.#device = device;
     this.settings = settings;
+    this.#task = copyingTask({ digits: settings.digits });
     this.#trained = trained;
     this.#onProgress = onProgress;
   }
@@ -60,12 +62,13 @@ export class Trainer {
   /** Builds the models and compiles their training. @throws OptionError, LimitError, DeviceError as `compile` does */
   static async build(device: Device, settings: Settings, onProgress: OnProgress): Promise<Trainer> {
     const options = modelOptions(settings);
+    const task = copyingTask({ digits: settings.digits });
     const trained: Trained[] = [];
     try {
-      for (const name of settings.lstm ? (['RIM', 'LSTM'] as const) : (['RIM'] as const)) {
-        const model = copyingModel(name, options, new RandomState({ seed: settings.seed }));
-        const { outputs, updates } = trainingProgram(model, options);
-        const what = `the training of the ${name}`;
+      for (const name of settings.lstm ? ['rim', 'lstm'] : ['rim']) {
+        const model = taskModel(name, task, options, new RandomState({ seed: settings.seed }));
+        const { outputs, updates } = trainingProgram(model, task, settings.blank, options);
+        const what = `the training of the ${model.name}`;
         onProgress(what, 0, 0);
         const program = await compile(device, outputs, updates, {
           onProgress: (done, total) => onProgress(what, done, total),
@@ -107,7 +110,7 @@ export class Trainer {
     return Promise.all(
       this.#trained.map(async ({ model, program }) => {
         const [loss, accuracy] = await Promise.all([program.read('loss'), program.read('accuracy')]);
-        const figures = { model: model.name, loss: at(loss, 0), accuracy: at(accuracy, 0) };
+        const figures = { model: model.name, loss: at(loss, 0), figures: { accuracy: at(accuracy, 0) } };
         if (Number.isFinite(figures.loss)) return figures;
         throw new RimgradError(
           `The loss of the ${model.name} is ${figures.loss} at step ${this.#step}; reset with a smaller learning rate or a smaller clip`,
@@ -118,17 +121,18 @@ export class Trainer {
 
   /** Measures every model at the test blanks, one after the other. */
   async *evaluate(signal: AbortSignal): AsyncGenerator<Evaluation> {
-    const options = modelOptions(this.settings);
+    const { batch, seed, testBatches: batches } = this.settings;
     for (const blank of testBlanks(this.settings)) {
       for (const { model } of this.#trained) {
         const key = `${model.name}/${blank}`;
         let run = this.#evaluations.get(key);
         if (run === undefined) {
           this.#onProgress(`the test of the ${model.name} at ${blank}`, 0, 0);
-          run = await makeEvaluation(this.#device, model, options, blank);
+          run = await makeEvaluation(this.#device, model, { task: this.#task, setting: blank, batch, seed });
           this.#evaluations.set(key, run);
         }
-        yield { model: model.name, step: this.#step, ...(await run.run(signal)) };
+        const figures = await run.run({ split: 'test', batches }, signal);
+        yield { model: model.name, step: this.#step, split: 'test', setting: blank, figures };
       }
     }
   }
@@ -150,7 +154,7 @@ export class Trainer {
     if (each) for (let module = 0; module < modules; module++) without.push(await accuracy([module]));
     const accuracyAllOn = await accuracy([]);
     const found = { ...request, accuracy: off.length === 0 ? accuracyAllOn : await accuracy(off), accuracyAllOn };
-    const read = async (name: LookNames): Promise<Nested | undefined> => {
+    const read = async (name: string): Promise<Nested | undefined> => {
       const tensor = program.plan.outputs.get(name)?.tensor;
       return tensor === undefined ? undefined : nested([...(await program.read(name))], tensor.shape);
     };
@@ -228,7 +232,7 @@ export class Trainer {
     const { model } = at(this.#trained, 0);
     const what = `a look at blank ${blank}`;
     this.#onProgress(what, 0, 0);
-    const { outputs } = lookProgram(model, modelOptions(this.settings), blank);
+    const { outputs } = lookProgram(model, this.#task, blank, this.settings);
     const program = await compile(this.#device, outputs, [], {
       onProgress: (done, total) => this.#onProgress(what, done, total),
     });

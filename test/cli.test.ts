@@ -20,7 +20,7 @@ const COMMANDS = ['train', 'eval', 'report', 'gradcheck', 'doctor', 'bench'];
 /** A training of seconds. */
 const tiny =
   '--digits 1 --blank 2 --batch 4 --modules 3 --active 2 --hidden 4 --embedding 4 --key-size 4 --value-size 4 --comm-heads 1 ' +
-  '--comm-key-size 4 --comm-value-size 4 --lstm-hidden 4 --test-batches 2';
+  '--comm-key-size 4 --comm-value-size 4 --width 4 --test-batches 2';
 const tinySteps = [...tiny.split(' '), '--steps', '3', '--evaluate-every', '0'];
 
 let tarball = '';
@@ -188,16 +188,15 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
   assert.match(readFileSync(join(run, 'report.html'), 'utf8'), '<svg');
 
   const again = json<SavedEvaluation>(await rimgrad(['eval', join('runs', 'a'), '--json']));
-  const found = trained.evaluations.map(({ step: _, ...figures }) => figures);
-  assert.equal(again.evaluations, found, 'the same weights, the same sequences, the same bits');
-  assert.equal([again.sequences, again.memoryless], [8, trained.memoryless]);
+  assert.equal(again.evaluations, trained.evaluations, 'the same weights, the same sequences, the same bits');
+  assert.equal([again.sequences, again.trivial], [8, trained.trivial]);
 
   // The file of the weights is enough.
   copyFileSync(join(run, 'model.safetensors'), join(folder, 'mine.safetensors'));
   const alone = await rimgrad([
     'eval',
     'mine.safetensors',
-    '--blanks',
+    '--at',
     '7,3',
     '--test-batches',
     '1',
@@ -207,10 +206,10 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
   ]);
   const { evaluations, sequences } = json<SavedEvaluation>(alone);
   assert.equal(
-    [sequences, evaluations.map(({ model, blank }) => `${model} ${blank}`).join()],
+    [sequences, evaluations.map(({ model, setting }) => `${model} ${setting}`).join()],
     [2, 'RIM 7,RIM 3,LSTM 7,LSTM 3'],
   );
-  const table = await rimgrad(['eval', 'mine.safetensors', '--blanks', '3', '--test-batches', '1']);
+  const table = await rimgrad(['eval', 'mine.safetensors', '--at', '3', '--test-batches', '1']);
   assert.equal([table.code, table.stderr], [0, '']);
   assert.match(table.stdout, /^ +3 +0\.\d{3} +\d/m);
 
@@ -228,9 +227,9 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
 });
 
 test('into a pipe go whole lines of plain text', async () => {
-  const { code, stdout, stderr } = await rimgrad(['train', ...tinySteps, '--name', 'piped', '--no-lstm']);
+  const { code, stdout, stderr } = await rimgrad(['train', ...tinySteps, '--name', 'piped', '--models', 'rim']);
   assert.equal([code, stderr], [0, '']);
-  assert.match(stdout, /^Copying 1 digits [\s\S]*^Done after .* Report: .*report\.html\n$/m);
+  assert.match(stdout, /^Copying 1 digit [\s\S]*^Done after .* Report: .*report\.html\n$/m);
   for (const control of ['\r', '\x1b', '\b']) assert.not(stdout.includes(control), 'it moves a cursor');
 });
 
@@ -245,7 +244,7 @@ test('bench times rimgrad, and says which peers are not there', async () => {
 
 if (process.platform !== 'win32') {
   test('Ctrl-C ends each command, and training keeps what there is', async () => {
-    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--no-lstm'];
+    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--models', 'rim'];
     const train = await disturbed(['train', ...endless, '--name', 'stopped'], /RIM +1\/1000000/, 'interrupt');
     assert.equal([train.code, train.stderr], [130, '']);
     assert.match(train.stdout, /Stopped at step \d+ of the RIM after .*\n$/);
@@ -267,7 +266,7 @@ if (process.platform !== 'win32') {
   test('a reader that has seen enough ends a command without a word', async () => {
     const check = await disturbed(['gradcheck'], /^ok/m, 'close its output');
     assert.equal([check.code, check.stderr], [141, '']);
-    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--no-lstm'];
+    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--models', 'rim'];
     const train = await disturbed(['train', ...endless, '--name', 'unread'], /Parameters/, 'close its output');
     assert.equal([train.code, train.stderr], [130, '']);
   });

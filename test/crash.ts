@@ -6,18 +6,19 @@ import { syncBuiltinESMExports } from 'node:module';
 import type { RunConfig } from '../bench/run-config.ts';
 import { RunFolder } from '../bench/runs.ts';
 import { saveCheckpoint, variable } from '../engine/node.ts';
+import { factsFor } from './made-task.ts';
 
 const [folder = '', at = '0'] = process.argv.slice(2);
 
 /** The metrics and the checkpoint of a run after `step` steps. */
 async function write(run: RunFolder, step: number): Promise<void> {
-  run.append({ kind: 'train', model: 'RIM', step, loss: 1 / step, accuracy: 0, seconds: step });
+  run.append({ kind: 'train', model: 'RIM', step, loss: 1 / step, figures: { accuracy: 0 }, seconds: step });
   const weights = variable('w', new Float32Array(1000).fill(step), [1000]);
   run.writeCheckpoint(await saveCheckpoint([weights], { told: step }));
 }
 
 const config: RunConfig = {
-  task: 'copying',
+  task: await factsFor(),
   started: '2026-01-31T23:59:59.000Z',
   status: 'running',
   adapter: 'an adapter',

@@ -14,7 +14,7 @@ export const LIMIT = 120_000;
 
 /** A run that a software adapter in a browser trains quickly. */
 export const TINY =
-  'digits=1&blank=2&modules=4&active=2&hidden=8&embedding=8&keySize=8&valueSize=8&commHeads=1&commKeySize=8&commValueSize=8&lstmHidden=16&batch=16&learningRate=0.02&evaluateEvery=20&testBatches=1';
+  'digits=1&blank=2&modules=4&active=2&hidden=8&embedding=8&keySize=8&valueSize=8&commHeads=1&commKeySize=8&commValueSize=8&width=16&batch=16&learningRate=0.02&evaluateEvery=20&testBatches=1';
 
 /** The page on a server, and a browser. */
 export interface Stage {

@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import type { Download, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { copyingModel } from '../bench/models.ts';
+import { taskModel } from '../bench/models.ts';
 import { type MainOptions, parseMainOptions } from '../bench/options.ts';
 import { RunFolder } from '../bench/runs.ts';
+import { copyingTask } from '../bench/tasks/index.ts';
 import { fromQuery, modelOptions } from '../demo/settings.ts';
 import { at, RandomState, readSafetensors, saveVariables } from '../engine/core.ts';
 import {
@@ -27,6 +28,7 @@ import {
   TINY,
   text,
 } from './demo-browser.ts';
+import { factsFor } from './made-task.ts';
 import { chromiumPath, skip } from './runtimes.ts';
 
 const path = chromiumPath();
@@ -111,8 +113,8 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   assert.ok(Number(await figure(page, 'Steps a second')) > 0);
   assert.match((await page.locator('#loss-chart').getAttribute('aria-label')) ?? '', /Loss: RIM .* at step \d+, LSTM/);
   const csv = (await downloaded(page, '#save-csv')).bytes.toString();
-  assert.match(csv, /^kind,model,step,blank,loss,accuracy,seconds\ntrain,RIM,1,,/);
-  assert.match(csv, /\nevaluation,LSTM,20,8,/);
+  assert.match(csv, /^kind,model,step,split,setting,loss,seconds,accuracy,.*\ntrain,RIM,1,train,,/);
+  assert.match(csv, /\nevaluation,LSTM,20,test,8,/);
   const lines = (await downloaded(page, '#save-jsonl')).bytes.toString().trim().split('\n');
   assert.ok(lines.length > 10 && lines.every((line) => 'kind' in JSON.parse(line)));
   for (const picture of ['loss', 'strip', 'talk']) {
@@ -207,13 +209,13 @@ onPage('takes a run folder of the command line: its options, curves and weights'
     '8',
   ]);
   assert.ok(request.kind === 'run');
-  const options: MainOptions = { ...request.options, embedding: 8, valueSize: 8, lstmHidden: 12, batch: 8 };
+  const options: MainOptions = { ...request.options, embedding: 8, valueSize: 8, width: 12, batch: 8 };
   const out = join(stage.folder, 'runs');
   const parameters = { RIM: 1, LSTM: 1 };
   const run = RunFolder.create(
     { out, name: 'mine' },
     {
-      task: 'copying',
+      task: await factsFor('--digits', '1', '--blank', '2'),
       started: '2026-01-01T00:00:00Z',
       status: 'finished',
       adapter: 'one',
@@ -224,18 +226,20 @@ onPage('takes a run folder of the command line: its options, curves and weights'
   );
   for (const model of ['RIM', 'LSTM']) {
     for (const step of [1, 10])
-      run.append({ kind: 'train', model, step, loss: 2 / step, accuracy: 0.5, seconds: step });
-    run.append({ kind: 'evaluation', model, step: 10, blank: 8, crossEntropy: 1, accuracy: 0.75 });
+      run.append({ kind: 'train', model, step, loss: 2 / step, figures: { accuracy: 0.5 }, seconds: step });
+    const figures = { crossEntropy: 1, accuracy: 0.75 };
+    run.append({ kind: 'evaluation', model, step: 10, split: 'test', setting: 8, figures });
   }
   const random = new RandomState({ seed: 1 });
-  const weights = (['RIM', 'LSTM'] as const).flatMap((name) => copyingModel(name, options, random).variables);
+  const task = copyingTask({ digits: options.digits });
+  const weights = options.models.flatMap((name) => taskModel(name, task, options, random).variables);
   run.writeModel(readSafetensors(await saveVariables(weights), 'weights').tensors);
   run.close();
   await page.setInputFiles('#load-folder', join(out, 'mine'));
   await holds(page, `document.getElementById('file-state').textContent.includes('weights of RIM and LSTM')`);
   assert.match(await text(page, '#file-state'), /trained for 10 steps/);
   assert.is(await page.inputValue('#field-modules'), '3');
-  assert.is(await page.inputValue('#field-lstmHidden'), '12');
+  assert.is(await page.inputValue('#field-width'), '12');
   assert.match(
     (await page.locator('#loss-chart').getAttribute('aria-label')) ?? '',
     /RIM 0\.200 at step 10, LSTM 0\.200/,

@@ -49,10 +49,10 @@ test('the defaults are those of the command line', () => {
   const request = parseMainOptions([]);
   assert.ok(request.kind === 'run');
   const main: Readonly<Record<string, unknown>> = {
-    task: 'copying',
     commOutput: 'preset',
     sources: 'preset',
     ...request.options,
+    lstm: request.options.models.includes('lstm'),
   };
   const own = new Set(['evaluateEvery', 'testBatches']); // a page is tested while somebody looks on
   for (const name of fieldNames) if (!own.has(name)) assert.is(defaults[name], main[name], name);
@@ -103,7 +103,8 @@ test('a run of the command line gives its settings', () => {
     '3',
     '--active',
     '2',
-    '--no-lstm',
+    '--models',
+    'rim',
     '--cell',
     'gru',
     '--comm-output',
@@ -121,12 +122,19 @@ test('a run of the command line gives its settings', () => {
 
 test('metrics go out as rows and lines, and lines come in again', async () => {
   const metrics: readonly Metric[] = [
-    { kind: 'train', model: 'RIM', step: 3, loss: 0.5, accuracy: 0.25, seconds: 1.5 },
-    { kind: 'evaluation', model: 'LSTM', step: 3, blank: 20, crossEntropy: 2, accuracy: 0.125 },
+    { kind: 'train', model: 'RIM', step: 3, loss: 0.5, figures: { accuracy: 0.25 }, seconds: 1.5 },
+    {
+      kind: 'evaluation',
+      model: 'LSTM',
+      step: 3,
+      split: 'test',
+      setting: 20,
+      figures: { crossEntropy: 2, accuracy: 0.125 },
+    },
   ];
   assert.is(
     toCsv(metrics),
-    'kind,model,step,blank,loss,accuracy,seconds\ntrain,RIM,3,,0.5,0.25,1.5\nevaluation,LSTM,3,20,2,0.125,\n',
+    'kind,model,step,split,setting,loss,seconds,accuracy,crossEntropy\ntrain,RIM,3,train,,0.5,1.5,0.25,\nevaluation,LSTM,3,test,20,,,0.125,2\n',
   );
   const picked = await readPicked([new File([toLines(metrics)], 'metrics.jsonl')]);
   assert.equal(picked.metrics, metrics);

@@ -19,7 +19,7 @@ const settings: Settings = {
   active: 2,
   hidden: 8,
   embedding: 8,
-  lstmHidden: 16,
+  width: 16,
   batch: 8,
   learningRate: 0.02,
   dropout: 0.2,
@@ -29,7 +29,7 @@ const quiet = (): void => {};
 
 async function train(trainer: Trainer, count: number): Promise<number[]> {
   for (let i = 0; i < count; i++) await trainer.train();
-  return (await trainer.figures()).flatMap(({ loss, accuracy }) => [loss, accuracy]);
+  return (await trainer.figures()).flatMap(({ loss, figures }) => [loss, ...Object.values(figures)]);
 }
 
 onAdapter(test);
@@ -66,14 +66,14 @@ test('a look agrees with an evaluation, and an imposed module never acts', async
     const evaluations = [];
     for await (const each of trainer.evaluate(new AbortController().signal)) evaluations.push(each);
     assert.equal(
-      evaluations.map(({ model, blank, step }) => [model, blank, step]),
-      [3, 6, 12].flatMap((blank) => ['RIM', 'LSTM'].map((model) => [model, blank, 30])),
+      evaluations.map(({ model, split, setting, step }) => [`${model} ${split}`, setting, step]),
+      [3, 6, 12].flatMap((blank) => ['RIM', 'LSTM'].map((model) => [`${model} test`, blank, 30])),
     );
     const look = await trainer.look({ blank: 6, index: 0, off: [], each: true });
     const same = need(
-      evaluations.find(({ model, blank }) => model === 'RIM' && blank === 6),
+      evaluations.find(({ model, setting }) => model === 'RIM' && setting === 6),
       'it',
-    ).accuracy;
+    ).figures.accuracy;
     assert.is(look.accuracy, same);
     assert.is(look.symbols.length, 10);
     assert.is(look.without?.length, 4);

@@ -12,7 +12,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { NotFlushedError, writeAtomically } from '../bench/disk.ts';
 import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/runs.ts';
-import { type TrainCopying, trainCopying } from '../bench/train.ts';
+import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { FileError, need } from '../engine/errors.ts';
 import { bytesOf, mainJob, random, sameRuns, tiny } from './tiny-training.ts';
@@ -59,16 +59,27 @@ test('killed at any file system call: the old checkpoint or the new one, and the
   );
 });
 
-const args = [...tiny, ...random, '--no-lstm', '--steps', '60', '--evaluate-every', '20', '--checkpoint-every', '10'];
+const args = [
+  ...tiny,
+  ...random,
+  '--models',
+  'rim',
+  '--steps',
+  '60',
+  '--evaluate-every',
+  '20',
+  '--checkpoint-every',
+  '10',
+];
 
 /** A trainer that calls `at` after each step that is told. */
-function watched(at: (step: number) => void): TrainCopying {
+function watched(at: (step: number) => void): TrainJob {
   return (options, events, from) => {
     const onStep: typeof events.onStep = (step) => {
       events.onStep(step);
       at(step.step);
     };
-    return trainCopying(options, { ...events, onStep }, from);
+    return trainJob(options, { ...events, onStep }, from);
   };
 }
 

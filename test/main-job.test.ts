@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { jobTask } from '../bench/job-tasks.ts';
 import { runMainJob } from '../bench/main-job.ts';
 import type { MainOptions } from '../bench/options.ts';
 import { createProgress, formatDuration, Speed } from '../bench/progress.ts';
 import { readRun } from '../bench/runs.ts';
+import { factsOf } from '../bench/task-facts.ts';
 import { copyingBatch } from '../bench/tasks/copying.ts';
-import type { TrainCopying, TrainEvents, TrainResult } from '../bench/train.ts';
+import type { TrainEvents, TrainJob, TrainResult } from '../bench/train.ts';
 import { DeviceError, NonFiniteError } from '../engine/errors.ts';
 
 const test = suite('main job', { out: '' });
@@ -44,7 +46,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-async function job(args: readonly string[], train: TrainCopying, controller = new AbortController()): Promise<Outcome> {
+async function job(args: readonly string[], train: TrainJob, controller = new AbortController()): Promise<Outcome> {
   const stdout = new Screen();
   const stderr = new Screen();
   const code = await runMainJob(args, { stdout, stderr, train, signal: controller.signal });
@@ -55,22 +57,33 @@ function result({ digits, blank, modules }: MainOptions, stopped: boolean): Trai
   const symbols = [...copyingBatch({ digits, blank, batch: 1, seed: 1 }, 0).x];
   const mask = symbols.map((_, t) => Array.from({ length: modules }, (_, n) => (n + t) % 2));
   const weights = new Map([['rim.w', { dtype: 'F32', shape: [1], data: new Float32Array([3]) } as const]]);
-  return { stopped, activations: [{ model: 'RIM', digits, blank, symbols, mask }], weights };
+  return {
+    stopped,
+    activations: [{ model: 'RIM', setting: blank, inputs: symbols, mask }],
+    weights,
+    weightSteps: { RIM: 20 },
+  };
 }
 
 // A made-up training of 20 steps a model; `at` is called after each.
-function made(at: (step: number, model: string, events: TrainEvents) => void = () => {}): TrainCopying {
+function made(at: (step: number, model: string, events: TrainEvents) => void = () => {}): TrainJob {
   return async (options, events) => {
-    events.onStart({ adapter: 'a made-up adapter', runtime: 'Node', parameters: { RIM: 1200, LSTM: 3400 } });
+    events.onStart({
+      adapter: 'a made-up adapter',
+      runtime: 'Node',
+      parameters: { RIM: 1200, LSTM: 3400 },
+      task: factsOf(await jobTask(options)),
+    });
     for (const model of ['RIM', 'LSTM']) {
       for (let step = 1; step <= options.steps; step++) {
-        events.onStep({ model, step, loss: 2 / step, accuracy: step / options.steps, seconds: step / 10 });
+        events.onStep({ model, step, loss: 2 / step, figures: { accuracy: step / options.steps }, seconds: step / 10 });
         at(step, model, events);
         if (events.signal.aborted) return result(options, true);
       }
       for (const blank of options.testBlanks) {
         const accuracy = model === 'RIM' ? 1 : 10 / blank;
-        events.onEvaluation({ model, step: options.steps, blank, crossEntropy: blank / 10, accuracy });
+        const figures = { crossEntropy: blank / 10, accuracy, meanCrossEntropy: 0.5 };
+        events.onEvaluation({ model, step: options.steps, split: 'test', setting: blank, figures });
       }
     }
     return result(options, false);
@@ -88,10 +101,13 @@ test('a finished job leaves a whole run folder and prints the table', async ({ o
   assert.is(run.metrics.length, 2 * (20 + 3) + 1);
   assert.equal(run.model?.tensors.get('rim.w')?.data, new Float32Array([3]));
   assert.match(readFileSync(join(out, 'a', 'report.html'), 'utf8'), 'Which modules were active');
-  assert.match(stdout, /blank +RIM accuracy +RIM cross-entropy +LSTM accuracy +LSTM cross-entropy/);
-  assert.match(stdout, /10 \(trained\) +1\.000 +1\.000 +1\.000 +1\.000/);
-  assert.match(stdout, /40 +1\.000 +4\.000 +0\.250 +4\.000/);
-  assert.match(stdout, /no memory +0\.125 +2\.079 +0\.125 +2\.079/);
+  assert.match(
+    stdout,
+    /\nCross-entropy \(nats\)\n\n +blank +RIM +LSTM +trivial\n +10 \(trained\) +1\.000 +1\.000 +2\.079\n/,
+  );
+  assert.match(stdout, /\n +40 +4\.000 +4\.000 +2\.079\n/);
+  assert.match(stdout, /\nAccuracy\n\n +blank +RIM +LSTM +trivial\n +10 \(trained\) +1\.000 +1\.000 +0\.125\n/);
+  assert.match(stdout, /\n +40 +1\.000 +0\.250 +0\.125\n/);
   assert.match(stdout, join(out, 'a', 'report.html'));
 });
 
@@ -108,7 +124,8 @@ test('a terminal gets a live bar, and its cursor back', async () => {
   const screen = new Screen(true);
   const progress = createProgress(screen);
   progress.begin('RIM', 100);
-  for (let step = 1; step <= 50; step++) progress.update({ step, loss: 0.5, accuracy: 0.25, seconds: step / 5 });
+  for (let step = 1; step <= 50; step++)
+    progress.update({ step, loss: 0.5, figure: { label: 'accuracy', value: 0.25 }, seconds: step / 5 });
   progress.end();
   progress.end();
   assert.match(screen.text, '50/100  loss 0.5000  accuracy 0.250  5.0 steps/s  0:10 left');
@@ -134,7 +151,7 @@ test('stopping keeps config, metrics, weights and a report', async ({ out }) => 
 test('stopped after steps that were not finite, it says so in one line and keeps what was before', async ({ out }) => {
   const controller = new AbortController();
   const failure = new NonFiniteError(8, "'exp' [2] is bad", 'mend it', undefined, { of: 'the RIM' });
-  const stop: TrainCopying = async (options, events, from) => {
+  const stop: TrainJob = async (options, events, from) => {
     const train = made((step) => {
       if (step === 5) controller.abort();
     });
@@ -167,9 +184,9 @@ test('a failing training keeps what there is, and its error is one line', async 
 });
 
 test('a figure that is not finite ends the run with its name and step', async ({ out }) => {
-  const diverge: TrainCopying = async (options, events) => {
-    events.onStart({ adapter: 'a', runtime: 'Node', parameters: {} });
-    events.onStep({ model: 'RIM', step: 1, loss: Number.NaN, accuracy: 0, seconds: 1 });
+  const diverge: TrainJob = async (options, events) => {
+    events.onStart({ adapter: 'a', runtime: 'Node', parameters: {}, task: factsOf(await jobTask(options)) });
+    events.onStep({ model: 'RIM', step: 1, loss: Number.NaN, figures: { accuracy: 0 }, seconds: 1 });
     return result(options, false);
   };
   const { code, stderr } = await job(['--out', out, '--name', 'a'], diverge);
@@ -178,7 +195,7 @@ test('a figure that is not finite ends the run with its name and step', async ({
 });
 
 test('nothing is left where the training never began', async ({ out }) => {
-  const none: TrainCopying = () => Promise.reject(new DeviceError('no adapter; install a driver'));
+  const none: TrainJob = () => Promise.reject(new DeviceError('no adapter; install a driver'));
   const { code, stderr } = await job(['--out', join(out, 'runs'), '--name', 'a'], none);
   assert.is(code, 1);
   assert.is(stderr, 'rimgrad: no adapter; install a driver\n');
@@ -188,7 +205,7 @@ test('nothing is left where the training never began', async ({ out }) => {
 test('a taken name is refused before the training, and --force replaces it', async ({ out }) => {
   const args = ['--out', out, '--name', 'a', '--steps', '20'];
   await job(args, made());
-  const never: TrainCopying = () => Promise.reject(new Error('it was begun'));
+  const never: TrainJob = () => Promise.reject(new Error('it was begun'));
   const { code, stderr } = await job(args, never);
   assert.is(code, 1);
   assert.match(stderr, '--force');

@@ -3,8 +3,12 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { flagOf } from '../bench/option-rows.ts';
 import { keptOptions, lastingOptions, type MainOptions, parseMainOptions } from '../bench/options.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
+
+/** Options that only their opposite is written for. */
+const NEGATED = ['communication', 'inputAttention'];
 
 function options(...args: string[]): MainOptions {
   const request = parseMainOptions(args);
@@ -27,6 +31,8 @@ function refused(args: readonly string[], ...words: string[]): void {
 
 test('the defaults are a size that a machine without a GPU trains', () => {
   assert.equal(options(), {
+    task: 'copying',
+    models: ['rim', 'lstm'],
     digits: 3,
     blank: 10,
     testBlanks: [10, 20, 40],
@@ -43,8 +49,12 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     cell: 'lstm',
     preset: 'default-mixture',
     attentionDropout: 0,
-    lstm: true,
-    lstmHidden: 144,
+    communication: true,
+    inputAttention: true,
+    width: 144,
+    validate: 'trained',
+    validationBatches: 10,
+    select: 'last',
     steps: 2000,
     learningRate: 0.003,
     clip: 1,
@@ -63,7 +73,7 @@ test('the defaults are a size that a machine without a GPU trains', () => {
 test('the options that a file keeps are those of the run again, whatever their order', () => {
   const line =
     '--sources kept --digits 5 --blank 7 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --cell gru --preset dido ' +
-    '--seed 20 --comm-output residual --no-lstm --attention-dropout 0.2 --steps 19 --name other --out elsewhere --force --json';
+    '--seed 20 --comm-output residual --models rim --attention-dropout 0.2 --steps 19 --name other --out elsewhere --force --json';
   for (const begun of [options(), options(...line.split(' ')), options('--paper', '--clip', '0')]) {
     const text = JSON.stringify(lastingOptions(begun));
     const again = keptOptions(JSON.parse(text) as Record<string, unknown>, 'a file');
@@ -84,7 +94,9 @@ test('options of a file that are none of this version are refused with its name'
     [{ hidden: 'x' }, /^a file: 'hidden' is "x"; /],
     [{ hidden: { toString: 1 } }, /^a file: 'hidden' is \{"toString":1\}; /],
     [{ cell: ['lstm'] }, /^a file: 'cell' is \["lstm"\]; /],
-    [{ lstm: 1 }, /^a file: 'lstm' is 1; /],
+    [{ communication: 1 }, /^a file: 'communication' is 1; /],
+    [{ models: ['rim', 'rom'] }, /^a file: 'models' is \["rim","rom"\]; /],
+    [{ task: 'sorting' }, /^a file: 'task' is "sorting"; /],
     [{ active: 7 }, /^a file: --active 7: more than the 6 modules/],
   ] as const) {
     try {
@@ -102,7 +114,7 @@ test('every option is taken', () => {
   const line =
     '--digits 5 --blank 7 --test-blanks 30,14 --batch 8 --modules 9 --active 2 --hidden 11 --embedding 12 --key-size 13 ' +
     '--value-size 14 --comm-heads 3 --comm-key-size 15 --comm-value-size 17 --cell gru --preset dido --comm-output ' +
-    'residual --sources kept --attention-dropout 0.2 --no-lstm --lstm-hidden 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
+    'residual --sources kept --attention-dropout 0.2 --models lstm,rim --task copying --comm-top-k 3 --validate all --validation-batches 3 --select per-setting --width 18 --steps 19 --learning-rate 1e-4 --clip 0 ' +
     '--dropout 0.3 --seed 20 --evaluate-every 0 --test-batches 2 --checkpoint-every 7 --name a.b-c_1 --out elsewhere --force --json';
   assert.equal(options(...line.split(' ')), {
     digits: 5,
@@ -123,8 +135,15 @@ test('every option is taken', () => {
     commOutput: 'residual',
     sources: 'kept',
     attentionDropout: 0.2,
-    lstm: false,
-    lstmHidden: 18,
+    communication: true,
+    inputAttention: true,
+    commTopK: 3,
+    models: ['lstm', 'rim'],
+    task: 'copying',
+    width: 18,
+    validate: 'all',
+    validationBatches: 3,
+    select: 'per-setting',
     steps: 19,
     learningRate: 1e-4,
     clip: 0,
@@ -165,9 +184,9 @@ test('the help names every option with its default', () => {
   const request = parseMainOptions(['--help']);
   assert.is(request.kind, 'help');
   const text = request.kind === 'help' ? request.text : '';
-  for (const key of [...Object.keys(options()), 'name', 'commOutput', 'sources']) {
-    const flag = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    assert.match(text, key === 'lstm' ? '--no-lstm' : `--${flag} `);
+  for (const key of [...Object.keys(options()), 'name', 'commOutput', 'sources', 'commTopK', 'layers', 'positions']) {
+    const flag = flagOf(key);
+    assert.match(text, NEGATED.includes(key) ? `--no-${flag.slice(2)} ` : `${flag} `);
   }
   assert.match(text, '(default: 2000; --paper: 30000)');
 });
@@ -188,6 +207,42 @@ test('bad values are refused with the option and the mend', () => {
   refused(['--name', '..'], '--name');
   refused(['--out', ''], '--out', 'folder');
   refused(['--steps'], '--steps', 'argument missing');
+});
+
+test('what the task or the models do not use is refused, and not kept', () => {
+  refused(['--models', 'rim', '--width', '8'], '--width', 'for --models lstm', 'nothing with --models rim');
+  refused(['--models', 'lstm', '--modules', '8'], '--modules', 'for --models rim', 'leave it out');
+  refused(['--models', 'lstm', '--no-communication'], '--no-communication', 'leave it out');
+  refused(['--heads', '2'], '--heads', 'no model of this version');
+  const kept = lastingOptions(options('--models', 'lstm'));
+  assert.equal(
+    Object.keys(kept).filter((name) => /modules|comm|cell|heads/.test(name)),
+    [],
+  );
+  assert.equal([kept.width, kept.models, kept.blank], [144, ['lstm'], 10]);
+});
+
+test('models are a list of known ones, each once', () => {
+  assert.equal(options('--models', 'lstm').models, ['lstm']);
+  assert.equal(options('--models', 'lstm, rim').models, ['lstm', 'rim']);
+  for (const list of ['rim,rim', 'rim,', '', 'mamba']) refused(['--models', list], '--models', 'rim, lstm');
+  refused(['--task', 'sorting'], '--task', 'copying');
+});
+
+test('a RIM without input attention has all modules active; who listens to more than there are is refused', () => {
+  assert.is(options('--no-input-attention').active, 6);
+  refused(['--no-input-attention', '--active', '4'], '--no-input-attention', 'leave out --active');
+  refused(['--comm-top-k', '7'], '--comm-top-k 7', '6 modules');
+  refused(['--comm-top-k', '2', '--no-communication'], '--comm-top-k', 'leave out one');
+  assert.equal(options('--comm-top-k', '2', '--no-input-attention').commTopK, 2);
+  const begun = lastingOptions(options('--no-input-attention', '--modules', '3'));
+  assert.equal(lastingOptions(keptOptions(begun, 'a file')), begun);
+});
+
+test('validation follows the rule by which evaluations count', () => {
+  assert.equal([options().validate, options('--test-batches', '3').validationBatches], ['trained', 3]);
+  assert.is(options('--select', 'per-setting').validate, 'all');
+  refused(['--select', 'per-setting', '--validate', 'trained'], '--select per-setting', '--validate all');
 });
 
 test('what does not exist is refused with the nearest that does', () => {

@@ -131,7 +131,7 @@ test('a training that goes on on another adapter says so, and its run is of that
       Object.defineProperty(device, 'adapter', { value });
       return adapters.length === 0 ? device : losing(device, 'submit', 30, true);
     };
-    const { code, stdout, stderr } = await mainJob([...args, '--no-lstm', '--out', out], trainerOn(open));
+    const { code, stdout, stderr } = await mainJob([...args, '--models', 'rim', '--out', out], trainerOn(open));
     assert.is(code, 0, stderr);
     assert.equal(adapters, []);
     const told = [

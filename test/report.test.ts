@@ -12,36 +12,37 @@ import { lineChart } from '../bench/charts.ts';
 import type { Metric } from '../bench/metrics.ts';
 import { type Report, renderReport } from '../bench/report.ts';
 import { RunFolder } from '../bench/runs.ts';
-import { FileError } from '../engine/errors.ts';
+import { at } from '../engine/errors.ts';
+import { factsFor } from './made-task.ts';
 
 const config = {
-  task: 'copying',
+  task: await factsFor('--digits', '2', '--blank', '4', '--test-blanks', '8'),
   started: '2026-01-31T23:59:59.000Z',
   status: 'finished',
   adapter: 'an <adapter> & "more"',
   runtime: 'Node 20',
   parameters: { RIM: 61234, LSTM: 96777 },
-  options: { digits: 2, blank: 4, keySize: 16, testBlanks: [4, 8], lstm: true },
+  options: { digits: 2, blank: 4, keySize: 16, testBlanks: [4, 8], communication: true },
 } as const;
 
 const symbols = [5, 7, 0, 0, 0, 9, 0, 0];
 const activation: Metric = {
   kind: 'activation',
   model: 'RIM',
-  digits: 2,
-  blank: 4,
-  symbols,
+  setting: 4,
+  inputs: symbols,
   mask: symbols.map((_, t) => [t < 2 ? 1 : 0, 1, t < 2 ? 0 : 1]),
 };
 
 function curves(model: string, steps: number): Metric[] {
   const train = Array.from({ length: steps }, (_, i): Metric => {
-    return { kind: 'train', model, step: i + 1, loss: 2 / (i + 1), accuracy: i / steps, seconds: i };
+    return { kind: 'train', model, step: i + 1, loss: 2 / (i + 1), figures: { accuracy: i / steps }, seconds: i };
   });
   const evaluations = [4, 8].flatMap((blank) =>
     [10, 20].map((step): Metric => {
       const accuracy = (model === 'RIM' ? 0.9 : 0.6) / (blank / 4) + step / 1000;
-      return { kind: 'evaluation', model, step, blank, crossEntropy: 0.25 * blank, accuracy };
+      const figures = { crossEntropy: 0.25 * blank, accuracy, meanCrossEntropy: 0.5 };
+      return { kind: 'evaluation', model, step, split: 'test', setting: blank, figures };
     }),
   );
   return [...train, ...evaluations];
@@ -76,12 +77,13 @@ test('the page is well-formed and has all its parts', async () => {
   const html = await renderReport(full);
   const counts = elements(html);
   assert.is(counts.get('h1'), 1);
-  // Generalisation, loss, accuracy, the longer blank, and one strip.
-  assert.is(counts.get('svg'), 5);
+  // Generalisation, loss, accuracy, the longer blank, and one strip; two lines of the legend.
+  assert.is(counts.get('svg'), 5 + 2);
   assert.is(counts.get('figure'), 5);
   assert.is(counts.get('figcaption'), 5);
-  assert.is(counts.get('table'), 2);
-  assert.is(counts.get('caption'), 2);
+  // A table for each figure, and that of the strip.
+  assert.is(counts.get('table'), 3 + 1);
+  assert.is(counts.get('caption'), 3 + 1);
   for (const part of ['Results', 'Curves', 'Which modules were active', 'What was run']) {
     assert.match(html, new RegExp(`<h2 id="[a-z]+">${part}</h2>`));
   }
@@ -100,15 +102,26 @@ test('nothing comes from anywhere else', async () => {
 
 test('the table and the summary hold the last evaluations beside the level without memory', async () => {
   const html = await renderReport(full);
-  const table = /<table class="results">[\s\S]*?<\/table>/.exec(html)?.[0] ?? '';
-  const row = (start: string): string => {
-    const found = [...table.matchAll(/<tr[^>]*>.*?<\/tr>/g)].map(([text]) => text).find((text) => text.includes(start));
-    return (found ?? '').replaceAll(/<[^>]*>/g, '|').replaceAll(/\|+/g, '|');
+  const tables = [...html.matchAll(/<table class="results">[\s\S]*?<\/table>/g)].map(([table]) => table);
+  assert.equal(
+    tables.map((table) => /<caption>(.*)<\/caption>/.exec(table)?.[1]),
+    ['Cross-entropy (nats)', 'Accuracy', 'Cross-entropy over all steps (nats)'],
+  );
+  const row = (table: number, start: string): string => {
+    const rows = [...at(tables, table).matchAll(/<tr[^>]*>.*?<\/tr>/g)].map(([text]) => text);
+    return (rows.find((text) => text.includes(start)) ?? '').replaceAll(/<[^>]*>/g, '|').replaceAll(/\|+/g, '|');
   };
-  assert.is(row('>4 <'), '|4 |trained|92.0 %|1.000|62.0 %|1.000|');
-  assert.is(row('>8 <'), '|8 |× 2|47.0 %|2.000|32.0 %|2.000|');
-  assert.is(row('no memory'), '|no memory |(ln 8)|12.5 %|2.079|12.5 %|2.079|');
-  assert.match(html, 'After 20 training steps, the RIM recalls 92.0 % of the digits');
+  assert.is(row(0, 'blank'), '|blank|RIM|LSTM|trivial|');
+  assert.is(row(0, '>4 <'), '|4 |trained|1.000|1.000|2.079|');
+  assert.is(row(0, '>8 <'), '|8 |× 2|2.000|2.000|2.079|');
+  assert.is(row(1, '>4 <'), '|4 |trained|92.0 %|62.0 %|12.5 %|');
+  assert.is(row(1, '>8 <'), '|8 |× 2|47.0 %|32.0 %|12.5 %|');
+  assert.match(at(tables, 1), '<td class="best">92.0 %</td>');
+  assert.match(
+    html,
+    'After 20 training steps, the RIM has accuracy of 92.0 % at the training blank of 4 and 47.0 % at a',
+  );
+  assert.match(html, 'On test sequences, after the last step.');
 });
 
 test('the strip shows each active span, the input and what is wanted', async () => {
@@ -135,7 +148,7 @@ test('text from outside is escaped', async () => {
 
 test('a run that ended early says so and shows what there is', async () => {
   const note = 'stopped at step 1 of the RIM';
-  const one: Metric = { kind: 'train', model: 'RIM', step: 1, loss: 2, accuracy: 0.1, seconds: 1 };
+  const one: Metric = { kind: 'train', model: 'RIM', step: 1, loss: 2, figures: { accuracy: 0.1 }, seconds: 1 };
   const html = await renderReport({ name: 'a', config: { ...config, status: 'stopped', note }, metrics: [one] });
   elements(html);
   assert.match(html, `not complete: ${note}`);
@@ -146,13 +159,10 @@ test('a run that ended early says so and shows what there is', async () => {
 
 test('models that were evaluated at different steps are told apart', async () => {
   const evaluation = (model: string, step: number): Metric => {
-    return { kind: 'evaluation', model, step, blank: 4, crossEntropy: 1, accuracy: 0.5 };
+    return { kind: 'evaluation', model, step, split: 'test', setting: 4, figures: { crossEntropy: 1, accuracy: 0.5 } };
   };
   const html = await renderReport({ name: 'a', config, metrics: [evaluation('RIM', 20), evaluation('LSTM', 5)] });
-  assert.match(
-    html,
-    'at the training blank of 4 after 20 training steps; the LSTM recalls 50.0 % after 5 training steps.',
-  );
+  assert.match(html, 'at the training blank of 4 after 20 training steps; the LSTM 50.0 % after 5 training steps.');
 });
 
 test('curves are thinned by means, so a long run stays a small page', async () => {
@@ -168,14 +178,50 @@ test('a chart of zeros and huge values is drawn', async () => {
   assert.not.match(svg, /NaN|Infinity|undefined/);
 });
 
-test('a config that is of no copying run is refused', async () => {
-  try {
-    await renderReport({ name: 'a', config: { ...config, options: {} }, metrics: [] });
-    assert.unreachable('it was rendered');
-  } catch (error) {
-    assert.instance(error, FileError);
-    assert.match(String(error), "no number 'digits'");
-  }
+test('the chosen checkpoint is told, and so is what it was chosen by', async () => {
+  const validation = (step: number, crossEntropy: number): Metric => {
+    return { kind: 'evaluation', model: 'RIM', step, split: 'validation', setting: 4, figures: { crossEntropy } };
+  };
+  const metrics = [...curves('RIM', 30), validation(10, 0.1), validation(20, 0.3)];
+  const options = { ...config.options, select: 'validation' };
+  const html = await renderReport({ name: 'a', config: { ...config, options }, metrics });
+  elements(html);
+  assert.match(html, 'After 10 training steps, the RIM has accuracy of 91.0 %');
+  assert.match(html, 'after the step that did best in validation at the training blank of 4');
+  assert.match(html, 'Weights are of: RIM step 10.');
+  assert.match(html, '<h3>Validation</h3>');
+});
+
+test('any task and nine models fit, channels are drawn as shades', async () => {
+  const figures = [{ name: 'meanSquaredError', label: 'mean squared error', unit: '', better: 'lower' }] as const;
+  const task = {
+    ...{ name: 'adding', setting: 'length', trained: 6, tested: [6, 12], figures, loss: 'meanSquaredError' },
+    ...{ headline: 'Adding two of 6 numbers', explanation: 'Sums.', trivial: [{ meanSquaredError: 0.167 }, {}] },
+  };
+  const names = ['RIM', 'LSTM', 'GRU', 'NTM', 'DNC', 'RMC', 'Transformer', 'EntNet', 'IndRNN', 'a <new> one'];
+  const metrics = names.flatMap((model, i): Metric[] => [
+    ...[1, 2].map((step): Metric => {
+      return { kind: 'train', model, step, loss: 1 / step, figures: { meanSquaredError: 1 / step }, seconds: step };
+    }),
+    ...[6, 12].map((setting): Metric => {
+      const measured = { meanSquaredError: (i + 1) / setting };
+      return { kind: 'evaluation', model, step: 2, split: 'test', setting, figures: measured };
+    }),
+  ]);
+  const inputs = Array.from({ length: 6 }, (_, t) => [t / 6, t === 2 ? 1 : 0]);
+  const strip: Metric = { kind: 'activation', model: 'RIM', setting: 6, inputs, mask: inputs.map(() => [1, 0]) };
+  const html = await renderReport({ name: 'a', config: { ...config, task }, metrics: [...metrics, strip] });
+  const counts = elements(html);
+  // Generalisation, the loss (the only figure) and the strip, beside the legend.
+  assert.is(counts.get('svg'), 3 + names.length);
+  assert.match(html, 'Adding two of 6 numbers, and beyond');
+  assert.match(html, 'the RIM has mean squared error 0.167 at the training length of 6 and 0.0833 at a length of 12');
+  assert.match(html, 'a row for each channel');
+  assert.match(html, /module 1<\/th><td>100 %<\/td><\/tr>/);
+  const lines = [...html.matchAll(/<line [^>]*stroke="(var\(--\w+\))" stroke-width="3"( stroke-dasharray="[^"]*")?/g)];
+  assert.is(new Set(lines.map(([, colour, dash]) => `${colour}${dash}`)).size, names.length);
+  const shades = [...html.matchAll(/<path[^>]*fill="var\(--accent\)"/g)].length;
+  assert.is(shades, 5 + 1, 'five values above the least, one mark');
 });
 
 /** Runs `npm run report` without npm. */

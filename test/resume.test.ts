@@ -17,7 +17,7 @@ import { basename, dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readRun, readRunCheckpoint } from '../bench/runs.ts';
-import { type TrainCopying, trainCopying } from '../bench/train.ts';
+import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { need } from '../engine/errors.ts';
 import { writeSafetensors } from '../engine/safetensors.ts';
@@ -35,13 +35,13 @@ test.after.each((context) => {
 const sizes = [...tiny, ...random];
 const every = ['--checkpoint-every', '5', '--evaluate-every', '8'];
 
-/** A trainer that is stopped as if by Ctrl-C at each of these events: 'RIM step 10', 'RIM evaluation 2 at 8'. */
-function stoppedAt(event: string, controller: AbortController): TrainCopying {
+/** A trainer that is stopped as if by Ctrl-C at each of these events: 'RIM step 10', 'RIM test 2 at 8'. */
+function stoppedAt(event: string, controller: AbortController): TrainJob {
   return (options, events, from) => {
     const tell = (what: string): void => {
       if (what === event) controller.abort();
     };
-    return trainCopying(
+    return trainJob(
       options,
       {
         ...events,
@@ -51,7 +51,7 @@ function stoppedAt(event: string, controller: AbortController): TrainCopying {
         },
         onEvaluation: (evaluation) => {
           events.onEvaluation(evaluation);
-          tell(`${evaluation.model} evaluation ${evaluation.blank} at ${evaluation.step}`);
+          tell(`${evaluation.model} ${evaluation.split} ${evaluation.setting} at ${evaluation.step}`);
         },
         onCheckpoint: (bytes) => {
           events.onCheckpoint?.(bytes);
@@ -85,13 +85,7 @@ test('stopped at many moments and resumed: the bytes and the figures of a run th
   await stop([...args, stops], 'RIM step 1');
   const path = join(stops, 'a');
   assert.is(readRun(path).config.status, 'stopped');
-  for (const event of [
-    'RIM evaluation 2 at 8',
-    'checkpoint',
-    'RIM evaluation 5 at 20',
-    'LSTM step 10',
-    'LSTM evaluation 2 at 20',
-  ]) {
+  for (const event of ['RIM test 2 at 8', 'checkpoint', 'RIM test 5 at 20', 'LSTM step 10', 'LSTM test 2 at 20']) {
     const { stdout } = await stop(['--resume', 'a', '--out', stops], event);
     assert.match(stdout, /Going on with a from (the beginning|step \d+ of the RIM)/);
     assert.equal(
@@ -154,11 +148,11 @@ test('a finished run goes on with more steps, to the bytes of a run that had the
 });
 
 test('a finished run that goes on and is stopped shows one sample of each length', async ({ out }) => {
-  const args = [...sizes, '--no-lstm', '--evaluate-every', '0', '--name', 'a', '--out', out];
+  const args = [...sizes, '--models', 'rim', '--evaluate-every', '0', '--name', 'a', '--out', out];
   await done([...args, '--steps', '10']);
   const samples = (): string[] =>
     readRun(join(out, 'a')).metrics.flatMap((each) =>
-      each.kind === 'activation' ? [`${each.blank}: ${JSON.stringify(each.mask)}`] : [],
+      each.kind === 'activation' ? [`${each.setting}: ${JSON.stringify(each.mask)}`] : [],
     );
   const before = samples();
   await stop(['--resume', 'a', '--steps', '1000', '--out', out], 'RIM step 100');
@@ -189,7 +183,7 @@ test('what may not change is refused with the option and what it was', async ({ 
     );
   };
   await refused(['--resume', 'a', '--hidden', '8'], 2, '--hidden: the run was begun with 4, not 8', '--steps');
-  await refused(['--resume', 'a', '--no-lstm'], 2, '--lstm: the run was begun with true, not false');
+  await refused(['--resume', 'a', '--models', 'rim'], 2, '--models: the run was begun with rim,lstm, not rim');
   await refused(['--resume', 'a', '--comm-output', 'residual'], 2, '--comm-output: the run was begun with none');
   await refused(['--resume', 'a', '--seed', '2'], 2, '--seed');
   await refused(['--resume', 'a', '--steps', '5'], 2, '--steps 5: the RIM was trained for 10 already');
@@ -197,7 +191,7 @@ test('what may not change is refused with the option and what it was', async ({ 
   await refused(['--resume', 'b'], 1, 'b: no such folder');
   await refused(['--resume', '--out', join(out, 'none')], 1, 'no run in it');
   await refused(['--name', 'a'], 1, '--force');
-  const none: TrainCopying = () => Promise.reject(new Error('no adapter'));
+  const none: TrainJob = () => Promise.reject(new Error('no adapter'));
   assert.is((await mainJob(['--resume', 'a', '--out', out], none)).code, 1);
   assert.equal(
     readdirSync(join(out, 'a')).map((file) => bytesOf(join(out, 'a'), file)),
@@ -236,7 +230,11 @@ test('damaged, foreign, newer and running ones are refused by name', async ({ ou
   await refused('metrics.jsonl', (text) => text.replace('"kind"', '"kond"'), 'line 1');
   await refused('config.json', (text) => text.replace('"hidden": 4', '"hidden": "x"'), 'config.json', "'hidden'");
   await refused('config.json', (text) => text.replace('"hidden": 4', '"hiddem": 4'), 'hiddem');
-  await refused('config.json', (text) => text.replace('"copying"', '"other"'), 'of another task');
+  await refused(
+    'config.json',
+    (text) => text.replace('"copying"', '"other"'),
+    'a run on other with options of copying',
+  );
   const weights = writeSafetensors(need(readRun(path).model, 'a model').tensors);
   await refused(checkpoint, () => Buffer.from(weights).toString('latin1'), 'holds tensors and is no checkpoint');
   const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
@@ -261,7 +259,7 @@ test('without a name the newest run goes on, another adapter is told of, and 0 w
   const args = [...sizes, '--steps', '12', '--out', out];
   await stop([...args, '--name', 'older', '--checkpoint-every', '0'], 'RIM step 10');
   assert.is(readRunCheckpoint(join(out, 'older')), undefined);
-  await stop([...args, '--name', 'newer', '--no-lstm'], 'RIM step 10');
+  await stop([...args, '--name', 'newer', '--models', 'rim'], 'RIM step 10');
   const file = join(out, 'newer', 'config.json');
   writeFileSync(file, readFileSync(file, 'utf8').replace(/"adapter": "[^"]*"/, '"adapter": "a GPU that was sold"'));
   const { stdout } = await done(['--resume', '--out', out]);
@@ -273,7 +271,7 @@ test('without a name the newest run goes on, another adapter is told of, and 0 w
     models.map(({ model, step, measured }) => [model, step, measured]),
     [['RIM', 12, 12]],
   );
-  assert.is(told, 3 + 2);
+  assert.is(told, 3 + 3);
   assert.match((await done(['--resume', 'older', '--out', out])).stdout, 'Going on with older from the beginning');
   copyFileSync(join(out, 'older', 'config.json'), file);
   const { code, stderr } = await mainJob(['--resume', '--out', out]);

@@ -21,6 +21,7 @@ import type { RunConfig } from '../bench/run-config.ts';
 import { checkRunPlan, defaultRunName, RunFolder, readRun } from '../bench/runs.ts';
 import { FileError } from '../engine/errors.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
+import { factsFor } from './made-task.ts';
 
 const test = suite('runs', { out: '' });
 
@@ -32,23 +33,29 @@ test.after.each((context) => {
 });
 
 const config: RunConfig = {
-  task: 'copying',
+  task: await factsFor('--test-blanks', '20'),
   started: '2026-01-31T23:59:59.000Z',
   status: 'running',
   adapter: 'an adapter',
   runtime: 'Node',
   parameters: { RIM: 12, LSTM: 34 },
-  options: { digits: 3, testBlanks: [10, 20], cell: 'lstm', lstm: true },
+  options: { digits: 3, testBlanks: [10, 20], cell: 'lstm', models: ['rim', 'lstm'] },
 };
 const metrics: readonly Metric[] = [
-  { kind: 'train', model: 'RIM', step: 1, loss: 2.5, accuracy: 0.125, seconds: 0.25 },
-  { kind: 'evaluation', model: 'RIM', step: 1, blank: 20, crossEntropy: 2.079, accuracy: 0.1 },
+  { kind: 'train', model: 'RIM', step: 1, loss: 2.5, figures: { accuracy: 0.125 }, seconds: 0.25 },
+  {
+    kind: 'evaluation',
+    model: 'RIM',
+    step: 1,
+    split: 'test',
+    setting: 20,
+    figures: { crossEntropy: 2.079, accuracy: 0.1 },
+  },
   {
     kind: 'activation',
     model: 'RIM',
-    digits: 1,
-    blank: 1,
-    symbols: [5, 9, 0],
+    setting: 1,
+    inputs: [5, 9, 0],
     mask: [
       [0, 1],
       [1, 0],
@@ -168,15 +175,38 @@ test('unreadable, cut off and foreign folders are refused by name', ({ out }) =>
   broken('config.json', '{"format": "rimgrad ru', 'not valid JSON');
   broken('config.json', '[]', 'a JSON object was expected');
   broken('config.json', '{"name": "an npm package"}', "'format'", 'another program');
-  broken('config.json', JSON.stringify({ format: 'rimgrad run 1', ...config, status: 'odd' }), "'status'");
-  broken('config.json', JSON.stringify({ format: 'rimgrad run 1', ...config, adapter: 4 }), "'adapter' must be text");
+  broken('config.json', JSON.stringify({ format: 'rimgrad run 2', ...config, status: 'odd' }), "'status'");
+  broken(
+    'config.json',
+    JSON.stringify({ format: 'rimgrad run 1', ...config }),
+    "'format'",
+    'another program or version',
+  );
+  broken('config.json', JSON.stringify({ format: 'rimgrad run 2', ...config, adapter: 4 }), "'adapter' must be text");
+  const { task } = config;
+  for (const [damaged, said] of [
+    ['copying', "'task' must be an object"],
+    [{ ...task, setting: 4 }, "'task.setting' must be text"],
+    [{ ...task, figures: [] }, "'task.figures' must be a list of one figure at least"],
+    [{ ...task, figures: [{ ...task.figures[0], better: 'left' }] }, "'task.figures' must be figures"],
+    [{ ...task, trivial: [] }, "'task.trivial' must be of 2 entries"],
+  ] as const) {
+    broken('config.json', JSON.stringify({ format: 'rimgrad run 2', ...config, task: damaged }), said);
+  }
   broken('config.json', new Uint8Array([0xff, 0xfe, 0x00]), 'not text');
   broken('metrics.jsonl', '{"kind":"train","model":"RIM","st', 'line 1 is cut off', 'remove that line');
   broken('metrics.jsonl', `${JSON.stringify(metrics[0])}\n{"kind":"tra`, 'line 2 is cut off');
   broken('metrics.jsonl', '{"kind":"train","model":"RIM"}\n', 'line 1', "'step' must be a number");
   broken('metrics.jsonl', '{"kind":"other","model":"RIM"}\n', "'other' is no kind of metric");
   broken('metrics.jsonl', 'step,loss\n', 'line 1', 'not valid JSON');
-  broken('metrics.jsonl', '{"kind":"activation","model":"R","digits":1,"blank":1,"symbols":[1],"mask":[]}\n', "'mask'");
+  broken('metrics.jsonl', '{"kind":"activation","model":"R","setting":1,"inputs":[1],"mask":[]}\n', "'mask'");
+  broken(
+    'metrics.jsonl',
+    '{"kind":"activation","model":"R","setting":1,"inputs":[[1],[]],"mask":[[1],[1]]}\n',
+    '1 channels',
+  );
+  broken('metrics.jsonl', '{"kind":"evaluation","model":"R","step":1,"split":"train","setting":1}\n', "'split'");
+  broken('metrics.jsonl', '{"kind":"train","model":"R","step":1,"loss":1,"figures":{"a":null}}\n', "'figures'");
   broken('model.safetensors', new Uint8Array([1, 2, 3]));
   const path = makeRun(out, 'cut');
   const model = readFileSync(join(path, 'model.safetensors'));

@@ -6,13 +6,13 @@ import { Writable } from 'node:stream';
 import * as assert from 'uvu/assert';
 import { runMainJob } from '../bench/main-job.ts';
 import { type MainOptions, parseMainOptions } from '../bench/options.ts';
-import { type TrainCopying, trainCopying } from '../bench/train.ts';
+import { type TrainJob, trainJob } from '../bench/train.ts';
 
 /** The sizes of a tiny training. */
 export const tiny: readonly string[] = [
   ...['--digits', '1', '--blank', '2', '--test-blanks', '5', '--batch', '4', '--modules', '3', '--active', '2'],
   ...['--hidden', '4', '--embedding', '4', '--key-size', '4', '--value-size', '4', '--comm-heads', '1'],
-  ...['--comm-key-size', '4', '--comm-value-size', '4', '--lstm-hidden', '6', '--test-batches', '3'],
+  ...['--comm-key-size', '4', '--comm-value-size', '4', '--width', '6', '--test-batches', '3'],
 ];
 
 /** With dropout wherever there is some: random numbers count. */
@@ -43,7 +43,7 @@ export interface Outcome {
 /** Runs the main job in this process. */
 export async function mainJob(
   args: readonly string[],
-  train: TrainCopying = trainCopying,
+  train: TrainJob = trainJob,
   controller: AbortController = new AbortController(),
 ): Promise<Outcome> {
   const [stdout, stderr] = [new Screen(), new Screen()];

@@ -14,7 +14,7 @@ import { bits } from './on-adapter.ts';
 import { optionsOf, tiny } from './tiny-training.ts';
 
 const options: MainOptions = optionsOf(
-  ...[...tiny, '--no-lstm', '--steps', '40', '--evaluate-every', '0', '--checkpoint-every', '0'],
+  ...[...tiny, '--models', 'rim', '--steps', '40', '--evaluate-every', '0', '--checkpoint-every', '0'],
 );
 
 interface Told {

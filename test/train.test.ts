@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CopyingModel, copyingModel } from '../bench/models.ts';
+import { jobTask } from '../bench/job-tasks.ts';
+import { taskModel } from '../bench/models.ts';
 import type { MainOptions } from '../bench/options.ts';
 import { evaluationProgram, inParts, type ProgramParts, trainingProgram } from '../bench/programs.ts';
 import { readRun } from '../bench/runs.ts';
-import { copyingLength } from '../bench/tasks/index.ts';
-import { type TrainEvents, type TrainResult, trainCopying } from '../bench/train.ts';
+import { copyingTask } from '../bench/tasks/index.ts';
+import { type TrainEvents, type TrainResult, trainJob } from '../bench/train.ts';
 import { at, need } from '../engine/errors.ts';
 import { checkLimits } from '../engine/limits.ts';
 import { RandomState } from '../engine/node.ts';
@@ -26,7 +27,7 @@ const MiB = 2 ** 20;
 /** The limits that every WebGPU device has. */
 const LIMITS = { maxStorageBufferBindingSize: 128 * MiB, maxBufferSize: 256 * MiB };
 
-function planned({ outputs, updates }: ProgramParts<string>, subgroupSize: number): Plan {
+function planned({ outputs, updates }: ProgramParts, subgroupSize: number): Plan {
   const plan = planProgram(outputs, updates, { training: updates.length > 0, subgroupSize });
   checkLimits(LIMITS, plan);
   return plan;
@@ -39,16 +40,18 @@ function assertFits(plan: Plan, what: string): void {
   for (const bytes of plan.slots) assert.ok(bytes <= 256 * MiB, `${what}: a slot of ${bytes}`);
 }
 
-for (const name of ['RIM', 'LSTM'] as const) {
+for (const name of ['rim', 'lstm']) {
   test(`--paper keeps the limits of every device: ${name}`, async () => {
     const options = optionsOf('--paper');
     assert.equal(options.testBlanks, [50, 200]);
-    const model: CopyingModel = copyingModel(name, options, new RandomState({ seed: options.seed }));
+    const { task, trained, tested } = await jobTask(options);
+    assert.equal(tested, [50, 200]);
+    const model = taskModel(name, task, options, new RandomState({ seed: options.seed }));
     for (const subgroupSize of [0, 8, 32]) {
-      assertFits(planned(trainingProgram(model, options), subgroupSize), 'training');
-      for (const blank of options.testBlanks) {
+      assertFits(planned(trainingProgram(model, task, trained, options), subgroupSize), 'training');
+      for (const blank of tested) {
         const { made, parts } = await inParts(options.batch, async (count) =>
-          planned(evaluationProgram(model, options, blank, count), subgroupSize),
+          planned(evaluationProgram(model, task, blank, options.batch / count), subgroupSize),
         );
         assertFits(made, `evaluation at ${blank}`);
         assert.ok(parts <= 4, `evaluation at ${blank} takes ${parts} parts`);
@@ -59,14 +62,15 @@ for (const name of ['RIM', 'LSTM'] as const) {
 
 test('a batch is halved while it passes a limit, and refused where it cannot be', async () => {
   const options = optionsOf('--batch', '24');
-  const model = copyingModel('LSTM', options, new RandomState({ seed: 1 }));
+  const task = copyingTask({ digits: options.digits });
+  const model = taskModel('lstm', task, options, new RandomState({ seed: 1 }));
   const tried: number[] = [];
   // The gates of 24 sequences take 864 KiB, the recurrent weights 324 KiB.
   const make =
     (KiB: number) =>
     async (parts: number): Promise<void> => {
       tried.push(parts);
-      const { outputs } = evaluationProgram(model, options, 10, parts);
+      const { outputs } = evaluationProgram(model, task, 10, 24 / parts);
       const plan = planProgram(outputs, [], { training: false, subgroupSize: 0 });
       checkLimits({ maxStorageBufferBindingSize: 1024 * KiB, maxBufferSize: 256 * MiB }, plan);
     };
@@ -99,31 +103,34 @@ async function watch(options: MainOptions, at: (event: string, stop: () => void)
   };
   const events: TrainEvents = {
     signal: controller.signal,
-    onStart: ({ adapter, runtime, parameters }) => {
+    onStart: ({ adapter, runtime, parameters, task }) => {
+      assert.equal([task.trained, task.tested], [options.blank, options.testBlanks]);
       assert.ok(adapter.length > 0 && runtime.startsWith('Node '));
       for (const count of Object.values(parameters)) assert.ok(count > 50);
       tell(`start ${Object.keys(parameters).join(' ')}`);
     },
-    onStep: ({ model, step, loss, accuracy, seconds }) => {
+    onStep: ({ model, step, loss, figures, seconds }) => {
+      const { accuracy = -1, crossEntropy = -1, meanCrossEntropy } = figures;
       assert.ok(loss > 0 && loss < 10 && accuracy >= 0 && accuracy <= 1 && seconds > 0, `${loss} ${accuracy}`);
+      assert.ok(crossEntropy > 0 && crossEntropy < 10, `${crossEntropy}`);
+      assert.is(meanCrossEntropy, loss, 'the loss is the mean over all positions');
       tell(`${model} step ${step}`);
     },
-    onEvaluation: ({ model, step, blank, crossEntropy, accuracy }) => {
+    onEvaluation: ({ model, step, split, setting, figures }) => {
+      const { accuracy = -1, crossEntropy = -1 } = figures;
       assert.ok(crossEntropy > 0 && crossEntropy < 10 && accuracy >= 0 && accuracy <= 1, `${crossEntropy} ${accuracy}`);
       measured.push(crossEntropy);
-      tell(`${model} evaluation ${blank} at ${step}`);
+      tell(`${model} ${split} ${setting} at ${step}`);
     },
   };
-  return { result: await trainCopying(options, events), told, measured };
+  return { result: await trainJob(options, events), told, measured };
 }
 
 /** The weights are those of the models, by name and shape, and trained. */
-function assertWeights(
-  { weights }: TrainResult,
-  options: MainOptions,
-  names: readonly ('RIM' | 'LSTM')[],
-): Promise<void> {
-  const untrained = names.flatMap((name) => copyingModel(name, options, new RandomState({ seed: 1 })).variables);
+function assertWeights({ weights }: TrainResult, options: MainOptions, names: readonly string[]): Promise<void> {
+  const untrained = names.flatMap(
+    (name) => taskModel(name, copyingTask({ digits: options.digits }), options, new RandomState({ seed: 1 })).variables,
+  );
   assert.equal([...weights.keys()].sort(), untrained.map(({ name }) => name).sort());
   return Promise.all(
     untrained.map(async (variable) => {
@@ -139,12 +146,12 @@ function assertWeights(
 
 function assertActivations({ activations }: TrainResult, options: MainOptions): void {
   assert.equal(
-    activations.map(({ model, blank }) => `${model} ${blank}`),
+    activations.map(({ model, setting }) => `${model} ${setting}`),
     ['RIM 2', 'RIM 5'],
   );
-  for (const { digits, blank, symbols, mask } of activations) {
-    assert.is(symbols.length, copyingLength({ digits, blank }));
-    assert.is(mask.length, symbols.length);
+  for (const { setting, inputs, mask } of activations) {
+    assert.is(inputs.length, setting + 2 * options.digits);
+    assert.is(mask.length, inputs.length);
     for (const row of mask) {
       assert.is(row.length, options.modules);
       assert.is(
@@ -155,21 +162,26 @@ function assertActivations({ activations }: TrainResult, options: MainOptions): 
   }
 }
 
+/** What an evaluation tells: the tests, then the validation at the training blank. */
+function evaluated(model: string, step: number): string[] {
+  return ['test 2', 'test 5', 'validation 2'].map((what) => `${model} ${what} at ${step}`);
+}
+
 test('a training tells its events in order and leaves the weights of both models', async () => {
   const options = optionsOf(...tiny, '--steps', '12', '--evaluate-every', '5');
   const { result, told } = await watch(options);
   const ofModel = (model: string): string[] => [
     `${model} step 1`,
-    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 5`),
+    ...evaluated(model, 5),
     `${model} step 10`,
-    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 10`),
+    ...evaluated(model, 10),
     `${model} step 12`,
-    ...[2, 5].map((blank) => `${model} evaluation ${blank} at 12`),
+    ...evaluated(model, 12),
   ];
   assert.equal(told, ['start RIM LSTM', ...ofModel('RIM'), ...ofModel('LSTM')]);
   assert.is(result.stopped, false);
   assertActivations(result, options);
-  await assertWeights(result, options, ['RIM', 'LSTM']);
+  await assertWeights(result, options, ['rim', 'lstm']);
 });
 
 test('stopped in mid-run it evaluates one batch a blank and leaves what was trained', async () => {
@@ -178,17 +190,11 @@ test('stopped in mid-run it evaluates one batch a blank and leaves what was trai
     if (event === 'RIM step 10') stop();
   };
   const { result, told, measured } = await watch(options, stopAt10);
-  assert.equal(measured, (await watch({ ...options, testBatches: 1 }, stopAt10)).measured);
-  assert.equal(told, [
-    'start RIM LSTM',
-    'RIM step 1',
-    'RIM step 10',
-    'RIM evaluation 2 at 10',
-    'RIM evaluation 5 at 10',
-  ]);
+  assert.equal(measured, (await watch({ ...options, testBatches: 1, validationBatches: 1 }, stopAt10)).measured);
+  assert.equal(told, ['start RIM LSTM', 'RIM step 1', 'RIM step 10', ...evaluated('RIM', 10)]);
   assert.is(result.stopped, true);
   assertActivations(result, options);
-  await assertWeights(result, options, ['RIM']);
+  await assertWeights(result, options, ['rim']);
 });
 
 test('stopped in the second model, the first is whole', async () => {
@@ -196,9 +202,9 @@ test('stopped in the second model, the first is whole', async () => {
   const { result, told } = await watch(options, (event, stop) => {
     if (event === 'LSTM step 1') stop();
   });
-  assert.equal(told.slice(-3), ['LSTM step 1', 'LSTM evaluation 2 at 1', 'LSTM evaluation 5 at 1']);
+  assert.equal(told.slice(-4), ['LSTM step 1', ...evaluated('LSTM', 1)]);
   assert.is(result.stopped, true);
-  await assertWeights(result, options, ['RIM', 'LSTM']);
+  await assertWeights(result, options, ['rim', 'lstm']);
 });
 
 test('stopped before a step it leaves nothing that was not trained', async () => {
@@ -249,8 +255,8 @@ if (process.platform !== 'win32') {
       assert.match(need(config.note, 'a note'), /^stopped at step \d+ of the RIM$/);
       assert.is(at(metrics, 0).kind, 'train');
       assert.equal(
-        metrics.flatMap((metric) => (metric.kind === 'evaluation' ? [metric.blank] : [])),
-        [2, 5],
+        metrics.flatMap((metric) => (metric.kind === 'evaluation' ? [`${metric.split} ${metric.setting}`] : [])),
+        ['test 2', 'test 5', 'validation 2'],
       );
       const names = [...need(model, 'a model').tensors.keys()];
       assert.ok(names.length > 5 && names.every((name) => name.startsWith('rim.')), names.join());

@@ -3,13 +3,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatVerdict, type SeedResult } from '../bench/verdict.ts';
+import { factsFor } from './made-task.ts';
 
-const options = { blank: 10, testBlanks: [10, 20, 40] };
+const options = await factsFor();
 
 /** A seed whose models have these accuracies: the RIM's at 10 and at 40, the LSTM's at 40. */
 function seedOf(seed: number, [trained, rim, lstm]: readonly [number, number, number]): SeedResult {
   const evaluation = (model: string, blank: number, accuracy: number) => {
-    return { model, step: 100, blank, crossEntropy: 1, accuracy };
+    return { model, step: 100, split: 'test', setting: blank, figures: { crossEntropy: 1, accuracy } } as const;
   };
   const evaluations = [
     evaluation('RIM', 10, trained),
@@ -55,14 +56,14 @@ test('not met: each condition by itself, with the seed and the figures', () => {
   assert.match(last(seeds([0.5, 0.1, 0.4], good)), /seed 1 recalls.*; seed 1 is not.*; the mean.*; 2 of at least/);
 });
 
-test('what was not tested cannot be told', () => {
+test('what was not tested cannot be told', async () => {
   const rimOnly = seeds(good).map((each) => {
     return { ...each, evaluations: each.evaluations.filter(({ model }) => model === 'RIM') };
   });
   const unknown = "the paper's effect: cannot be told; train both models and test at the blanks 10 and 40";
   assert.is(last(rimOnly), unknown);
   assert.match(
-    formatVerdict({ blank: 20, testBlanks: [20, 40] }, seeds(good)),
+    formatVerdict(await factsFor('--blank', '20', '--test-blanks', '40'), seeds(good)),
     /cannot be told; .* blanks 20 and 80\n$/,
   );
   assert.is(formatVerdict(options, []), 'no seed was finished\n');

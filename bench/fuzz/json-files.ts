@@ -15,11 +15,41 @@ const keyed = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<Readonly<Record<string,
     .uniqueArray(fc.tuple(words, values), { selector: ([key]) => key, maxLength: 4 })
     .map((all) => Object.fromEntries(all));
 
+const merits = fc.constantFrom('accuracy', 'loss', '__proto__', 'of');
+
+/** What a run was trained on. */
+const tasks = fc.nat({ max: 2 }).chain((count) => {
+  const each = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+    fc.array(value, { minLength: count, maxLength: count });
+  return fc.record(
+    {
+      name: words,
+      setting: words,
+      trained: sizes,
+      tested: each(sizes),
+      figures: fc.array(
+        fc.record({
+          name: words,
+          label: words,
+          unit: fc.constantFrom('nats', 'share', ''),
+          better: fc.constantFrom('lower', 'higher'),
+        }),
+        { minLength: 1, maxLength: 2 },
+      ),
+      loss: words,
+      headline: words,
+      explanation: words,
+      trivial: each(fc.dictionary(merits, numbers, { maxKeys: 2 })),
+    },
+    { requiredKeys: ['name', 'setting', 'trained', 'tested', 'figures', 'headline', 'explanation', 'trivial'] },
+  );
+});
+
 /** A config.json. */
 export const configs: fc.Arbitrary<unknown> = fc.record(
   {
-    format: fc.constant('rimgrad run 1'),
-    task: words,
+    format: fc.constant('rimgrad run 2'),
+    task: tasks,
     started: fc.constant('2026-01-31T23:59:59.000Z'),
     status: fc.constantFrom('running', 'finished', 'stopped', 'failed'),
     note: words,
@@ -41,7 +71,9 @@ export const runOptions: fc.Arbitrary<unknown> = fc.record(
     cell: fc.constantFrom('lstm', 'gru'),
     preset: fc.constantFrom('paper', 'default-mixture'),
     dropout: fc.double({ min: 0, max: 0.9, noNaN: true }),
-    lstm: fc.boolean(),
+    models: fc.constantFrom(['rim'], ['lstm'], ['lstm', 'rim']),
+    communication: fc.boolean(),
+    select: fc.constantFrom('last', 'validation'),
     paper: fc.boolean(),
     name: words,
   },
@@ -53,9 +85,8 @@ const sequences = fc.nat({ max: 4 }).chain((length) => {
   return fc.record({
     kind: fc.constant('activation'),
     model: words,
-    digits: sizes,
-    blank: sizes,
-    symbols: rows(fc.nat({ max: 9 })),
+    setting: sizes,
+    inputs: fc.oneof(rows(fc.nat({ max: 9 })), rows(fc.tuple(numbers, numbers))),
     mask: rows(fc.array(fc.nat({ max: 1 }), { minLength: 3, maxLength: 3 })),
   });
 });
@@ -68,16 +99,16 @@ export const metrics: fc.Arbitrary<readonly unknown[]> = fc.array(
       model: words,
       step: sizes,
       loss: numbers,
-      accuracy: numbers,
+      figures: fc.dictionary(merits, numbers, { maxKeys: 2 }),
       seconds: numbers,
     }),
     fc.record({
       kind: fc.constant('evaluation'),
       model: words,
       step: sizes,
-      blank: sizes,
-      crossEntropy: numbers,
-      accuracy: numbers,
+      split: fc.constantFrom('test', 'validation'),
+      setting: sizes,
+      figures: fc.dictionary(merits, numbers, { maxKeys: 2 }),
     }),
     sequences,
   ),

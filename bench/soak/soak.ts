@@ -7,10 +7,10 @@
 
 import { at, OptionError } from '../../engine/errors.ts';
 import { compile, type Device, type Program, RandomState, type Variable } from '../../engine/node.ts';
-import { copyingModel } from '../models.ts';
+import { taskModel } from '../models.ts';
 import { type MainOptions, parseMainOptions } from '../options.ts';
 import { evaluationProgram, trainingProgram } from '../programs.ts';
-import { type CopyingBatch, copying } from '../tasks/index.ts';
+import { type CopyingBatch, copying, copyingTask } from '../tasks/index.ts';
 import { type Sample, Samples } from './samples.ts';
 
 /** How long, and how often it is looked at. */
@@ -138,10 +138,11 @@ class Training {
   }
 
   static async make(device: Device, sizes: MainOptions): Promise<Training> {
-    const model = copyingModel('RIM', sizes, new RandomState({ seed: sizes.seed }));
-    const { outputs, updates } = trainingProgram(model, sizes);
+    const task = copyingTask({ digits: sizes.digits });
+    const model = taskModel('rim', task, sizes, new RandomState({ seed: sizes.seed }));
+    const { outputs, updates } = trainingProgram(model, task, sizes.blank, sizes);
     const step = await compile(device, outputs, updates);
-    const evaluation = await compile(device, evaluationProgram(model, sizes, sizes.blank, 1).outputs);
+    const evaluation = await compile(device, evaluationProgram(model, task, sizes.blank, sizes.batch).outputs);
     return new Training(step, evaluation, model.variables, sizes);
   }
 

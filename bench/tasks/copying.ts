@@ -3,12 +3,13 @@
 //
 // One sequence of T = blank + 2·digits steps, d_i uniform in 1..8:
 //   x = d_1 … d_n, 0 × (blank - 1), 9, 0 × n        y = 0 × (n + blank), d_1 … d_n
-// Always: a batch is a pure function of (seed, split, index), so a run may stop and go on at any batch; training and test
-// batches come from disjoint random streams; the digits do not depend on the blank, so that lengths compare like for like.
-// Not here: the loss (the mean over all positions) and the accuracy (over the last n), which are the trainer's.
+// Always: a batch is a pure function of (seed, split, index), so a run may stop and go on at any batch; the batches of the splits
+// come from disjoint random streams; the digits do not depend on the blank, so that lengths compare like for like.
+// Not here: the task as a trainer knows it, with its loss and figures (copying-task.ts).
 
 import { checkOptions, OptionError } from '../../engine/errors.ts';
 import { integers } from '../../engine/random.ts';
+import type { Split } from './task.ts';
 
 /** Symbols that occur: 0 blank, 1 to 8 digits, 9 marker. The authors' script embeds 20, of which it uses these 10. */
 export const copyingTokens = 10;
@@ -21,10 +22,10 @@ const LEAST_DIGIT = 1;
 const MOST_DIGIT = 8;
 const LONGEST = 1_000_000;
 // Streams of the random numbers, one for each split.
-const STREAMS: Readonly<Record<CopyingSplit, number>> = { train: 0xc09_0001, test: 0xc09_0002 };
+const STREAMS: Readonly<Record<CopyingSplit, number>> = { train: 0xc09_0001, test: 0xc09_0002, validation: 0xc09_0003 };
 
-/** Which of the two disjoint sets of sequences. */
-export type CopyingSplit = 'train' | 'test';
+/** Which of the disjoint sets of sequences. */
+export type CopyingSplit = Split;
 
 /** The size of the task. */
 export interface CopyingSize {
@@ -99,7 +100,7 @@ export function copyingBatch(options: Omit<CopyingOptions, 'from' | 'steps'>, in
   checkWhole(where, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
   checkWhole(where, 'batch index', index, 0, Number.MAX_SAFE_INTEGER);
   if (!Object.hasOwn(STREAMS, split)) {
-    throw new OptionError(`${where}: split is '${split}'; use 'train' or 'test'`);
+    throw new OptionError(`${where}: split is '${split}'; use 'train', 'validation' or 'test'`);
   }
   const length = blank + 2 * digits;
   if (length * batch > 2 ** 28) {

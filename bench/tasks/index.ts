@@ -14,6 +14,7 @@ export {
   copyingTokens,
   memoryless,
 } from './copying.ts';
+export { type CopyingTaskOptions, copyingTask } from './copying-task.ts';
 export {
   type Digit,
   type DigitSource,

@@ -1,0 +1,98 @@
+// The tasks of the main job by name: the options that are a task's own, and how the task is made from them.
+//
+// Always: a task is a row: what it shows in --help, its options, the settings that they mean, the task itself. Making one may read
+// files, which happens here and not in the task. Not here: the tasks (tasks/), and the options of every job (options.ts).
+
+import { OptionError } from '../engine/errors.ts';
+import { whole, wholes } from './command-line.ts';
+import { nameOf, type Row } from './option-rows.ts';
+import type { MainOptions } from './options.ts';
+import type { SelectionRule } from './selection.ts';
+import type { JobTask } from './task-facts.ts';
+import { copyingTask, type Task } from './tasks/index.ts';
+
+/** A task as the main job knows it. */
+export interface TaskEntry {
+  /** What a model has to do, in a few words. */
+  readonly about: string;
+  /** Whether its sequences are of symbols, which a model embeds. */
+  readonly symbols: boolean;
+  /** The options that are its own. */
+  readonly rows: readonly Row[];
+  /** Defaults of common options that differ for it, and those under `--paper`. */
+  readonly defaults?: Readonly<Partial<MainOptions>>;
+  readonly paper?: Readonly<Partial<MainOptions>>;
+  /** Which evaluation counts where nobody says it. */
+  readonly select: SelectionRule;
+  /** Its options with what follows from others filled in. */
+  complete(options: MainOptions): MainOptions;
+  /** The settings that complete options mean. */
+  settings(options: MainOptions): Pick<JobTask, 'trained' | 'tested'>;
+  /** Makes it. @throws OptionError, FileError */
+  make(options: MainOptions): Promise<Task> | Task;
+  /** What a run does, in words that a person reads first: `Copying 3 digits over a blank of 10`. */
+  headline(options: MainOptions): string;
+  /** What the task and its figures are, in a few sentences, as the foot of a report has them. */
+  readonly explanation: string;
+}
+
+/** The tasks by their names on the command line. A new one is a new row. */
+export const jobTasks: Readonly<Record<string, TaskEntry>> = {
+  copying: {
+    about: 'remember digits over a blank',
+    symbols: true,
+    rows: [
+      { flags: '--digits <n>', meaning: 'digits to remember', parse: whole(1, 1000), value: 3, paper: 10 },
+      { flags: '--blank <n>', meaning: 'blank length in training', parse: whole(1, 100_000), value: 10, paper: 50 },
+      {
+        flags: '--test-blanks <list>',
+        meaning: 'blank lengths in tests, as in 10,20,40; the training blank is added',
+        parse: wholes(1, 100_000),
+        shown: 'the training blank, twice and four times it; --paper: 50,200',
+      },
+    ],
+    select: 'last',
+    complete: (options) => {
+      const { blank } = options;
+      const wanted: readonly number[] | undefined = options.testBlanks;
+      const tests = wanted ?? (options.paper ? [50, 200] : [2 * blank, 4 * blank]);
+      return { ...options, testBlanks: ascending([blank, ...tests]) };
+    },
+    settings: ({ blank, testBlanks }) => ({ trained: blank, tested: testBlanks }),
+    make: ({ digits }) => copyingTask({ digits }),
+    headline: ({ digits, blank }) => `Copying ${digits} ${digits === 1 ? 'digit' : 'digits'} over a blank of ${blank}`,
+    explanation:
+      'The copying task shows digits, then a blank, then a marker, and asks for the digits. Training minimises the mean cross-entropy over ' +
+      'all positions; accuracy and cross-entropy are over the recalled digits alone, where a model that remembers nothing scores ln 8 = ' +
+      '2.079 nats and one digit in eight.',
+  },
+};
+
+/** A task by its name on the command line. @throws OptionError where there is none */
+export function taskEntry(name: string): TaskEntry {
+  const entry = Object.hasOwn(jobTasks, name) ? jobTasks[name] : undefined;
+  if (entry !== undefined) return entry;
+  throw new OptionError(`there is no task '${name}'; use ${Object.keys(jobTasks).join(', ')}`);
+}
+
+/** The task that options mean. @throws OptionError, FileError where its files cannot be read */
+export async function jobTask(options: MainOptions): Promise<JobTask> {
+  const entry = taskEntry(options.task);
+  const { explanation } = entry;
+  return {
+    task: await entry.make(options),
+    ...entry.settings(options),
+    headline: entry.headline(options),
+    explanation,
+  };
+}
+
+/** The tasks that have an option of this name. */
+export function tasksWith(option: string): string[] {
+  const found = Object.entries(jobTasks).filter(([, { rows }]) => rows.some((row) => nameOf(row) === option));
+  return found.map(([name]) => name);
+}
+
+function ascending(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}

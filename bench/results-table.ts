@@ -1,0 +1,55 @@
+// The results of a run as plain text: for each figure a table, a row for each setting, a column for each model, and beside them what a
+// model has that has learned nothing. Not here: which evaluations count (selection.ts), and the page (report.ts).
+
+import { at } from '../engine/errors.ts';
+import type { Evaluation } from './metrics.ts';
+import type { SelectionRule } from './selection.ts';
+import { type TaskFacts, trivialAt } from './task-facts.ts';
+import type { Figure } from './tasks/index.ts';
+
+/** What a trivial model is, wherever one is shown. */
+export const TRIVIAL = 'a model that has learned nothing but the layout';
+
+/** Which weights results are of, in words, by the rule that chose them. */
+export function ruleInWords(rule: SelectionRule, { setting, trained }: Pick<TaskFacts, 'setting' | 'trained'>): string {
+  if (rule === 'last') return 'after the last step';
+  if (rule === 'validation')
+    return `after the step that did best in validation at the training ${setting} of ${trained}`;
+  return `after the step that did best in validation at each ${setting}, chosen for that ${setting} alone`;
+}
+
+/** Tables of the evaluations that count; empty where there are none. */
+export function formatResults(task: TaskFacts, results: readonly Evaluation[], rule: SelectionRule = 'last'): string {
+  if (results.length === 0) return '';
+  const tables = task.figures.map((figure) => tableOf(task, figure, results));
+  const note = `Test sequences, ${ruleInWords(rule, task)}. trivial: ${TRIVIAL}.`;
+  return `${tables.join('\n')}\n${note}\n`;
+}
+
+function tableOf(task: TaskFacts, figure: Figure, results: readonly Evaluation[]): string {
+  const models = [...new Set(results.map(({ model }) => model))];
+  const settings = [...new Set(results.map(({ setting }) => setting))].sort((a, b) => a - b);
+  const rows = [[task.setting, ...models, 'trivial']];
+  for (const setting of settings) {
+    const cells = models.map((model) =>
+      shown(results.find((each) => each.model === model && each.setting === setting)?.figures[figure.name]),
+    );
+    const name = setting === task.trained ? `${setting} (trained)` : `${setting}`;
+    rows.push([name, ...cells, shown(trivialAt(task, setting)[figure.name])]);
+  }
+  const widths = at(rows, 0).map((_, column) => Math.max(...rows.map((row) => at(row, column).length)));
+  const lines = rows.map((row) => {
+    const cells = row.map((cell, column) =>
+      column === 0 ? cell.padEnd(at(widths, 0)) : cell.padStart(at(widths, column)),
+    );
+    return `  ${cells.join('   ')}`;
+  });
+  const unit = figure.unit === 'nats' ? ' (nats)' : '';
+  const title = `${figure.label.slice(0, 1).toUpperCase()}${figure.label.slice(1)}${unit}`;
+  return [title, '', ...lines, ''].join('\n');
+}
+
+function shown(value: number | undefined): string {
+  if (value === undefined) return '-';
+  return Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(1) : value.toFixed(3);
+}
