@@ -46,9 +46,10 @@ export function evaluationProgram(model: TaskModel, task: Task, setting: number,
   return { outputs: measures(model, task, setting, batch).figures, updates: [] };
 }
 
-/** Every step of one sequence: what is in the trace of the model, by its names, [T,1, ...]. */
+/** Every step of one sequence: the `scores`, and what is in the trace of the model, by its names, [T,1, ...]. */
 export function traceProgram(model: TaskModel, task: Task, setting: number): ProgramParts {
-  return { outputs: model.forward(inputOf(task, setting, 1)).trace, updates: [] };
+  const { scores, trace } = model.forward(inputOf(task, setting, 1));
+  return { outputs: { ...trace, scores }, updates: [] };
 }
 
 /**

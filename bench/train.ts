@@ -341,9 +341,10 @@ class Training {
     const activations: Activation[] = [];
     for (const setting of new Set([trained, at(tested, tested.length - 1)])) {
       const { x } = task.batch({ split: 'test', setting, batch: 1, seed: this.#options.seed, index: 0 });
-      const { mask } = traceProgram(model, task, setting).outputs;
-      if (mask === undefined) continue;
-      const { active } = await evaluate(this.#device, { active: mask }, { x });
+      const { mask, scores } = traceProgram(model, task, setting).outputs;
+      if (mask === undefined || scores === undefined) continue;
+      // The scores too: a RIM whose modules are all active tells that without its input.
+      const { active } = await evaluate(this.#device, { active: mask, scores }, { x });
       const inputs = task.input.kind === 'symbols' ? [...x] : rowsOf(x, task.input.size);
       activations.push({ model: model.name, setting, inputs, mask: rowsOf(active, at(mask.shape, 2)) });
     }
