@@ -39,6 +39,8 @@ export interface RunSummary {
   readonly task: string;
   /** What a test varies. */
   readonly setting: string | null;
+  /** Whose data it is, where the task says so. */
+  readonly data: string | null;
   /** Trained numbers of each model. */
   readonly parameters: Readonly<Record<string, number>>;
   /** The rule by which evaluations count. */
@@ -138,6 +140,7 @@ class Screen {
     this.#begun = begun;
     const sizes = Object.entries(config.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
     this.#out.write(`${config.task.headline}, on ${config.adapter}\n`);
+    if (config.task.source !== undefined) this.#out.write(`Data: ${config.task.source}\n`);
     if (from !== undefined) this.#out.write(`Going on with ${basename(path)} from ${from}\n`);
     this.#out.write(`Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${path}\n\n`);
   }
@@ -168,6 +171,7 @@ class Screen {
       adapter: config?.adapter ?? null,
       task: this.#options.task,
       setting: config?.task.setting ?? null,
+      data: config?.task.source ?? null,
       parameters: config?.parameters ?? {},
       select: this.#options.select,
       evaluations: (end?.results ?? []).map(({ split: _, ...evaluation }) => evaluation),
