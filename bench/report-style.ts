@@ -41,6 +41,7 @@ header p.meta { margin-top: .8rem; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem 2.4rem; }
+.tables.long { grid-template-columns: minmax(0, 1fr); }
 .tables .scroll { min-width: 0; }
 .results { width: 100%; }
 caption { text-align: left; color: var(--muted); font-size: .92rem; padding-bottom: .6rem; }

@@ -24,6 +24,8 @@ export type Report = Pick<Run, 'name' | 'config' | 'metrics'>;
 
 // A curve is drawn with at most so many points, each the mean over equally many steps.
 const CURVE_POINTS = 200;
+// More models than these fill the width of the page by themselves.
+const MANY = 3;
 // Options that tell where a run was put, not what was run: a page that is passed on does not show them.
 const PLACES: readonly string[] = ['out', 'name', 'force', 'json'];
 
@@ -75,7 +77,7 @@ class Page {
     const note = config.note ?? (config.status === 'running' ? 'still running, or killed' : '');
     const beyond = this.#task.tested.some((setting) => setting !== this.#task.trained) ? ', and beyond' : '';
     return `<header>
-<p class="kicker">rimgrad · the task ${escapeText(this.#task.name)}</p>
+<p class="kicker">rimgrad · the ${escapeText(this.#task.name)} task</p>
 <h1>${escapeText(this.#task.headline)}${beyond}</h1>
 <p class="lead">${escapeText(this.#summary())}</p>
 <p class="meta">Run <strong>${escapeText(name)}</strong> · ${escapeText(config.started.slice(0, 16).replace('T', ' '))} UTC · ${escapeText(config.adapter)}</p>
@@ -95,7 +97,7 @@ ${note === '' ? '' : `<p class="note">This run is not complete: ${escapeText(not
     return `<section aria-labelledby="results">
 <h2 id="results">Results</h2>
 <p>${escapeText(lines.join(' ').trim())}</p>
-<div class="tables">
+<div class="tables${this.#models.length > MANY ? ' long' : ''}">
 ${tables.join('\n')}
 </div>
 </section>`;
@@ -177,8 +179,8 @@ ${list(options, '')}
       const where = first ? ` at the training ${setting} of ${trained}` : '';
       const beyond = far === undefined ? '' : ` and ${text(far)}${first ? ` at a ${setting} of ${longest}` : ''}`;
       const after = steps.size === 1 ? '' : ` after ${count(near.step, 'training step')}`;
-      const what = first ? ` has ${this.#shown.label} ${this.#shown.unit === 'share' ? 'of ' : ''}` : ' ';
-      parts.push(`the ${model}${what}${text(near)}${where}${beyond}${after}`);
+      const is = first ? ` ${this.#shown.label} is` : '';
+      parts.push(`the ${model}'s${is} ${text(near)}${where}${beyond}${after}`);
     }
     if (parts.length === 0) return 'There is no evaluation of this run.';
     const after = steps.size === 1 ? `After ${count(Math.max(...steps), 'training step')}, ` : '';

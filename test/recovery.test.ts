@@ -130,7 +130,7 @@ test('a training that goes on on another adapter says so, and its run is of that
       const device = await openDevice();
       const value = { ...device.adapter, description: adapters.shift() };
       Object.defineProperty(device, 'adapter', { value });
-      return adapters.length === 0 ? device : losing(device, 'submit', 30, true);
+      return adapters.length === 0 ? device : losing(device, 'submit', 60, true);
     };
     const { code, stdout, stderr } = await mainJob([...tinyRIM, ...protocol, '--out', out], trainerOn(open));
     assert.is(code, 0, stderr);

@@ -119,7 +119,7 @@ test('the table and the summary hold the last evaluations beside the level witho
   assert.match(at(tables, 1), '<td class="best">92.0 %</td>');
   assert.match(
     html,
-    'After 20 training steps, the RIM has accuracy of 92.0 % at the training blank of 4 and 47.0 % at a',
+    "After 20 training steps, the RIM's accuracy is 92.0 % at the training blank of 4 and 47.0 % at a",
   );
   assert.match(html, 'On test sequences, after the last step.');
 });
@@ -162,7 +162,7 @@ test('models that were evaluated at different steps are told apart', async () =>
     return { kind: 'evaluation', model, step, split: 'test', setting: 4, figures: { crossEntropy: 1, accuracy: 0.5 } };
   };
   const html = await renderReport({ name: 'a', config, metrics: [evaluation('RIM', 20), evaluation('LSTM', 5)] });
-  assert.match(html, 'at the training blank of 4 after 20 training steps; the LSTM 50.0 % after 5 training steps.');
+  assert.match(html, "at the training blank of 4 after 20 training steps; the LSTM's 50.0 % after 5 training steps.");
 });
 
 test('curves are thinned by means, so a long run stays a small page', async () => {
@@ -186,7 +186,7 @@ test('the chosen checkpoint is told, and so is what it was chosen by', async () 
   const options = { ...config.options, select: 'validation' };
   const html = await renderReport({ name: 'a', config: { ...config, options }, metrics });
   elements(html);
-  assert.match(html, 'After 10 training steps, the RIM has accuracy of 91.0 %');
+  assert.match(html, "After 10 training steps, the RIM's accuracy is 91.0 %");
   assert.match(html, 'after the step that did best in validation at the training blank of 4');
   assert.match(html, 'Weights are of: RIM step 10.');
   assert.match(html, '<h3>Validation</h3>');
@@ -217,7 +217,7 @@ test('any task and nine models fit, channels are drawn as shades', async () => {
   // Generalisation, the loss (the only figure) and the strip, beside the legend.
   assert.is(counts.get('svg'), 3 + names.length);
   assert.match(html, 'Adding two of 6 numbers, and beyond');
-  assert.match(html, 'the RIM has mean squared error 0.167 at the training length of 6 and 0.0833 at a length of 12');
+  assert.match(html, "the RIM's mean squared error is 0.167 at the training length of 6 and 0.0833 at a length of 12");
   assert.match(html, 'a row for each channel');
   assert.match(html, /module 1<\/th><td>100 %<\/td><\/tr>/);
   const lines = [...html.matchAll(/<line [^>]*stroke="(var\(--\w+\))" stroke-width="3"( stroke-dasharray="[^"]*")?/g)];
