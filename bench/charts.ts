@@ -290,5 +290,7 @@ export async function draw(spec: TopLevelSpec, text: string): Promise<string> {
   const size = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(svg);
   const [width, height] = [Number(size?.[1] ?? 0), Number(size?.[2] ?? 0)];
   const open = `<svg role="img" aria-label="${text}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`;
-  return svg.replace(/^<svg[^>]*>/, open);
+  // One image to a screen reader: its parts have no names of their own.
+  const plain = svg.replaceAll(/ (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*")/g, '');
+  return plain.replace(/^<svg[^>]*>/, open);
 }

@@ -46,9 +46,9 @@ export function evaluationProgram(model: TaskModel, task: Task, setting: number,
   return { outputs: measures(model, task, setting, batch).figures, updates: [] };
 }
 
-/** Every step of one sequence: what is in the trace of the model, by its names, [T,1, ...]. */
-export function traceProgram(model: TaskModel, task: Task, setting: number): ProgramParts {
-  return { outputs: model.forward(inputOf(task, setting, 1)).trace, updates: [] };
+/** Every step of so many sequences: what is in the trace of the model, by its names, [T,B, ...]. */
+export function traceProgram(model: TaskModel, task: Task, setting: number, batch: number): ProgramParts {
+  return { outputs: model.forward(inputOf(task, setting, batch)).trace, updates: [] };
 }
 
 /**
