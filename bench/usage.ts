@@ -37,8 +37,10 @@ export type Describe = (
 const DESCRIPTIONS: Readonly<Record<string, Describe>> = {
   copying: (symbol, t, steps, blank) => {
     const digits = (steps - blank) / 2;
-    const kind = symbol === 0 ? 'blank' : symbol === 9 ? 'marker' : `digit ${String(symbol)}`;
-    return { part: t < digits ? 'digits' : t < digits + blank ? 'blank' : 'recall', input: kind };
+    const recalling = t >= digits + blank;
+    const nothing = recalling ? 'blank in recall' : 'blank';
+    const kind = symbol === 0 ? nothing : symbol === 9 ? 'marker' : `digit ${String(symbol)}`;
+    return { part: t < digits ? 'digits' : recalling ? 'recall' : 'blank', input: kind };
   },
   adding: (channels, t, steps) => {
     const [, first, second] = typeof channels === 'number' ? [] : channels;

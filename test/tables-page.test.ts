@@ -48,7 +48,7 @@ test('the page tells means, spreads, counts and the paper beside them', async ()
   const { code, stdout, stderr } = await tableJob(show);
   assert.equal([code, stderr], [0, '']);
   assert.match(stdout, /scale small: 39 of 39 cells finished/);
-  assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) \[0\]/);
+  assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) +\[0\]/);
   const html = tableFile(out, 'copying-small', 'table.html');
   const [head, trained, , far] = rowOf(html, 'RIM 6/4');
   assert.match(head ?? '', /RIM 6\/4 144 units/);

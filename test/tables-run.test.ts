@@ -73,7 +73,7 @@ test('all cells are trained once, with an estimate before and a line for each, a
   for (const [i, { name }] of cells.entries()) {
     assert.match(first.stdout, new RegExp(`^${i + 1}/4 ${name}: finished in \\d+:\\d\\d`, 'm'));
   }
-  assert.match(first.stdout, /RIM 6\/4, 24 units +[\d.]+ ± [\d.e-]+ \(2\) \[0\]/);
+  assert.match(first.stdout, /RIM 6\/4, 24 units +[\d.]+ ± [\d.e-]+ \(2\) +\[0\]/);
   assert.match(first.stdout, /Page: .*table\.html\n$/);
   const before = cells.map((cell) => bytes(one, cell));
   const again = counting();

@@ -11,6 +11,7 @@ import { showFigure, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
 import { optionsOf } from '../bench/tables/records.ts';
 import { compare, summarise } from '../bench/tables/statistics.ts';
+import { describeSteps, usageOf } from '../bench/usage.ts';
 import { at, OptionError } from '../engine/errors.ts';
 
 const every = TABLES.flatMap((name) => SCALES.map((scale) => [DEFINITIONS[name], scale] as const));
@@ -201,6 +202,47 @@ test('claims are decided by the numbers', () => {
   assert.is(because, 'RIM at 40: accuracy least 89.0 % of 3 seeds, at least 90.0 % is asked for; 2 of 3 seeds do');
   const both = judge({ ...beats, where: 'beyond' }, evidence({ rim: [0.9, 0.92], lstm: [0.2, 0.3] }));
   assert.match(both?.because ?? '', /at 20: .*; at 40: /);
+});
+
+test('usage counts how often modules were active, and at what they switched', () => {
+  // Two sequences of two digits over a blank of three; module 1 reads digits and marker, module 2 the rest.
+  const inputs = [
+    [3, 4, 0, 0, 9, 0, 0],
+    [3, 3, 0, 0, 9, 0, 0],
+  ];
+  const input = (t: number, b: number): number => at(at(inputs, b), t);
+  const steps = 7;
+  const mask = Array.from({ length: steps * 2 }, (_, i) =>
+    input(Math.floor(i / 2), i % 2) > 0 ? [1, 0] : [0, 1],
+  ).flat();
+  const [parts, kinds] = usageOf('copying', 3, [{ input, mask, shape: [steps, 2, 2] }]);
+  assert.equal(parts, {
+    by: 'part',
+    names: ['digits', 'blank', 'recall'],
+    steps: [4, 6, 4],
+    active: [
+      [1, 0],
+      [1 / 3, 2 / 3],
+      [0, 1],
+    ],
+    switched: [
+      [0, 0],
+      [2 / 3, 2 / 3],
+      [0.5, 0.5],
+    ],
+  });
+  assert.equal(kinds?.names, ['blank', 'blank in recall', 'digit 3', 'digit 4', 'marker']);
+  assert.equal(kinds?.steps, [4, 4, 3, 1, 2]);
+  assert.equal(
+    kinds?.switched.map((row) => row[0]),
+    [0.5, 0.5, 0, 0, 1],
+  );
+  const adding = describeSteps('adding');
+  assert.equal(adding([0.5, 0, 1], 7, 10, 10), { part: 'second half', input: 'second mark' });
+  assert.equal(adding([0.5, 0, 0], 4, 10, 10), { part: 'first half', input: 'no mark' });
+  const digits = describeSteps('smnist');
+  assert.equal(digits(1, 48, 49, 7), { part: 'bottom', input: 'ink' });
+  assert.equal(digits(0, 0, 49, 7), { part: 'top', input: 'paper' });
 });
 
 test.run();

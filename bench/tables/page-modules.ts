@@ -51,8 +51,11 @@ async function rowOf(table: TableDefinition, seen: Seen, open: boolean): Promise
   const { row, seed } = seen;
   const strips: string[] = [];
   for (const activation of seen.activations) {
-    const tables = (activation.usage ?? []).map((usage) => usageTable(table, activation.setting, usage));
-    strips.push(await stripFigure(seen.config, activation, `${row.label} of seed ${seed}`), ...tables);
+    const counted = (activation.usage ?? []).map((usage) =>
+      usageTable(`${row.label} of seed ${seed}, ${table.setting} ${activation.setting}`, usage),
+    );
+    const tables = counted.length === 0 ? '' : `<div class="tables">${counted.join('\n')}</div>`;
+    strips.push(await stripFigure(seen.config, activation, `${row.label} of seed ${seed}`), tables);
   }
   return `<details${open ? ' open' : ''}>
 <summary>${escapeText(row.label)}, ${escapeText(row.sizes)}, seed ${seed}: ${escapeText(summary(seen))}</summary>
@@ -60,7 +63,7 @@ ${strips.join('\n')}
 </details>`;
 }
 
-function usageTable(table: TableDefinition, setting: number, { by, names, steps, active, switched }: Usage): string {
+function usageTable(where: string, { by, names, steps, active, switched }: Usage): string {
   const modules = at(active, 0).map((_, n) => n);
   const heads = names.map(
     (name, i) =>
@@ -70,7 +73,7 @@ function usageTable(table: TableDefinition, setting: number, { by, names, steps,
   const rows = modules.map((n) => {
     const cells = names.map((_, i) => {
       const share = at(at(values, i), n);
-      return `<td style="background:color-mix(in srgb, var(--accent) ${Math.round(60 * share)}%, transparent)">${Math.round(100 * share)} %</td>`;
+      return `<td style="background:color-mix(in srgb, var(--accent) ${Math.round(40 * share)}%, transparent)">${Math.round(100 * share)} %</td>`;
     });
     return `<tr><th scope="row">module ${n + 1}</th>${cells.join('')}</tr>`;
   });
@@ -78,9 +81,9 @@ function usageTable(table: TableDefinition, setting: number, { by, names, steps,
     by === 'part'
       ? 'Share of the steps of each part of the sequence in which a module was active'
       : 'Share of the steps of each input at which a module switched on or off';
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${what}, ${escapeText(table.setting)} ${setting}">
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${what}, ${escapeText(where)}">
 <table class="usage">
-<caption>${what}, ${escapeText(table.setting)} ${setting}.</caption>
+<caption>${what}: ${escapeText(where)}.</caption>
 <thead><tr><td></td>${heads.join('')}</tr></thead>
 <tbody>${rows.join('')}</tbody>
 </table>

@@ -17,6 +17,8 @@ export const pageStyle: string = `
     --yes: #7fd08c; --no: #f28b82;
   }
 }
+header p.protocol { margin-top: .8rem; }
+.charts > figure:only-child { max-width: 40rem; }
 .results + .results, .scroll + .scroll { margin-top: 1.6rem; }
 .results td { vertical-align: top; }
 .results td small, .results th small { color: var(--muted); font-weight: 400; }

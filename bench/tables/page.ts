@@ -54,7 +54,7 @@ function header({ table, scaled, result }: TablePage): string {
 <p class="kicker">rimgrad · ${escapeText(table.source)} of Recurrent Independent Mechanisms</p>
 <h1>${escapeText(table.title)}</h1>
 <p class="lead">${escapeText(table.about)}</p>
-<p>Scale <strong>${result.scale}</strong>: ${escapeText(scaled.protocol)}</p>
+<p class="protocol">Scale <strong>${result.scale}</strong>: ${escapeText(scaled.protocol)}</p>
 <p class="meta">${seeds.length === 1 ? 'Seed' : 'Seeds'} ${seeds.join(', ')}${where}</p>
 ${missing}
 </header>`;
@@ -142,7 +142,7 @@ function stateOf({ cells }: ResultRow): string {
     ...(refused === 0 ? [] : [`${refused} not counted`]),
     ...(open.length === refused ? [] : [`${open.length - refused} to come`]),
   ];
-  return `<br><small class="open">${words.join(', ')}</small>`;
+  return `<small class="open">${words.join(', ')}</small>`;
 }
 
 function reproductions({ table, result }: TablePage): string {
@@ -230,7 +230,8 @@ async function curves({ table, result, records }: TablePage): Promise<string> {
       if (lines.every(({ points }) => points.length < 2)) continue;
       const text = `${escapeText(row.label)}, ${escapeText(row.sizes)}: ${figure.label} on test sequences of each ${table.setting} after so many updates, means over seeds.`;
       const scale = figure.unit === 'share' ? 'share' : 'log';
-      const chart = await lineChart({ text, x: 'update', y: figure.label, lines, scale, ...levelOf(group, figure) });
+      const level = levelOf(group, figure, '');
+      const chart = await lineChart({ text, x: 'update', y: figure.label, lines, scale, size: [220, 150], ...level });
       const title = result.groups.length === 1 ? row.label : `${row.label}, ${group.title.toLowerCase()}`;
       charts.push(framed(title, chart, `${escapeText(row.sizes)}.`));
     }
@@ -302,9 +303,13 @@ function framed(title: string, svg: string, caption: string): string {
   return `<figure>\n<h3>${escapeText(title)}</h3>\n${svg}\n<figcaption>${caption}</figcaption>\n</figure>`;
 }
 
-function levelOf(group: ResultGroup, { name }: Figure): { level?: { name: string; value: number } } {
+function levelOf(
+  group: ResultGroup,
+  { name }: Figure,
+  words: string = 'nothing learned',
+): { level?: { name: string; value: number } } {
   const value = group.trivial[0]?.[name];
-  return value === undefined ? {} : { level: { name: 'nothing learned', value } };
+  return value === undefined ? {} : { level: { name: words, value } };
 }
 
 function bestOf(rows: readonly ResultRow[], column: number, { name, better }: Figure): number | undefined {

@@ -101,7 +101,9 @@ function otherwise(cell: Cell, { config }: Run, path: string): string | undefine
   return `${path}: made with ${first} ${JSON.stringify(made[first])}, and the table asks for ${JSON.stringify(asked[first])}${more}; give --force to make it anew, or another --out`;
 }
 
-/** All options that decide what a run measures. */
+/** All options that decide what a run measures; of files only whether there are any, for they lie elsewhere on another machine. */
 function everything(options: MainOptions): Readonly<Record<string, unknown>> {
-  return { ...lastingOptions(options), steps: options.steps, evaluateEvery: options.evaluateEvery };
+  const { steps, evaluateEvery } = options;
+  const lasting = lastingOptions(options);
+  return { ...lasting, steps, evaluateEvery, ...(lasting.mnist !== undefined && { mnist: true }) };
 }

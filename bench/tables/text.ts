@@ -4,6 +4,7 @@
 
 import { at } from '../../engine/errors.ts';
 import type { SelectionRule } from '../selection.ts';
+import type { Figure } from '../tasks/index.ts';
 import type { TableDefinition } from './definition.ts';
 import { showFigure, showSummary } from './numbers.ts';
 import { metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
@@ -34,14 +35,30 @@ export function formatTable(table: TableDefinition, result: TableResult): string
 }
 
 function block(table: TableDefinition, result: TableResult, group: ResultGroup): string {
-  const head = [
-    group.title,
-    ...group.settings.map(({ setting }) =>
-      setting === group.trained ? `${table.setting} ${setting} (trained)` : `${table.setting} ${setting}`,
-    ),
+  const figure = metricOf(result.figures, result.metric);
+  // The paper's figures are of one metric, and not at every setting.
+  const published = group.settings.map(
+    (_, i) => figure.name === table.published && group.rows.some((row) => at(row.entries, i).paper !== undefined),
+  );
+  const levels = group.trivial.map((each) => each[figure.name]);
+  const lines = [
+    [
+      group.title,
+      ...group.settings.flatMap(({ setting }, i) => [
+        `${table.setting} ${setting}${setting === group.trained ? ' (trained)' : ''}`,
+        ...(at(published, i) ? ['[paper]'] : []),
+      ]),
+    ],
+    ...group.rows.map((row) => line(figure, row, published)),
+    [
+      'nothing learned',
+      ...levels.flatMap((value, i) => [
+        value === undefined ? '-' : showFigure(figure, value),
+        ...(at(published, i) ? [''] : []),
+      ]),
+    ],
   ];
-  const lines = [head, ...group.rows.map((row) => line(table, result, row)), trivial(result, group)];
-  const widths = head.map((_, column) => Math.max(...lines.map((cells) => at(cells, column).length)));
+  const widths = at(lines, 0).map((_, column) => Math.max(...lines.map((cells) => at(cells, column).length)));
   return lines
     .map((cells) =>
       cells
@@ -52,21 +69,14 @@ function block(table: TableDefinition, result: TableResult, group: ResultGroup):
     .join('\n');
 }
 
-function line(table: TableDefinition, result: TableResult, row: ResultRow): readonly string[] {
-  const figure = metricOf(result.figures, result.metric);
+/** A row: its figure at each setting, and the paper's where it has any there. */
+function line(figure: Figure, row: ResultRow, published: readonly boolean[]): readonly string[] {
   return [
     `${row.label}, ${row.sizes}`,
-    ...row.entries.map(({ figures, paper }) => {
+    ...row.entries.flatMap(({ figures, paper }, i) => {
       const summary = figures[figure.name];
       const own = summary === undefined ? '-' : `${showSummary(figure, summary)} (${summary.count})`;
-      const theirs = paper === undefined || figure.name !== table.published ? '' : ` [${showFigure(figure, paper)}]`;
-      return `${own}${theirs}`;
+      return [own, ...(at(published, i) ? [paper === undefined ? '' : `[${showFigure(figure, paper)}]`] : [])];
     }),
   ];
-}
-
-function trivial({ figures, metric }: TableResult, group: ResultGroup): readonly string[] {
-  const figure = metricOf(figures, metric);
-  const values = group.trivial.map((levels) => levels[figure.name]);
-  return ['nothing learned', ...values.map((value) => (value === undefined ? '-' : showFigure(figure, value)))];
 }
