@@ -48,17 +48,18 @@ ${parts.join('\n')}
 }
 
 async function rowOf(table: TableDefinition, seen: Seen, open: boolean): Promise<string> {
-  const { row, seed } = seen;
+  const { row, seed, config } = seen;
+  const whose = `${row.label} of seed ${seed}, trained at ${config.task.trained}`;
   const strips: string[] = [];
   for (const activation of seen.activations) {
     const counted = (activation.usage ?? []).map((usage) =>
-      usageTable(`${row.label} of seed ${seed}, ${table.setting} ${activation.setting}`, usage),
+      usageTable(`${whose}, ${table.setting} ${activation.setting}`, usage),
     );
     const tables = counted.length === 0 ? '' : `<div class="tables">${counted.join('\n')}</div>`;
-    strips.push(await stripFigure(seen.config, activation, `${row.label} of seed ${seed}`), tables);
+    strips.push(await stripFigure(config, activation, whose), tables);
   }
   return `<details${open ? ' open' : ''}>
-<summary>${escapeText(row.label)}, ${escapeText(row.sizes)}, seed ${seed}: ${escapeText(summary(seen))}</summary>
+<summary>${escapeText(row.label)}, ${escapeText(row.sizes)}, trained at ${config.task.trained}, seed ${seed}: ${escapeText(summary(seen))}</summary>
 ${strips.join('\n')}
 </details>`;
 }

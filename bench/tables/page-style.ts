@@ -22,7 +22,7 @@ header p.protocol { margin-top: .8rem; }
 .results + .results, .scroll + .scroll { margin-top: 1.6rem; }
 .results td { vertical-align: top; }
 .results td small, .results th small { color: var(--muted); font-weight: 400; }
-.results caption { min-width: 15rem; max-width: 44rem; }
+.results caption { max-width: min(44rem, calc(100vw - 2rem)); }
 .results tbody th { white-space: normal; min-width: 8rem; }
 .results tbody th small { display: block; }
 i.hue { display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .5em; }
@@ -37,7 +37,10 @@ i.hue { display: inline-block; width: .6em; height: .6em; border-radius: 50%; ma
 .charts.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .command { font: .82rem/1.4 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; text-align: left; white-space: normal; min-width: 28rem; }
 .commands th { vertical-align: top; }
+.usage { min-width: 18rem; }
 .usage td { text-align: center; }
+.tables { align-items: start; margin: 1.2rem 0 1.8rem; }
+.tables .scroll + .scroll { margin-top: 0; }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 details > .scroll { margin-top: .6rem; }
 `;
