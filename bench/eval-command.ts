@@ -36,6 +36,8 @@ export interface SavedEvaluation {
   readonly task: string;
   /** What a test varies. */
   readonly setting: string;
+  /** Whose data it is, where the task says so. */
+  readonly data: string | null;
   /** Test sequences at each setting. */
   readonly sequences: number;
   readonly evaluations: readonly Omit<Evaluation, 'split'>[];
@@ -100,12 +102,14 @@ export async function evaluateSaved(args: readonly string[]): Promise<number> {
         adapter: adapterName(device),
         task: facts.name,
         setting: facts.setting,
+        data: facts.source ?? null,
         sequences: options.batch * batchesOf(job.task, 'test', options.batch, options.testBatches),
         evaluations: evaluations.map(({ split: _, ...each }) => each),
         trivial: trivialFigures(facts),
       };
       process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
     } else {
+      if (facts.source !== undefined) process.stdout.write(`Data: ${facts.source}\n\n`);
       process.stdout.write(formatResults(facts, evaluations, options.select === 'validation' ? 'validation' : 'last'));
     }
     return EXIT.done;

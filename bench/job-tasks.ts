@@ -5,11 +5,12 @@
 
 import { OptionError } from '../engine/errors.ts';
 import { whole, wholes } from './command-line.ts';
-import { nameOf, type Row } from './option-rows.ts';
+import { readMnistFolder } from './mnist-files.ts';
+import { nameOf, type Row, someText } from './option-rows.ts';
 import type { MainOptions } from './options.ts';
 import type { SelectionRule } from './selection.ts';
 import type { JobTask } from './task-facts.ts';
-import { copyingTask, type Task } from './tasks/index.ts';
+import { addingTask, copyingTask, drawnDigits, smnistTask, type Task } from './tasks/index.ts';
 
 /** A task as the main job knows it. */
 export interface TaskEntry {
@@ -65,6 +66,68 @@ export const jobTasks: Readonly<Record<string, TaskEntry>> = {
       'The copying task shows digits, then a blank, then a marker, and asks for the digits. Training minimises the mean cross-entropy over ' +
       'all positions; accuracy and cross-entropy are over the recalled digits alone, where a model that remembers nothing scores ln 8 = ' +
       '2.079 nats and one digit in eight.',
+  },
+  adding: {
+    about: 'add two marked numbers of many',
+    symbols: false,
+    rows: [
+      { flags: '--length <n>', meaning: 'length in training', parse: whole(2, 100_000), value: 20, paper: 50 },
+      {
+        flags: '--test-lengths <list>',
+        meaning: 'lengths in tests, as in 20,80; the training length is added',
+        parse: wholes(2, 100_000),
+        shown: 'the training length, twice and four times it; --paper: 50,200',
+      },
+    ],
+    // The official script's.
+    paper: { dropout: 0.2, clip: 0.1, steps: 47_000 },
+    select: 'last',
+    complete: (options) => {
+      const { length } = options;
+      const wanted: readonly number[] | undefined = options.testLengths;
+      const tests = wanted ?? (options.paper ? [length, 4 * length] : [2 * length, 4 * length]);
+      return { ...options, testLengths: ascending([length, ...tests]) };
+    },
+    settings: ({ length, testLengths }) => ({ trained: length, tested: testLengths }),
+    make: () => addingTask(),
+    headline: ({ length }) => `Adding two of ${length} numbers`,
+    explanation:
+      'The adding task shows numbers from 0 to 1, two of them marked, and asks for the sum of these two after the last. Training ' +
+      'minimises the mean squared error, where the answer 1 scores 1/6; an answer is right within 0.04 of the sum.',
+  },
+  smnist: {
+    about: 'read a digit pixel by pixel',
+    symbols: true,
+    rows: [
+      {
+        flags: '--mnist <folder>',
+        meaning: "the folder of MNIST's IDX files, gzipped or not",
+        parse: someText('a folder'),
+        shown: 'none: digits that are drawn stand in for MNIST',
+      },
+      { flags: '--resolution <n>', meaning: 'side of the images in training', parse: whole(1, 28), value: 14 },
+      {
+        flags: '--test-resolutions <list>',
+        meaning: 'sides in tests, as in 16,24; the training resolution is added',
+        parse: wholes(1, 28),
+        shown: '16,19,24',
+      },
+    ],
+    // 100 passes over 48,000 images; the learning rate is that of the paper's text and of those who came near its figures.
+    paper: { learningRate: 1e-4, steps: 75_000, evaluateEvery: 3000 },
+    select: 'validation',
+    complete: (options) => {
+      const { resolution } = options;
+      const wanted: readonly number[] | undefined = options.testResolutions;
+      return { ...options, testResolutions: ascending([resolution, ...(wanted ?? [16, 19, 24])]) };
+    },
+    settings: ({ resolution, testResolutions }) => ({ trained: resolution, tested: testResolutions }),
+    make: ({ mnist }) => smnistTask({ digits: mnist === undefined ? drawnDigits() : readMnistFolder(mnist) }),
+    headline: ({ mnist, resolution }) =>
+      `Reading ${mnist === undefined ? 'drawn' : 'MNIST'} digits of ${resolution} by ${resolution} pixels, one pixel a step`,
+    explanation:
+      'The task shows the pixels of a digit, black or white, row by row, and asks which digit it was. Other resolutions are made by ' +
+      'nearest neighbour from 28 by 28, so that sequences become longer and strokes thicker.',
   },
 };
 

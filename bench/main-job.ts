@@ -3,7 +3,7 @@
 // Always: an error is one clear line on stderr and an exit code, never a stack trace; with --json standard output holds one object
 // and nothing else. Not here: the job itself (job.ts), and the process with its signals (train-command.ts).
 
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Writable } from 'node:stream';
 import { EXIT, fail } from './command-line.ts';
 import { HelpWanted, Job, type JobBegun, type JobEnd, type JobWatcher } from './job.ts';
@@ -39,6 +39,8 @@ export interface RunSummary {
   readonly task: string;
   /** What a test varies. */
   readonly setting: string | null;
+  /** Whose data it is, where the task says so. */
+  readonly data: string | null;
   /** Trained numbers of each model. */
   readonly parameters: Readonly<Record<string, number>>;
   /** The rule by which evaluations count. */
@@ -138,7 +140,8 @@ class Screen {
     this.#begun = begun;
     const sizes = Object.entries(config.parameters).map(([model, count]) => `${model} ${grouped(count)}`);
     this.#out.write(`${config.task.headline}, on ${config.adapter}\n`);
-    if (from !== undefined) this.#out.write(`Going on with ${path} from ${from}\n`);
+    if (config.task.source !== undefined) this.#out.write(`Data: ${config.task.source}\n`);
+    if (from !== undefined) this.#out.write(`Going on with ${basename(path)} from ${from}\n`);
     this.#out.write(`Parameters: ${sizes.join(', ')}. Ctrl-C stops and keeps what there is in ${path}\n\n`);
   }
 
@@ -168,6 +171,7 @@ class Screen {
       adapter: config?.adapter ?? null,
       task: this.#options.task,
       setting: config?.task.setting ?? null,
+      data: config?.task.source ?? null,
       parameters: config?.parameters ?? {},
       select: this.#options.select,
       evaluations: (end?.results ?? []).map(({ split: _, ...evaluation }) => evaluation),

@@ -8,7 +8,7 @@ import type { Tensor, Variable } from '../engine/core.ts';
 import { dropout, embedding, initialisers, linear, type RandomState, reshape, slice } from '../engine/core.ts';
 import { at, OptionError } from '../engine/errors.ts';
 import { type CellOptions, type PresetOptions, presetOptions } from '../rims/index.ts';
-import { lstm } from './baselines/index.ts';
+import { dnc, entnet, gru, indrnn, lstm, ntm, rmc, transformer } from './baselines/index.ts';
 import type { ModelState, SequenceModel } from './baselines/sequence-model.ts';
 import type { MainOptions } from './options.ts';
 import { type RIMModel, rimModel } from './rim-model.ts';
@@ -47,6 +47,8 @@ export interface System {
   readonly about: string;
   /** The options that it takes, besides those of every model. */
   readonly options: readonly (keyof ModelOptions)[];
+  /** Its embedding begins small, whatever the preset says. */
+  readonly smallEmbedding?: true;
   /** @param random what dropout inside of it draws from */
   make(options: ModelOptions, inputSize: number, random: RandomState): SequenceModel;
 }
@@ -64,7 +66,60 @@ export const systems: Readonly<Record<string, System>> = {
     system: 'LSTM',
     about: 'long short-term memory',
     options: ['width'],
-    make: ({ width, seed }, inputSize) => plain('LSTM', width, lstm({ inputSize, hiddenSize: width }, { seed })),
+    make: ({ width, seed }, inputSize) => lstm({ inputSize, hiddenSize: width }, { seed }),
+  },
+  gru: {
+    system: 'GRU',
+    about: 'gated recurrent units',
+    options: ['width'],
+    make: ({ width, seed }, inputSize) => gru({ inputSize, hiddenSize: width }, { seed }),
+  },
+  indrnn: {
+    system: 'IndRNN',
+    about: 'an independently recurrent network',
+    options: ['width', 'layers'],
+    make: ({ width, layers = 2, seed }, inputSize) => indrnn({ inputSize, hiddenSize: width, layers }, { seed }),
+  },
+  entnet: {
+    system: 'EntNet',
+    about: 'a recurrent entity network',
+    options: ['width', 'slots', 'slotSize'],
+    make: ({ width, slots = 8, slotSize = shared(width, slots), seed }, inputSize) =>
+      entnet({ inputSize, slots, slotSize }, { seed }),
+  },
+  rmc: {
+    system: 'RMC',
+    about: 'a relational memory core',
+    options: ['width', 'slots', 'slotSize', 'heads'],
+    make: ({ width, slots = 4, heads = 4, slotSize = heads * shared(width, slots * heads), seed }, inputSize) => {
+      checkHeads('--slot-size', slotSize, heads);
+      return rmc({ inputSize, slots, heads, headSize: slotSize / heads }, { seed });
+    },
+  },
+  ntm: {
+    system: 'NTM',
+    about: 'a neural Turing machine',
+    options: ['width', 'slots', 'slotSize', 'heads'],
+    make: ({ width, slots = 128, slotSize = 20, heads = 1, seed }, inputSize) =>
+      ntm({ inputSize, hiddenSize: width, slots, slotSize, readHeads: heads, writeHeads: heads }, { seed }),
+  },
+  dnc: {
+    system: 'DNC',
+    about: 'a differentiable neural computer',
+    options: ['width', 'slots', 'slotSize', 'heads'],
+    make: ({ width, slots = 16, slotSize = 16, heads = 4, seed }, inputSize) =>
+      dnc({ inputSize, hiddenSize: width, slots, slotSize, readHeads: heads }, { seed }),
+  },
+  transformer: {
+    system: 'Transformer',
+    about: 'a causal Transformer',
+    options: ['width', 'layers', 'heads', 'positions'],
+    // Its first product multiplies by the root of the width: embeddings of size 1 would drown the positions.
+    smallEmbedding: true,
+    make: ({ width, layers = 2, heads = 4, positions = 'sinusoidal', seed }, inputSize) => {
+      checkHeads('--width', width, heads);
+      return transformer({ inputSize, width, layers, heads, positions }, { seed });
+    },
   },
 };
 
@@ -114,11 +169,11 @@ export interface Forward {
  * @throws OptionError for options that do not go together
  */
 export function taskModel(name: string, task: Task, options: ModelOptions, random: RandomState): TaskModel {
-  const { make, system } = systemOf(name);
+  const { make, system, smallEmbedding } = systemOf(name);
   const { seed } = options;
   // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
   // code's U(±0.1), which the presets keep.
-  const weight = options.preset === 'default-mixture' ? { weight: initialisers.normal(1) } : {};
+  const weight = options.preset === 'default-mixture' && !smallEmbedding ? { weight: initialisers.normal(1) } : {};
   const embed =
     task.input.kind === 'symbols'
       ? embedding(
@@ -151,13 +206,16 @@ function imposing(core: SequenceModel, mask: Tensor): SequenceModel {
   throw new OptionError(`${core.system}: it has no modules that a mask could switch; give the mask to a RIM`);
 }
 
-/** A network with a result of h alone as a model over sequences. */
-function plain(system: string, outputSize: number, net: ReturnType<typeof lstm>): SequenceModel {
-  const run = (x: Tensor, state?: ModelState): ReturnType<SequenceModel> => {
-    const { h, c } = state ?? {};
-    return { ...net(x, h && c && { h, c }), trace: {} };
-  };
-  return Object.assign(run, { system, outputSize, variables: net.variables });
+/** The size of one of several parts that make a width together, as near as whole parts come. */
+function shared(width: number, parts: number): number {
+  return Math.max(1, Math.round(width / parts));
+}
+
+/** @throws OptionError where heads cannot share a size evenly */
+function checkHeads(flag: string, size: number, heads: number): void {
+  if (size % heads === 0) return;
+  const near = heads * shared(size, heads);
+  throw new OptionError(`${flag} ${size}: ${heads} heads cannot share it; give ${flag} ${near}, or other --heads`);
 }
 
 /** The options of the RIM's cell that the main job's options mean. @throws OptionError for impossible ones */

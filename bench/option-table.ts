@@ -56,8 +56,8 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     own('--slot-size <n>', 'size of a slot', 8192),
     {
       flags: '--positions <name>',
-      meaning: 'how positions are told',
-      parse: someText('a name'),
+      meaning: 'how positions are told: learned ones end where training did, so they are not among these',
+      choices: ['sinusoidal', 'alibi', 'none'],
       shown: "the model's own",
     },
   ],

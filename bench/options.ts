@@ -8,6 +8,7 @@
 import type { Command } from 'commander';
 import { FileError, need, OptionError, quote } from '../engine/errors.ts';
 import type { Preset } from '../rims/index.ts';
+import type { Positions } from './baselines/index.ts';
 import { commandOf, readArguments } from './command-line.ts';
 import { taskEntry, tasksWith } from './job-tasks.ts';
 import { isOfModels, systemOf, systems } from './models.ts';
@@ -28,6 +29,16 @@ export interface MainOptions {
   readonly blank: number;
   /** Copying: blank lengths of the test sequences, ascending; the training blank is always among them. */
   readonly testBlanks: readonly number[];
+  /** Adding: length of the training sequences. */
+  readonly length: number;
+  /** Adding: lengths of the test sequences, as the blanks of copying. */
+  readonly testLengths: readonly number[];
+  /** Sequential MNIST: side of the training images. */
+  readonly resolution: number;
+  /** Sequential MNIST: sides of the test images, as the blanks of copying. */
+  readonly testResolutions: readonly number[];
+  /** Sequential MNIST: the folder of its files; drawn digits stand in when left out. */
+  readonly mnist?: string;
   /** The models to train, one after the other, by their names. */
   readonly models: readonly string[];
   /** B: sequences in a batch. */
@@ -90,8 +101,8 @@ export interface MainOptions {
   readonly slots?: number;
   /** Size of a slot. */
   readonly slotSize?: number;
-  /** How positions are told, by name. */
-  readonly positions?: string;
+  /** How a Transformer tells positions. */
+  readonly positions?: Exclude<Positions, 'learned'>;
   /** Adam's learning rate. */
   readonly learningRate: number;
   /** Largest global 2-norm of the gradient; 0 does not clip. */

@@ -46,9 +46,10 @@ export function evaluationProgram(model: TaskModel, task: Task, setting: number,
   return { outputs: measures(model, task, setting, batch).figures, updates: [] };
 }
 
-/** Every step of so many sequences: what is in the trace of the model, by its names, [T,B, ...]. */
+/** Every step of so many sequences: the `scores`, and what is in the trace of the model, by its names, [T,B, ...]. */
 export function traceProgram(model: TaskModel, task: Task, setting: number, batch: number): ProgramParts {
-  return { outputs: model.forward(inputOf(task, setting, batch)).trace, updates: [] };
+  const { scores, trace } = model.forward(inputOf(task, setting, batch));
+  return { outputs: { ...trace, scores }, updates: [] };
 }
 
 /**

@@ -79,6 +79,7 @@ class Page {
 <h1>${escapeText(this.#task.headline)}${beyond}</h1>
 <p class="lead">${escapeText(this.#summary())}</p>
 <p class="meta">Run <strong>${escapeText(name)}</strong> · ${escapeText(config.started.slice(0, 16).replace('T', ' '))} UTC · ${escapeText(config.adapter)}</p>
+${config.task.source === undefined ? '' : `<p class="meta">Data: ${escapeText(config.task.source)}</p>`}
 ${note === '' ? '' : `<p class="note">This run is not complete: ${escapeText(note)}.</p>`}
 </header>`;
   }

@@ -56,15 +56,15 @@ async function masksOf(
   task: Task,
   { setting, seed, batch, batches }: Sequences,
 ): Promise<Masks[]> {
-  const { mask } = traceProgram(model, task, setting, batch).outputs;
-  if (mask === undefined) return [];
+  const { mask, scores } = traceProgram(model, task, setting, batch).outputs;
+  if (mask === undefined || scores === undefined) return [];
   const [steps, , modules] = [at(mask.shape, 0), at(mask.shape, 1), at(mask.shape, 2)];
-  using program = await compile(device, { mask });
+  // The scores too: a RIM whose modules are all active tells that without its input.
+  using program = await compile(device, { mask, scores });
   const found: Masks[] = [];
   for (let index = 0; index < batches; index++) {
     const { x } = task.batch({ split: 'test', setting, batch, seed, index });
-    // Modules that all stay active read nothing.
-    await program.run(program.plan.inputs.length === 0 ? {} : { x });
+    await program.run({ x });
     found.push({ input: reader(task, x, batch), mask: await program.read('mask'), shape: [steps, batch, modules] });
   }
   return found;

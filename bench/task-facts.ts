@@ -36,13 +36,15 @@ export interface TaskFacts {
   /** As a job's task has them. */
   readonly headline: string;
   readonly explanation: string;
+  /** Whose data it is, where the task says so: digits that were drawn are not MNIST's. */
+  readonly source?: string;
   /** For each of `tested` the figures of a model that has learned nothing but the layout. */
   readonly trivial: readonly Figures[];
 }
 
 /** What a task is, in plain data. */
 export function factsOf({ task, trained, tested, headline, explanation }: JobTask): TaskFacts {
-  const { name, setting, figures } = task;
+  const { name, setting, figures, source } = task;
   const { shape, dtype } = task.target(trained, 1);
   const scores = input(
     'scores',
@@ -51,7 +53,8 @@ export function factsOf({ task, trained, tested, headline, explanation }: JobTas
   const measured = task.measures(scores, input('y', shape, dtype), trained);
   const loss = Object.entries(measured.figures).find(([, figure]) => figure === measured.loss)?.[0];
   const trivial = tested.map((each) => task.trivial(each));
-  return { name, setting, trained, tested, figures, ...(loss && { loss }), headline, explanation, trivial };
+  const told = { headline, explanation, ...(source !== undefined && { source }) };
+  return { name, setting, trained, tested, figures, ...(loss && { loss }), ...told, trivial };
 }
 
 /** The figures of a model that has learned nothing, at one of the tested settings. */
@@ -112,6 +115,7 @@ export function parseFacts(given: Readonly<Record<string, unknown>>, where: stri
     ...(given.loss === undefined ? {} : { loss: text('loss') }),
     headline: text('headline'),
     explanation: text('explanation'),
+    ...(given.source === undefined ? {} : { source: text('source') }),
     trivial,
   };
 }

@@ -54,6 +54,7 @@ export function readKernel(file, source) {
   checkWorkgroupMemory(nodes, fail);
   return {
     name: file.slice(0, -'.wgsl'.length).replace(/-(.)/g, (_, letter) => letter.toUpperCase()),
+    head: headOf(source),
     source: shipped(source),
     bindings: readBindings(source, reflection, fail),
     uniforms: readUniforms(reflection, fail),
@@ -66,9 +67,12 @@ function withoutComments(source) {
   return source.replace(/\/\/.*/g, '');
 }
 
-/** What users download: no comments, which are for readers of the file, but line for line, so that a compiler's line is the file's. */
+/**
+ * What users download: no comments and no indentation, which are for readers of the file, but line for line, so that a compiler's
+ * line is the file's.
+ */
 export function shipped(source) {
-  return withoutComments(source).replace(/[ \t]+$/gm, '');
+  return withoutComments(source).replace(/^[ \t]+|[ \t]+$/gm, '');
 }
 
 /** What can be seen without parsing: the head comment, and what the dialect leaves out. */
@@ -256,14 +260,14 @@ function checkWorkgroupMemory(nodes, fail) {
     fail(`${bytes} bytes of workgroup memory; at most ${MAX_WORKGROUP_BYTES}: use smaller tiles`);
 }
 
-function printKernel({ name, source, bindings, uniforms, constants, workgroup }) {
+function printKernel({ name, head, source, bindings, uniforms, constants, workgroup }) {
   const record = (entries, print) => {
     const lines = Object.entries(entries).map(([key, value]) => `    ${key}: { ${print(value)} },\n`);
     return lines.length === 0 ? '{}' : `{\n${lines.join('')}  }`;
   };
   const axes = workgroup.map((axis) => (typeof axis === 'number' ? axis : `'${axis}'`));
   const fields = record(uniforms.fields, ({ offset, type }) => `offset: ${offset}, type: '${type}'`);
-  return `${headOf(source)}export const ${name} = {
+  return `${head}export const ${name} = {
   name: '${name}',
   bindings: ${record(bindings, (b) => `binding: ${b.binding}, access: '${b.access}', element: '${b.element}'`)},
   uniforms: {

@@ -60,7 +60,7 @@ export interface KernelConstant {
 export interface Kernel {
   /** Its name in the catalogue, in camelCase. */
   readonly name: string;
-  /** The file line for line, without its comments, every constant at its default. */
+  /** The file line for line, without its comments and indentation, every constant at its default. */
   readonly source: string;
   /** Its storage buffers, by the names of its variables. */
   readonly bindings: { readonly [name: string]: KernelBinding };

@@ -21,6 +21,8 @@ const COMMANDS = ['train', 'eval', 'table', 'report', 'gradcheck', 'doctor', 'be
 const tiny =
   '--digits 1 --blank 2 --batch 4 --modules 3 --active 2 --hidden 4 --embedding 4 --key-size 4 --value-size 4 --comm-heads 1 ' +
   '--comm-key-size 4 --comm-value-size 4 --width 4 --test-batches 2';
+/** The same of a RIM alone. */
+const tinyRIM = [...tiny.replace(/--width \d+ /, '').split(' '), '--models', 'rim'];
 const tinySteps = [...tiny.split(' '), '--steps', '3', '--evaluate-every', '0'];
 
 let tarball = '';
@@ -228,7 +230,16 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
 });
 
 test('into a pipe go whole lines of plain text', async () => {
-  const { code, stdout, stderr } = await rimgrad(['train', ...tinySteps, '--name', 'piped', '--models', 'rim']);
+  const { code, stdout, stderr } = await rimgrad([
+    'train',
+    ...tinyRIM,
+    '--steps',
+    '3',
+    '--evaluate-every',
+    '0',
+    '--name',
+    'piped',
+  ]);
   assert.equal([code, stderr], [0, '']);
   assert.match(stdout, /^Copying 1 digit [\s\S]*^Done after .* Report: .*report\.html\n$/m);
   for (const control of ['\r', '\x1b', '\b']) assert.not(stdout.includes(control), 'it moves a cursor');
@@ -245,7 +256,7 @@ test('bench times rimgrad, and says which peers are not there', async () => {
 
 if (process.platform !== 'win32') {
   test('Ctrl-C ends each command, and training keeps what there is', async () => {
-    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--models', 'rim'];
+    const endless = [...tinyRIM, '--steps', '1000000', '--evaluate-every', '0'];
     const train = await disturbed(['train', ...endless, '--name', 'stopped'], /RIM +1\/1000000/, 'interrupt');
     assert.equal([train.code, train.stderr], [130, '']);
     assert.match(train.stdout, /Stopped at step \d+ of the RIM after .*\n$/);
@@ -267,7 +278,7 @@ if (process.platform !== 'win32') {
   test('a reader that has seen enough ends a command without a word', async () => {
     const check = await disturbed(['gradcheck'], /^ok/m, 'close its output');
     assert.equal([check.code, check.stderr], [141, '']);
-    const endless = [...tiny.split(' '), '--steps', '1000000', '--evaluate-every', '0', '--models', 'rim'];
+    const endless = [...tinyRIM, '--steps', '1000000', '--evaluate-every', '0'];
     const train = await disturbed(['train', ...endless, '--name', 'unread'], /Parameters/, 'close its output');
     assert.equal([train.code, train.stderr], [130, '']);
   });

@@ -23,6 +23,7 @@ import {
   toQuery,
 } from '../demo/settings.ts';
 import { buildSite } from '../demo/site.ts';
+import { factsFor } from './made-task.ts';
 import { refused } from './on-adapter.ts';
 
 const seed = process.env.RIMGRAD_SEED === undefined ? {} : { seed: Number(process.env.RIMGRAD_SEED) };
@@ -142,12 +143,13 @@ test('metrics go out as rows and lines, and lines come in again', async () => {
 });
 
 test('files that are none of a run, cut off or of another task are refused', async () => {
+  const facts = await factsFor();
   const config = (task: string): File =>
     new File(
       [
         JSON.stringify({
-          format: 'rimgrad run 1',
-          task,
+          format: 'rimgrad run 2',
+          task: { ...facts, name: task },
           started: '',
           status: 'finished',
           adapter: '',

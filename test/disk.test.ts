@@ -15,7 +15,7 @@ import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/r
 import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { FileError, need } from '../engine/errors.ts';
-import { bytesOf, mainJob, random, sameRuns, tiny } from './tiny-training.ts';
+import { bytesOf, mainJob, random, sameRuns, tinyRIM } from './tiny-training.ts';
 
 const test = suite('disk', { out: '' });
 
@@ -59,18 +59,7 @@ test('killed at any file system call: the old checkpoint or the new one, and the
   );
 });
 
-const args = [
-  ...tiny,
-  ...random,
-  '--models',
-  'rim',
-  '--steps',
-  '60',
-  '--evaluate-every',
-  '20',
-  '--checkpoint-every',
-  '10',
-];
+const args = [...tinyRIM, ...random, '--steps', '60', '--evaluate-every', '20', '--checkpoint-every', '10'];
 
 /** A trainer that calls `at` after each step that is told. */
 function watched(at: (step: number) => void): TrainJob {

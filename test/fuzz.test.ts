@@ -14,6 +14,7 @@ import { FileError, OptionError } from '../engine/errors.ts';
 import { readSafetensors, writeSafetensors } from '../engine/safetensors.ts';
 import { checkTuning, untuned } from '../engine/tuning.ts';
 import { presetOptions } from '../rims/index.ts';
+import { factsFor } from './made-task.ts';
 import { isError } from './on-adapter.ts';
 
 const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
@@ -203,7 +204,7 @@ test('the independent judge knows the format', () => {
   }
 });
 
-test('what the fuzzer found once stays refused', () => {
+test('what the fuzzer found once stays refused', async () => {
   const nested = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000)) as never;
   const odd = JSON.parse('{"toString":1,"valueOf":1}') as never;
   const refused = (act: () => unknown, type: new (message: string) => Error, message: RegExp): void => {
@@ -234,9 +235,10 @@ test('what the fuzzer found once stays refused', () => {
     refused(() => presetOptions('paper', value as never), OptionError, /an object/);
   const long = 'k'.repeat(100_000);
   refused(() => presetOptions('paper', { [long]: 1 } as never), OptionError, /^.{0,1000}$/);
+  const facts = await factsFor();
   const config = (text: string): Uint8Array =>
     new TextEncoder().encode(
-      `{"format":"rimgrad run 1","task":"t","started":"","status":"running","adapter":"","runtime":"",${text}}`,
+      `{"format":"rimgrad run 2","task":${JSON.stringify(facts)},"started":"","status":"running","adapter":"","runtime":"",${text}}`,
     );
   const whole = parseConfig(config('"parameters":{"__proto__":3},"options":{}'), 'f');
   assert.equal(Object.entries(whole.parameters), [['__proto__', 3]]);

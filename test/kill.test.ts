@@ -25,7 +25,20 @@ const CHANGES = 50;
 const CHAINS = 2;
 const rimgrad = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
 const args = [
-  ...[...tiny, ...random, '--test-batches', '1', '--steps', '100', '--evaluate-every', '40', '--checkpoint-every', '1'],
+  ...[
+    ...tiny,
+    ...random,
+    '--select',
+    'validation',
+    '--test-batches',
+    '1',
+    '--steps',
+    '100',
+    '--evaluate-every',
+    '40',
+    '--checkpoint-every',
+    '1',
+  ],
 ];
 
 /** How a process ended: its code, or undefined where it was killed. */

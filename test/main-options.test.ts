@@ -36,6 +36,8 @@ test('the defaults are a size that a machine without a GPU trains', () => {
     digits: 3,
     blank: 10,
     testBlanks: [10, 20, 40],
+    length: 20,
+    resolution: 14,
     batch: 64,
     modules: 6,
     active: 4,
@@ -120,6 +122,8 @@ test('every option is taken', () => {
     digits: 5,
     blank: 7,
     testBlanks: [7, 14, 30],
+    length: 20,
+    resolution: 14,
     batch: 8,
     modules: 9,
     active: 2,
@@ -213,13 +217,35 @@ test('what the task or the models do not use is refused, and not kept', () => {
   refused(['--models', 'rim', '--width', '8'], '--width', 'for --models lstm', 'nothing with --models rim');
   refused(['--models', 'lstm', '--modules', '8'], '--modules', 'for --models rim', 'leave it out');
   refused(['--models', 'lstm', '--no-communication'], '--no-communication', 'leave it out');
-  refused(['--heads', '2'], '--heads', 'no model of this version');
+  refused(['--heads', '2'], '--heads', 'for --models rmc or ntm', 'leave it out');
+  refused(['--length', '9'], '--length', 'for --task adding', 'nothing with --task copying');
+  refused(['--task', 'adding', '--embedding', '9'], '--embedding', 'a task of symbols');
   const kept = lastingOptions(options('--models', 'lstm'));
   assert.equal(
     Object.keys(kept).filter((name) => /modules|comm|cell|heads/.test(name)),
     [],
   );
   assert.equal([kept.width, kept.models, kept.blank], [144, ['lstm'], 10]);
+});
+
+test('every task has its own settings, and what follows from them', () => {
+  const adding = options('--task', 'adding', '--length', '9', '--test-lengths', '30,12');
+  assert.equal([adding.length, adding.testLengths, adding.select], [9, [9, 12, 30], 'last']);
+  assert.equal(options('--task', 'adding').testLengths, [20, 40, 80]);
+  const paper = options('--task', 'adding', '--paper', '--clip', '2');
+  assert.equal([paper.length, paper.testLengths, paper.dropout, paper.clip], [50, [50, 200], 0.2, 2]);
+  assert.equal(options('--task', 'adding', '--paper', '--length', '500').testLengths, [500, 2000]);
+  const digits = options('--task', 'smnist', '--resolution', '7', '--test-resolutions', '8', '--mnist', 'mine');
+  assert.equal([digits.resolution, digits.testResolutions, digits.mnist], [7, [7, 8], 'mine']);
+  assert.equal(options('--task', 'smnist').testResolutions, [14, 16, 19, 24]);
+  assert.equal([digits.select, options('--task', 'smnist', '--paper').learningRate], ['validation', 1e-4]);
+  for (const args of [
+    ['--resolution', '29'],
+    ['--mnist', ' '],
+  ])
+    refused(['--task', 'smnist', ...args], `${args[0]}`);
+  const kept = lastingOptions(digits);
+  assert.equal([kept.resolution, kept.mnist, kept.blank, kept.length], [7, 'mine', undefined, undefined]);
 });
 
 test('models are a list of known ones, each once', () => {

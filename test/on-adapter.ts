@@ -70,8 +70,9 @@ export function softmaxOf(row: ArrayLike<number>, kept: (i: number) => boolean =
   return e.map((x) => x / total);
 }
 
-export function isError(type: new (message: string) => Error): (error: unknown) => boolean {
-  return (error) => error instanceof type;
+/** Whether what was thrown is of that type, and says so much. */
+export function isError(type: new (message: string) => Error, message: RegExp = /^/): (error: unknown) => boolean {
+  return (error) => error instanceof type && message.test(error.message);
 }
 
 export async function rejects(act: () => Promise<unknown>, type: new (message: string) => Error): Promise<void> {

@@ -47,8 +47,9 @@ export function caseNamed(name: string): Case | UpdateCase {
   );
 }
 
-/** Text in which what stood there once is replaced. */
-export function replacedOnce(source: string, find: string, put: string, where: string): string {
+/** Text in which what stood there once is replaced. Lines are found without their indentation, as kernels are shipped. */
+export function replacedOnce(source: string, indented: string, put: string, where: string): string {
+  const find = indented.replace(/^ +/gm, '');
   assert.is(source.split(find).length - 1, 1, `${where}: '${find}' must stand in it exactly once`);
   const changed = source.replace(find, () => put);
   assert.is.not(changed, source, `${where}: nothing was changed`);

@@ -32,7 +32,7 @@ import {
 } from '../engine/node.ts';
 import { uniformArray } from '../engine/random.ts';
 import { refused } from './on-adapter.ts';
-import { mainJob, random, sameRuns, tiny } from './tiny-training.ts';
+import { mainJob, random, sameRuns, tiny, tinyRIM } from './tiny-training.ts';
 
 const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
 console.log(`losses drawn from seed ${seed} (RIMGRAD_SEED=${seed} draws them again)`);
@@ -76,7 +76,8 @@ function losing(device: Device, kind: Asked, n: number, before: boolean): Device
   });
 }
 
-const args = [...tiny, ...random, '--steps', '24', '--evaluate-every', '10', '--checkpoint-every', '4', '--name', 'a'];
+const protocol = [...random, '--steps', '24', '--evaluate-every', '10', '--checkpoint-every', '4', '--name', 'a'];
+const args = [...tiny, ...protocol, '--select', 'validation'];
 
 test('a training whose device is destroyed at drawn moments ends with the same bytes and figures', async () => {
   const out = mkdtempSync(join(tmpdir(), 'rimgrad-loss-'));
@@ -131,7 +132,7 @@ test('a training that goes on on another adapter says so, and its run is of that
       Object.defineProperty(device, 'adapter', { value });
       return adapters.length === 0 ? device : losing(device, 'submit', 30, true);
     };
-    const { code, stdout, stderr } = await mainJob([...args, '--models', 'rim', '--out', out], trainerOn(open));
+    const { code, stdout, stderr } = await mainJob([...tinyRIM, ...protocol, '--out', out], trainerOn(open));
     assert.is(code, 0, stderr);
     assert.equal(adapters, []);
     const told = [

@@ -197,6 +197,7 @@ test('any task and nine models fit, channels are drawn as shades', async () => {
   const task = {
     ...{ name: 'adding', setting: 'length', trained: 6, tested: [6, 12], figures, loss: 'meanSquaredError' },
     ...{ headline: 'Adding two of 6 numbers', explanation: 'Sums.', trivial: [{ meanSquaredError: 0.167 }, {}] },
+    source: 'made <here>',
   };
   const names = ['RIM', 'LSTM', 'GRU', 'NTM', 'DNC', 'RMC', 'Transformer', 'EntNet', 'IndRNN', 'a <new> one'];
   const metrics = names.flatMap((model, i): Metric[] => [
@@ -211,6 +212,7 @@ test('any task and nine models fit, channels are drawn as shades', async () => {
   const inputs = Array.from({ length: 6 }, (_, t) => [t / 6, t === 2 ? 1 : 0]);
   const strip: Metric = { kind: 'activation', model: 'RIM', setting: 6, inputs, mask: inputs.map(() => [1, 0]) };
   const html = await renderReport({ name: 'a', config: { ...config, task }, metrics: [...metrics, strip] });
+  assert.match(html, 'Data: made &lt;here&gt;');
   const counts = elements(html);
   // Generalisation, the loss (the only figure) and the strip, beside the legend.
   assert.is(counts.get('svg'), 3 + names.length);

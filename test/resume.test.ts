@@ -21,7 +21,7 @@ import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { need } from '../engine/errors.ts';
 import { writeSafetensors } from '../engine/safetensors.ts';
-import { bytesOf, figuresOf, mainJob, type Outcome, random, sameRuns, tiny } from './tiny-training.ts';
+import { bytesOf, figuresOf, mainJob, type Outcome, random, sameRuns, tiny, tinyRIM } from './tiny-training.ts';
 
 const test = suite('resume', { out: '' });
 
@@ -79,13 +79,21 @@ async function done(args: readonly string[]): Promise<Outcome> {
 test('stopped at many moments and resumed: the bytes and the figures of a run that was never stopped', async ({
   out,
 }) => {
-  const args = [...sizes, ...every, '--steps', '20', '--name', 'a', '--out'];
+  // The best weights go from checkpoint to checkpoint too.
+  const args = [...sizes, ...every, '--select', 'validation', '--steps', '20', '--name', 'a', '--out'];
   await done([...args, join(out, 'whole')]);
   const stops = join(out, 'stops');
   await stop([...args, stops], 'RIM step 1');
   const path = join(stops, 'a');
   assert.is(readRun(path).config.status, 'stopped');
-  for (const event of ['RIM test 2 at 8', 'checkpoint', 'RIM test 5 at 20', 'LSTM step 10', 'LSTM test 2 at 20']) {
+  for (const event of [
+    'RIM test 2 at 8',
+    'checkpoint',
+    'RIM test 5 at 20',
+    'LSTM step 10',
+    'LSTM validation 2 at 16',
+    'LSTM test 2 at 20',
+  ]) {
     const { stdout } = await stop(['--resume', 'a', '--out', stops], event);
     assert.match(stdout, /Going on with a from (the beginning|step \d+ of the RIM)/);
     assert.equal(
@@ -108,7 +116,7 @@ test('stopped at many moments and resumed: the bytes and the figures of a run th
     'report.html',
   ]);
   const { config, metrics } = readRun(path);
-  assert.equal([config.status, config.resumed, config.process, config.note], ['finished', 6, undefined, undefined]);
+  assert.equal([config.status, config.resumed, config.process, config.note], ['finished', 7, undefined, undefined]);
   let before = 0;
   for (const metric of metrics) {
     if (metric.kind !== 'train' || metric.model !== 'LSTM') continue;
@@ -148,7 +156,7 @@ test('a finished run goes on with more steps, to the bytes of a run that had the
 });
 
 test('a finished run that goes on and is stopped shows one sample of each length', async ({ out }) => {
-  const args = [...sizes, '--models', 'rim', '--evaluate-every', '0', '--name', 'a', '--out', out];
+  const args = [...tinyRIM, ...random, '--evaluate-every', '0', '--name', 'a', '--out', out];
   await done([...args, '--steps', '10']);
   const samples = (): string[] =>
     readRun(join(out, 'a')).metrics.flatMap((each) =>
@@ -259,7 +267,7 @@ test('without a name the newest run goes on, another adapter is told of, and 0 w
   const args = [...sizes, '--steps', '12', '--out', out];
   await stop([...args, '--name', 'older', '--checkpoint-every', '0'], 'RIM step 10');
   assert.is(readRunCheckpoint(join(out, 'older')), undefined);
-  await stop([...args, '--name', 'newer', '--models', 'rim'], 'RIM step 10');
+  await stop([...tinyRIM, ...random, '--steps', '12', '--out', out, '--name', 'newer'], 'RIM step 10');
   const file = join(out, 'newer', 'config.json');
   writeFileSync(file, readFileSync(file, 'utf8').replace(/"adapter": "[^"]*"/, '"adapter": "a GPU that was sold"'));
   const { stdout } = await done(['--resume', '--out', out]);

@@ -8,12 +8,18 @@ import { runMainJob } from '../bench/main-job.ts';
 import { type MainOptions, parseMainOptions } from '../bench/options.ts';
 import { type TrainJob, trainJob } from '../bench/train.ts';
 
-/** The sizes of a tiny training. */
-export const tiny: readonly string[] = [
+/** The sizes of a tiny training of a RIM. */
+const ofRIM: readonly string[] = [
   ...['--digits', '1', '--blank', '2', '--test-blanks', '5', '--batch', '4', '--modules', '3', '--active', '2'],
   ...['--hidden', '4', '--embedding', '4', '--key-size', '4', '--value-size', '4', '--comm-heads', '1'],
-  ...['--comm-key-size', '4', '--comm-value-size', '4', '--width', '6', '--test-batches', '3'],
+  ...['--comm-key-size', '4', '--comm-value-size', '4', '--test-batches', '3'],
 ];
+
+/** The options of a tiny training, of a RIM and an LSTM. */
+export const tiny: readonly string[] = [...ofRIM, '--width', '6'];
+
+/** The options of a tiny training of a RIM alone. */
+export const tinyRIM: readonly string[] = [...ofRIM, '--models', 'rim'];
 
 /** With dropout wherever there is some: random numbers count. */
 export const random: readonly string[] = ['--dropout', '0.2', '--attention-dropout', '0.2'];

@@ -11,10 +11,10 @@ import { NonFiniteError, need } from '../engine/errors.ts';
 import { type Checkpoint, type Device, openDevice, readCheckpoint } from '../engine/node.ts';
 import { writeSafetensors } from '../engine/safetensors.ts';
 import { bits } from './on-adapter.ts';
-import { optionsOf, tiny } from './tiny-training.ts';
+import { optionsOf, tinyRIM } from './tiny-training.ts';
 
 const options: MainOptions = optionsOf(
-  ...[...tiny, '--models', 'rim', '--steps', '40', '--evaluate-every', '0', '--checkpoint-every', '0'],
+  ...[...tinyRIM, '--steps', '40', '--evaluate-every', '0', '--checkpoint-every', '0'],
 );
 
 interface Told {

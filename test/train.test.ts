@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { jobTask } from '../bench/job-tasks.ts';
+import type { Evaluation } from '../bench/metrics.ts';
 import { taskModel } from '../bench/models.ts';
 import type { MainOptions } from '../bench/options.ts';
 import { evaluationProgram, inParts, type ProgramParts, trainingProgram } from '../bench/programs.ts';
 import { readRun } from '../bench/runs.ts';
+import { bestStep } from '../bench/selection.ts';
 import { copyingTask } from '../bench/tasks/index.ts';
 import { type TrainEvents, type TrainResult, trainJob } from '../bench/train.ts';
 import { at, need } from '../engine/errors.ts';
@@ -21,7 +23,7 @@ import { RandomState } from '../engine/node.ts';
 import { dispatchesOf, type Plan } from '../engine/plan.ts';
 import { planProgram } from '../engine/planner.ts';
 import { refused } from './on-adapter.ts';
-import { optionsOf, tiny } from './tiny-training.ts';
+import { optionsOf, tiny, tinyRIM } from './tiny-training.ts';
 
 const MiB = 2 ** 20;
 /** The limits that every WebGPU device has. */
@@ -83,6 +85,18 @@ test('a batch is halved while it passes a limit, and refused where it cannot be'
   );
   assert.equal(tried, [1, 2, 4, 8], 'a part of 3 sequences cannot be halved');
 });
+
+/** Trains, and gives back what was measured. */
+async function measuredBy(options: MainOptions): Promise<{ evaluations: readonly Evaluation[]; result: TrainResult }> {
+  const evaluations: Evaluation[] = [];
+  const result = await trainJob(options, {
+    signal: new AbortController().signal,
+    onStart: () => {},
+    onStep: () => {},
+    onEvaluation: (evaluation) => evaluations.push(evaluation),
+  });
+  return { evaluations, result };
+}
 
 interface Watched {
   readonly result: TrainResult;
@@ -205,6 +219,58 @@ test('stopped in the second model, the first is whole', async () => {
   assert.equal(told.slice(-4), ['LSTM step 1', ...evaluated('LSTM', 1)]);
   assert.is(result.stopped, true);
   await assertWeights(result, options, ['rim', 'lstm']);
+});
+
+test('chosen by validation, the weights and the samples are those of the best step', async () => {
+  const options = optionsOf(
+    ...[
+      ...tiny,
+      '--seed',
+      '2',
+      '--learning-rate',
+      '0.3',
+      '--steps',
+      '40',
+      '--evaluate-every',
+      '4',
+      '--select',
+      'validation',
+    ],
+  );
+  const { evaluations, result } = await measuredBy(options);
+  for (const [name, model] of [
+    ['rim', 'RIM'],
+    ['lstm', 'LSTM'],
+  ] as const) {
+    const validations = evaluations.filter((each) => each.model === model && each.split === 'validation');
+    assert.is(validations.length, 10);
+    const least = Math.min(...validations.map(({ figures }) => figures.crossEntropy ?? Number.NaN));
+    const best = need(
+      validations.find(({ figures }) => figures.crossEntropy === least),
+      'the best',
+    ).step;
+    assert.is(result.weightSteps[model], best);
+    assert.is(bestStep(evaluations, model, options.blank, { figures: copyingTask().figures }), best);
+    assert.ok(best < 40, `${model}: the last step was the best: nothing is shown`);
+    const short = await measuredBy({ ...options, models: [name], steps: best, select: 'last' });
+    assert.is(short.result.weightSteps[model], best);
+    for (const [weight, { data }] of short.result.weights) {
+      assert.equal(data, need(result.weights.get(weight), weight).data, weight);
+    }
+    const samples = result.activations.filter((each) => each.model === model);
+    assert.equal(samples, short.result.activations, 'samples of the same weights');
+    assert.is(samples.length, name === 'rim' ? 2 : 0);
+  }
+});
+
+test('every RIM of the ablations trains', async () => {
+  for (const part of ['--no-communication', '--no-input-attention', '--comm-top-k 2']) {
+    const active = part === '--no-input-attention' ? ['--active', '3'] : [];
+    const options = optionsOf(...tinyRIM, ...part.split(' '), ...active, '--steps', '12', '--evaluate-every', '0');
+    const { told, result } = await watch(options);
+    assert.equal(told.slice(-4), ['RIM step 12', ...evaluated('RIM', 12)], part);
+    assertActivations(result, options);
+  }
 });
 
 test('stopped before a step it leaves nothing that was not trained', async () => {

@@ -1,8 +1,13 @@
 // The LSTM that RIMs are compared with (Hochreiter and Schmidhuber 1997), in PyTorch's form: gates i, f, g, o, two biases,
-// every weight and bias uniform within 1/sqrt(H). One layer over a sequence.
+// every weight and bias uniform within 1/sqrt(H), as torch.nn.LSTM begins. One layer over a sequence.
+//
+// Always: the input's part of the gates is one product over all steps; a step is a product and the gates. Not here: stacks of
+// layers, and peephole connections.
 
-import { add, fill, initialisers, lstmGates, matmul, scan, type Tensor, Variable } from '../../engine/core.ts';
-import { checkOptions, formatShape, OptionError, ShapeError } from '../../engine/errors.ts';
+import { add, fill, initialisers, matmul, scan, sigmoid, slice, type Tensor, Variable } from '../../engine/core.ts';
+import { lstmStep } from './lstm-cell.ts';
+import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
+import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
 
 /** Sizes of an LSTM. */
 export interface LSTMOptions {
@@ -20,40 +25,23 @@ export type LSTMState = {
   readonly c: Tensor;
 };
 
-/** What an LSTM returns. */
-export interface LSTMResult {
-  /** h of every step, [T,B,H]. */
-  readonly hidden: Tensor;
-  /** The state after the last step. */
-  readonly state: LSTMState;
-}
+/** What an LSTM returns: `hidden` is h of every step. Trace: the gates `i`, `f`, `o` and the memory `c`, [T,B,H] each. */
+export type LSTMResult = SequenceResult<LSTMState>;
 
-/** An LSTM over sequences; call it with x [T,B,D]. */
-export interface LSTM {
-  /**
-   * @param x [T,B,D]
-   * @param state before the first step; zeros where left out
-   * @throws ShapeError for an x of other sizes
-   */
-  (x: Tensor, state?: LSTMState): LSTMResult;
+/** An LSTM over sequences; call it with x [T,B,D]. Its beginning is zeros. */
+export interface LSTM extends SequenceModel<LSTMState> {
   /** Its weights: [D,4H], [H,4H], [4H] and [4H], gates i, f, g, o. */
   readonly weights: Readonly<Record<'inputGates' | 'stateGates' | 'inputBias' | 'stateBias', Variable>>;
-  /** The same, for `grad` and for files. */
-  readonly variables: readonly Variable[];
 }
 
 /**
  * Makes an LSTM.
  * `[i f g o] = x·inputGates + inputBias + h·stateGates + stateBias; c' = σ(f)c + σ(i)tanh(g); h' = σ(o)tanh(c')`
- * @throws OptionError for sizes that are none; ShapeError at a call whose x does not fit
+ * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
  */
 export function lstm(options: LSTMOptions, random: { readonly seed: number }): LSTM {
-  checkOptions('LSTM', options, ['inputSize', 'hiddenSize']);
+  checkSizes('LSTM', options, ['inputSize', 'hiddenSize'], { ...options });
   const { inputSize: D, hiddenSize: H } = options;
-  for (const [name, size] of Object.entries(options)) {
-    if (!Number.isSafeInteger(size) || size < 1)
-      throw new OptionError(`LSTM: ${name} must be a whole number of at least 1, not ${size}`);
-  }
   const initial = initialisers.uniform(1 / Math.sqrt(H));
   const weight = (name: string, shape: readonly number[], stream: number): Variable =>
     new Variable(`lstm.${name}`, shape, initial(shape, { seed: random.seed, stream }));
@@ -63,23 +51,22 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     inputBias: weight('inputBias', [4 * H], 2),
     stateBias: weight('stateBias', [4 * H], 3),
   };
-  const run = (x: Tensor, start?: LSTMState): ReturnType<LSTM> => {
-    const [, B, size] = x.shape;
-    if (B === undefined || size !== D || x.shape.length !== 3) {
-      throw new ShapeError(`LSTM: x must be [T,B,${D}], not ${formatShape(x.shape)}`);
-    }
-    const zeros = fill(0, [B, H]);
-    const result = scan(
-      (input, { h, c }) => {
+  const run = (x: Tensor, start?: ModelState): LSTMResult => {
+    const { steps, batch } = checkSequence('LSTM', x, D);
+    const zeros = fill(0, [batch, H]);
+    const { outputs, state } = scan(
+      (input, before) => {
         const ofInput = matmul(input.x, weights.inputGates, add(weights.inputBias, weights.stateBias));
-        const gates = matmul(h, weights.stateGates, ofInput);
-        const next = lstmGates(gates, c);
-        return { state: next, output: { h: next.h } };
+        const { state: next, gates } = lstmStep(ofInput, before, weights.stateGates);
+        const gate = (chunk: number): Tensor => sigmoid(slice(gates, 1, chunk * H, H));
+        return { state: next, output: { h: next.h, c: next.c, i: gate(0), f: gate(1), o: gate(3) } };
       },
       { x },
-      start ?? { h: zeros, c: zeros },
+      startingState('LSTM', { h: zeros, c: zeros }, start),
+      { chunk: stepsAtOnce(steps, batch * 4 * H) },
     );
-    return { hidden: result.outputs.h, state: result.state };
+    const { h: hidden, ...trace } = outputs;
+    return { hidden, state, trace };
   };
-  return Object.assign(run, { weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'LSTM', outputSize: H, weights, variables: Object.values(weights) });
 }

@@ -39,6 +39,7 @@ const tasks = fc.nat({ max: 2 }).chain((count) => {
       loss: words,
       headline: words,
       explanation: words,
+      source: words,
       trivial: each(fc.dictionary(merits, numbers, { maxKeys: 2 })),
     },
     { requiredKeys: ['name', 'setting', 'trained', 'tested', 'figures', 'headline', 'explanation', 'trivial'] },

@@ -19,7 +19,9 @@ import { kindOf } from '../golden/kinds.ts';
 import { parseMetrics, parseObject } from '../metrics.ts';
 import { keptOptions, lastingOptions } from '../options.ts';
 import { parseConfig, textOf, writeConfig } from '../run-config.ts';
+import { readIdxImages, readIdxLabels } from '../tasks/index.ts';
 import { formatDefect } from './format.ts';
+import { idxDefect, idxFiles, imageFiles, labelFiles, writeIdx } from './idx-files.ts';
 import { asLines, cells, configs, jsonFiles, metrics, runOptions, tunings } from './json-files.ts';
 import { Broken } from './rules.ts';
 import {
@@ -283,6 +285,32 @@ export function allLoaders(golden: string): readonly Loader[] {
         [FileError, FILE_AND_MEND],
         [OptionError, /^RIM: .+$/],
       ],
+    },
+    {
+      name: 'idx images',
+      share: 1,
+      files: idxFiles(imageFiles, labelFiles),
+      load: (bytes, file) => {
+        const { count, rows, columns, pixels } = readIdxImages(bytes, file);
+        return {
+          content: () => JSON.stringify([count, rows, columns, [...pixels]]),
+          again: () => writeIdx([count, rows, columns], pixels),
+          views: [pixels],
+        };
+      },
+      refusals: [[FileError, FILE_AND_MEND]],
+      defect: (bytes) => idxDefect(bytes, 3),
+    },
+    {
+      name: 'idx labels',
+      share: 1,
+      files: idxFiles(labelFiles, imageFiles),
+      load: (bytes, file) => {
+        const labels = readIdxLabels(bytes, file);
+        return { content: () => [...labels].join(), again: () => writeIdx([labels.length], labels), views: [labels] };
+      },
+      refusals: [[FileError, FILE_AND_MEND]],
+      defect: (bytes) => idxDefect(bytes, 1),
     },
     goldenLoader(golden),
   ];

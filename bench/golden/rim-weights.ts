@@ -99,6 +99,12 @@ export function claimWeights(graph: Case, prefix: string, weights: Weights, layo
   }
 }
 
+/** Loads a single weight of a model and claims its gradient. */
+export function loadWeight(graph: Case, weight: Variable, source: Source): void {
+  weight.write(readWeight(graph.file, '', source, weight.size));
+  claimWeight(graph, '', graph.own(weight), source);
+}
+
 /** A single weight of a file as a Variable, its gradient claimed. */
 export function claimedWeight(graph: Case, shape: readonly number[], source: Source): Variable {
   const weight = new Variable(source.stored, shape, readWeight(graph.file, '', source, sizeOf(shape)));

@@ -13,6 +13,7 @@ import { renderPage } from './page.ts';
 import { measureProducts } from './products.ts';
 import { stageProgress } from './progress.ts';
 import type { BenchResult } from './result.ts';
+import { timeSystems } from './systems.ts';
 import { formatResult } from './table.ts';
 
 /** Runs the benchmark in this process. @returns its exit code */
@@ -35,6 +36,10 @@ export async function bench(args: readonly string[]): Promise<number> {
     }
     const { options } = request;
     const { stdout, stderr } = process;
+    if (options.systems) {
+      stdout.write(await timeSystems(options.rounds, options.quick, controller.signal));
+      return EXIT.done;
+    }
     const progress = stageProgress(stderr.isTTY ? stderr : stdout, stagesOf(options)); // the set-up pipes stderr
     try {
       const result = await runBench(options, {

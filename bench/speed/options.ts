@@ -23,6 +23,8 @@ export interface BenchOptions {
   readonly all: boolean;
   readonly scaling: boolean;
   readonly kernels: boolean;
+  /** The systems that RIMs are compared with beside a RIM, and nothing else. */
+  readonly systems: boolean;
   /** The folder for the JSON file and the page. */
   readonly out: string;
   readonly html: boolean;
@@ -44,6 +46,7 @@ interface Given {
   readonly all?: boolean;
   readonly scaling?: boolean;
   readonly kernels?: boolean;
+  readonly systems?: boolean;
   readonly out: string;
   readonly html?: boolean;
   readonly quick?: boolean;
@@ -86,6 +89,7 @@ export function parseBenchOptions(args: readonly string[]): BenchRequest {
     .option('--no-scaling', 'no curves')
     .option('--kernels', 'kernels and products against ceilings (default; quick: not)')
     .option('--no-kernels', 'no ceilings')
+    .option('--systems', 'RIMs beside the systems that they are compared with, at one hidden size, and nothing else')
     .option('--out <folder>', 'where the JSON file and the page go', 'runs/bench')
     .option('--html', 'write a page with charts beside the JSON file')
     .option('--quick', 'a short look: size S, few rounds, rimgrad alone, no curves, no ceilings')
@@ -96,7 +100,7 @@ export function parseBenchOptions(args: readonly string[]): BenchRequest {
 }
 
 function complete(given: Given): BenchOptions {
-  const { all = false, html = false, quick = false, json = false, out, peers } = given;
+  const { all = false, html = false, quick = false, json = false, systems = false, out, peers } = given;
   const sizes = given.sizes ?? (quick ? (['S'] as const) : all ? NAMES : undefined);
   return {
     ...(sizes === undefined ? {} : { sizes }),
@@ -105,6 +109,7 @@ function complete(given: Given): BenchOptions {
     all,
     scaling: given.scaling ?? !quick,
     kernels: given.kernels ?? !quick,
+    systems,
     out,
     html,
     quick,

@@ -11,8 +11,18 @@ export type Split = 'train' | 'validation' | 'test';
 
 /** How sequences go in: symbols u32 [T,B], which a model embeds, or channels f32 [T,B,size]. */
 export type TaskInput =
-  | { readonly kind: 'symbols'; readonly tokens: number }
-  | { readonly kind: 'channels'; readonly size: number };
+  | {
+      /** Symbols, u32 [T,B]. */
+      readonly kind: 'symbols';
+      /** How many there are: from 0 up to, not including, this. */
+      readonly tokens: number;
+    }
+  | {
+      /** Numbers, f32 [T,B,size]. */
+      readonly kind: 'channels';
+      /** Numbers a step. */
+      readonly size: number;
+    };
 
 /** A figure of merit: one number for a batch, whose mean over batches is told. */
 export interface Figure {
@@ -22,23 +32,31 @@ export interface Figure {
   readonly label: string;
   /** What it is measured in: `nats`, `share` for 0 to 1, or `` for a plain number. */
   readonly unit: 'nats' | 'share' | '';
+  /** Which way it improves. */
   readonly better: 'lower' | 'higher';
 }
 
 /** Which batch. */
 export interface BatchRequest {
+  /** Of which set. */
   readonly split: Split;
   /** The value of the task's setting. */
   readonly setting: number;
   /** B. */
   readonly batch: number;
+  /** Of the training: a whole number from 0 to 2^53 - 1. */
   readonly seed: number;
   /** Number of the batch in its split. */
   readonly index: number;
 }
 
 /** Feeds of a program: x as `input` says, y as `target` says. A type, not an interface, so that it may be fed as it is. */
-export type TaskBatch = { readonly x: Data; readonly y: Data };
+export type TaskBatch = {
+  /** The sequences. */
+  readonly x: Data;
+  /** What is wanted. */
+  readonly y: Data;
+};
 
 /** What is computed of a model's scores. */
 export interface TaskMeasures {
@@ -50,9 +68,13 @@ export interface TaskMeasures {
 
 /** A task that any sequence model can be trained on. */
 export interface Task {
+  /** As command lines have it. */
   readonly name: string;
   /** What a test varies, in one word: `blank`, `length`, `resolution`. */
   readonly setting: string;
+  /** Where its data come from and how they were split, to be shown beside every result; left out where a seed is all they come from. */
+  readonly source?: string;
+  /** How sequences go in. */
   readonly input: TaskInput;
   /** O: scores that a model gives where they are wanted. */
   readonly scores: number;
@@ -63,7 +85,15 @@ export interface Task {
   /** T at a setting. @throws OptionError for a setting that is none */
   steps(setting: number): number;
   /** Shape and type of y for B sequences. */
-  target(setting: number, batch: number): { readonly shape: Shape; readonly dtype: Dtype };
+  target(
+    setting: number,
+    batch: number,
+  ): {
+    /** Sizes of y. */
+    readonly shape: Shape;
+    /** Type of y. */
+    readonly dtype: Dtype;
+  };
   /** @throws OptionError for values out of their range */
   batch(request: BatchRequest): TaskBatch;
   /** Loss and figures from scores (see `scored`) and y (see `target`). */

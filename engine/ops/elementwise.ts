@@ -43,7 +43,8 @@ const absOp = unaryOp('abs', 5, (d, x) => mul(d, sign(x)));
 const signOp = unaryOp('sign', 6, () => undefined);
 const sigmoidOp = unaryOp('sigmoid', 7, (d, _x, y) => applyBinary(sigmoidBackwardOp, d, y));
 const tanhOp = unaryOp('tanh', 8, (d, _x, y) => applyBinary(tanhBackwardOp, d, y));
-const reluOp = unaryOp('relu', 9, (d, x) => applyBinary(reluBackwardOp, d, x));
+// By its result, which is positive where x is: so x need not be kept, and may be made in the same call.
+const reluOp = unaryOp('relu', 9, (d, _x, y) => applyBinary(reluBackwardOp, d, y));
 const softplusOp = unaryOp('softplus', 10, (d, x) => mul(d, sigmoid(x)));
 const reciprocalOp = unaryOp('reciprocal', 11, (d, _x, y) => neg(mul(d, square(y))));
 const powerOp = unaryOp('power', 37, (d, x, _y, [p]) => (p === 0 ? undefined : mul(d, affine(power(x, p - 1), p, 0))));

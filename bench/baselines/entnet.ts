@@ -1,0 +1,132 @@
+// The recurrent entity network (Henaff et al., "Tracking the World State with Recurrent Entity Networks", arXiv 1612.03969, equations
+// 2 to 5): slots with a key each, which all read the input and change by a gate of their own, with weights that all slots share.
+//
+// Always: a slot has length 1 after every step, or less where it was shorter than 1e-6: nothing is divided by 0. Other than the
+// paper: no question is asked, so the slots are put out side by side, for a readout; and an input of another size than a slot's
+// goes through a learned matrix first. Not here: the bias of U that the authors' code has, which the learned V·w_j contains.
+
+import {
+  add,
+  broadcastTo,
+  div,
+  einsum,
+  fill,
+  greater,
+  initialisers,
+  matmul,
+  maximum,
+  mul,
+  reshape,
+  scan,
+  sigmoid,
+  sqrt,
+  type Tensor,
+  Variable,
+  where,
+} from '../../engine/core.ts';
+import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
+import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+
+/** Sizes of an entity network. */
+export interface EntNetOptions {
+  /** D: size of the input; where it is not `slotSize`, the input is multiplied by a learned [D,slotSize] first. */
+  readonly inputSize: number;
+  /** J: how many slots. */
+  readonly slots: number;
+  /** M: size of a slot and of its key. */
+  readonly slotSize: number;
+  /** True: each gate has a learned bias, as in the authors' code; false, as in the paper, where left out. */
+  readonly gateBias?: boolean;
+}
+
+/** The state of an entity network. */
+export type EntNetState = {
+  /** The slots, [B,J,M]; at the beginning the keys. */
+  readonly h: Tensor;
+};
+
+/** What an entity network returns: `hidden` is the slots side by side, [T,B,J*M]. Trace: `gates` [T,B,J], how far each slot opened. */
+export type EntNetResult = SequenceResult<EntNetState>;
+
+/** An entity network over sequences; call it with x [T,B,D]. */
+export interface EntNet extends SequenceModel<EntNetState> {
+  /**
+   * keys w [J,M]; stateWeight U, keyWeight V, inputWeight W [M,M], as they stand behind a row; slope [1] of the PReLU; gateBias [J]
+   * and projection [D,M] where there are such.
+   */
+  readonly weights: Readonly<Record<'keys' | 'stateWeight' | 'keyWeight' | 'inputWeight' | 'slope', Variable>> & {
+    /** [J] */
+    readonly gateBias?: Variable;
+    /** [D,M] */
+    readonly projection?: Variable;
+  };
+}
+
+/** The least square of a length that a slot is divided by. */
+const LEAST_SQUARE = 1e-12;
+
+/**
+ * Makes an entity network.
+ * `g_j = σ(s·h_j + s·w_j); c_j = φ(U h_j + V w_j + W s); h_j = h_j + g_j c_j, divided by its length`, with φ a PReLU.
+ * Weights begin as N(0, 0.1²) and the slope as 1, as in the authors' code; the projection, which is ours, within 1/sqrt(D).
+ * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
+ */
+export function entnet(options: EntNetOptions, random: { readonly seed: number }): EntNet {
+  const { inputSize: D, slots: J, slotSize: M, gateBias = false } = options;
+  const sizes = { inputSize: D, slots: J, slotSize: M };
+  checkSizes('EntNet', options, [...Object.keys(sizes), 'gateBias'], sizes);
+  const weight = (
+    name: string,
+    shape: readonly number[],
+    stream: number,
+    initial: initialisers.Initialiser = initialisers.normal(0.1),
+  ): Variable => new Variable(`entnet.${name}`, shape, initial(shape, { seed: random.seed, stream }));
+  const weights = {
+    keys: weight('keys', [J, M], 0),
+    stateWeight: weight('stateWeight', [M, M], 1),
+    keyWeight: weight('keyWeight', [M, M], 2),
+    inputWeight: weight('inputWeight', [M, M], 3),
+    slope: weight('slope', [1], 4, initialisers.ones()),
+    ...(gateBias && { gateBias: weight('gateBias', [J], 5) }),
+    ...(D !== M && { projection: weight('projection', [D, M], 6, initialisers.fanInUniform()) }),
+  };
+  const { keys } = weights;
+  const run = (x: Tensor, start?: ModelState): EntNetResult => {
+    const { steps, batch: B } = checkSequence('EntNet', x, D);
+    const { outputs, state } = scan(
+      (input, { h }) => {
+        const s = weights.projection === undefined ? input.x : matmul(input.x, weights.projection);
+        const bias = weights.gateBias === undefined ? {} : { plus: ['j', weights.gateBias] as const };
+        const likeKeys = einsum('bm,jm->bj', s, keys, bias);
+        const gates = sigmoid(einsum('bm,bjm->bj', s, h, { plus: ['bj', likeKeys] }));
+        const given = add(reshape(matmul(s, weights.inputWeight), [B, 1, M]), matmul(keys, weights.keyWeight));
+        const wanted = einsum('bjm,mn->bjn', h, weights.stateWeight, { plus: ['bjn', given] });
+        const moved = add(h, mul(reshape(gates, [B, J, 1]), prelu(wanted, weights.slope)));
+        const next = normalised(moved);
+        return { state: { h: next }, output: { h: next, gates } };
+      },
+      { x },
+      startingState('EntNet', { h: broadcastTo(reshape(keys, [1, J, M]), [B, J, M]) }, start),
+      { chunk: stepsAtOnce(steps, B * J * M) },
+    );
+    return { hidden: reshape(outputs.h, [steps, B, J * M]), state, trace: { gates: outputs.gates } };
+  };
+  return Object.assign(run, {
+    system: 'EntNet',
+    outputSize: J * M,
+    weights,
+    variables: Object.values(weights),
+  });
+}
+
+/** x where positive, else slope x (He et al., arXiv 1502.01852). */
+function prelu(x: Tensor, slope: Tensor): Tensor {
+  return where(greater(x, fill(0, [])), x, mul(slope, x));
+}
+
+/** h [B,J,M] divided by its lengths over M. */
+function normalised(h: Tensor): Tensor {
+  const [B = 0, J = 0] = h.shape;
+  const squares = einsum('bjm,bjm->bj', h, h);
+  return div(h, reshape(sqrt(maximum(squares, fill(LEAST_SQUARE, []))), [B, J, 1]));
+}
