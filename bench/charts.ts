@@ -32,6 +32,8 @@ export interface LineChart {
   readonly scale: 'share' | 'log';
   /** Mark each point, and put an axis tick at each x. */
   readonly marked?: boolean;
+  /** Width and height of the lines' part, in pixels; 380 by 210 when left out. */
+  readonly size?: readonly [width: number, height: number];
 }
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
@@ -43,6 +45,7 @@ const SHADE = 16;
 /** Draws lines over a number. */
 export function lineChart(chart: LineChart): Promise<string> {
   const log = chart.scale === 'log';
+  const [width, height] = chart.size ?? [380, 210];
   const values = chart.lines.flatMap(({ name, points }) =>
     points.map(([x, y]) => ({ name, x, y: log ? Math.max(LEAST_LOSS, y) : y })),
   );
@@ -79,8 +82,8 @@ export function lineChart(chart: LineChart): Promise<string> {
   const point = chart.marked === true ? { filled: true, size: 46 } : false;
   return draw(
     {
-      width: 380,
-      height: 210,
+      width,
+      height,
       data: { values },
       layer: [
         ...(level === undefined
@@ -101,7 +104,7 @@ export function lineChart(chart: LineChart): Promise<string> {
                   fontSize: 11,
                 },
                 encoding: {
-                  x: { value: 380 },
+                  x: { value: width },
                   y: { field: 'y', type: 'quantitative' as const },
                   text: { field: 'name', type: 'nominal' as const },
                 },
@@ -290,5 +293,7 @@ export async function draw(spec: TopLevelSpec, text: string): Promise<string> {
   const size = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(svg);
   const [width, height] = [Number(size?.[1] ?? 0), Number(size?.[2] ?? 0)];
   const open = `<svg role="img" aria-label="${text}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`;
-  return svg.replace(/^<svg[^>]*>/, open);
+  // One image to a screen reader: its parts have no names of their own.
+  const plain = svg.replaceAll(/ (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*")/g, '');
+  return plain.replace(/^<svg[^>]*>/, open);
 }

@@ -7,6 +7,7 @@
 import { FileError, quote } from '../engine/errors.ts';
 import { jsonDefect } from '../engine/json-text.ts';
 import type { Split } from './tasks/index.ts';
+import { parseUsage, type Usage } from './usage.ts';
 
 /** Figures of merit by their names, as the task has them. */
 export type Figures = Readonly<Record<string, number>>;
@@ -49,6 +50,8 @@ export interface Activation {
   readonly inputs: readonly number[] | readonly (readonly number[])[];
   /** 1 where a module was active, else 0: `[T][N]`. */
   readonly mask: readonly (readonly number[])[];
+  /** How modules were used over many test sequences; missing in runs of earlier versions. */
+  readonly usage?: readonly Usage[];
 }
 
 /** One line of `metrics.jsonl`. */
@@ -84,7 +87,7 @@ export function sortMetrics(metrics: readonly Metric[]): Metrics {
  * @throws FileError when the line is not JSON, of an unknown kind, or lacks a field.
  */
 export function parseMetric(line: string, where: string): Metric {
-  const record = parseObject(line, where);
+  const record = parseObject(line, where, 5);
   const number = (name: string): number => {
     const value = record[name];
     if (typeof value === 'number' && Number.isFinite(value)) return value;
@@ -128,7 +131,8 @@ export function parseMetric(line: string, where: string): Metric {
       );
     }
     const mask = rows.map((row, t) => numbers(row, `${where}: 'mask' row ${t}`));
-    return { kind, model, setting: number('setting'), inputs, mask };
+    const usage = record.usage === undefined ? {} : { usage: parseUsage(record.usage, where) };
+    return { kind, model, setting: number('setting'), inputs, mask, ...usage };
   }
   throw new FileError(
     `${where}: '${quote(kind).slice(1, -1)}' is no kind of metric; known kinds: train, evaluation, activation`,

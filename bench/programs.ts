@@ -46,9 +46,9 @@ export function evaluationProgram(model: TaskModel, task: Task, setting: number,
   return { outputs: measures(model, task, setting, batch).figures, updates: [] };
 }
 
-/** Every step of one sequence: the `scores`, and what is in the trace of the model, by its names, [T,1, ...]. */
-export function traceProgram(model: TaskModel, task: Task, setting: number): ProgramParts {
-  const { scores, trace } = model.forward(inputOf(task, setting, 1));
+/** Every step of so many sequences: the `scores`, and what is in the trace of the model, by its names, [T,B, ...]. */
+export function traceProgram(model: TaskModel, task: Task, setting: number, batch: number): ProgramParts {
+  const { scores, trace } = model.forward(inputOf(task, setting, batch));
   return { outputs: { ...trace, scores }, updates: [] };
 }
 

@@ -17,21 +17,7 @@ export async function stripsSection(
 ): Promise<string> {
   if (activations.length === 0) return '';
   const strips: string[] = [];
-  for (const activation of activations) {
-    const { setting, inputs, model } = activation;
-    const notes = notesOf(task.name, options.digits, activation);
-    const text = `Active modules of the ${model} over ${inputs.length} steps, ${task.setting} ${setting}. The table below it holds the numbers.`;
-    const svg = await activationStrip(activation, notes, escapeText(text));
-    const factor = setting === task.trained ? 'as in training' : `trained at ${task.trained}`;
-    strips.push(`<figure class="strip">
-<h3>${escapeText(`${capital(task.setting)} of ${setting}, ${factor}`)}</h3>
-<div class="scroll" tabindex="0" role="region" aria-label="${escapeText(`Active modules, ${task.setting} ${setting}`)}">
-${svg}
-</div>
-<figcaption>One test sequence of ${inputs.length} steps. ${escapeText(inputsInWords(task.name, inputs))}</figcaption>
-${shares(activation, notes)}
-</figure>`);
-  }
+  for (const activation of activations) strips.push(await stripFigure({ task, options }, activation));
   const pattern =
     task.name === 'copying'
       ? " The paper's Figure 2 shows such a pattern: one for the digits, a steady one in the blank, one for the recall."
@@ -42,6 +28,27 @@ ${shares(activation, notes)}
 <ul class="legend"><li><i class="on"></i>active</li><li><i class="off"></i>inactive</li></ul>
 ${strips.join('\n')}
 </section>`;
+}
+
+/** One sample sequence. @param of what its modules are those of, as people call it */
+export async function stripFigure(
+  { task, options }: Pick<RunConfig, 'task' | 'options'>,
+  activation: Activation,
+  of: string = activation.model,
+): Promise<string> {
+  const { setting, inputs } = activation;
+  const notes = notesOf(task.name, options.digits, activation);
+  const text = `Active modules of the ${of} over ${inputs.length} steps, ${task.setting} ${setting}. The table below it holds the numbers.`;
+  const svg = await activationStrip(activation, notes, escapeText(text));
+  const factor = setting === task.trained ? 'as in training' : `trained at ${task.trained}`;
+  return `<figure class="strip">
+<h3>${escapeText(`${capital(task.setting)} of ${setting}, ${factor}`)}</h3>
+<div class="scroll" tabindex="0" role="region" aria-label="${escapeText(`Active modules of the ${of}, ${task.setting} ${setting}`)}">
+${svg}
+</div>
+<figcaption>One test sequence of ${inputs.length} steps. ${escapeText(inputsInWords(task.name, inputs))}</figcaption>
+${shares(activation, notes)}
+</figure>`;
 }
 
 /** What is known of a sequence besides its inputs. */

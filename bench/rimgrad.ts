@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, readonly [about: string, load: () => Pro
     async () => (await import('./train-command.ts')).train,
   ],
   eval: ['test saved weights at settings of your own', async () => (await import('./eval-command.ts')).evaluateSaved],
+  table: ['train and show a table of the paper', async () => (await import('./table-command.ts')).table],
   report: ["render a run's page again", async () => (await import('./report-command.ts')).report],
   gradcheck: ['check every op on this device against float64', async () => (await import('./gradcheck.ts')).gradcheck],
   doctor: ['tell what there is to run on, and what is missing', async () => (await import('./doctor.ts')).doctor],

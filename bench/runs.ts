@@ -315,7 +315,7 @@ function runningIn(path: string): number | undefined {
 }
 
 /** The process of this machine that still carries out a run, if any but this one does. */
-export function runsAs({ process: own }: RunConfig): number | undefined {
+export function runsAs({ process: own }: Pick<RunConfig, 'process'>): number | undefined {
   if (own === undefined || own.host !== hostname() || own.pid === process.pid) return undefined;
   return isAlive(own.pid) ? own.pid : undefined;
 }

@@ -10,10 +10,8 @@ import { at, type DeviceLostError, NonFiniteError, OptionError } from '../engine
 import {
   type Checkpoint,
   compile,
-  type Data,
   type Device,
   type DeviceOptions,
-  evaluate,
   openDevice,
   type Program,
   readCheckpoint,
@@ -28,7 +26,7 @@ import { jobTask } from './job-tasks.ts';
 import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, EvaluationSplit, Figures, TrainStep } from './metrics.ts';
 import type { MainOptions } from './options.ts';
-import { traceProgram } from './programs.ts';
+import { sampleModules } from './samples.ts';
 import { factsOf, type JobTask, type TaskFacts } from './task-facts.ts';
 import { copyValues, readProgress, type Trainee, TrainingState } from './training-state.ts';
 
@@ -334,21 +332,9 @@ class Training {
     }
   }
 
-  /** Which modules were active in one test sequence, at the training setting and the last; nothing of other systems than RIMs. */
+  /** Which modules were active; nothing of other systems than RIMs. */
   async #sample({ model }: Trainee): Promise<Activation[]> {
-    if (model.name !== 'RIM') return [];
-    const { task, trained, tested } = this.#job;
-    const activations: Activation[] = [];
-    for (const setting of new Set([trained, at(tested, tested.length - 1)])) {
-      const { x } = task.batch({ split: 'test', setting, batch: 1, seed: this.#options.seed, index: 0 });
-      const { mask, scores } = traceProgram(model, task, setting).outputs;
-      if (mask === undefined || scores === undefined) continue;
-      // The scores too: a RIM whose modules are all active tells that without its input.
-      const { active } = await evaluate(this.#device, { active: mask, scores }, { x });
-      const inputs = task.input.kind === 'symbols' ? [...x] : rowsOf(x, task.input.size);
-      activations.push({ model: model.name, setting, inputs, mask: rowsOf(active, at(mask.shape, 2)) });
-    }
-    return activations;
+    return model.name === 'RIM' ? sampleModules(this.#device, model, this.#job, this.#options.seed) : [];
   }
 }
 
@@ -356,11 +342,6 @@ class Training {
 interface AtSetting {
   readonly setting: number;
   readonly run: EvaluationRun;
-}
-
-/** [T][size] of [T,1,size]. */
-function rowsOf(data: Data, size: number): number[][] {
-  return Array.from({ length: data.length / size }, (_, t) => [...data.slice(t * size, (t + 1) * size)]);
 }
 
 /** What a training says of a step that is not finite: the guard counts from where this training began, people from the first step. */

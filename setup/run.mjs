@@ -27,6 +27,7 @@ const commands = {
   bench: { script: cli, args: ['bench'], build: true, adapter: 'ensure' },
   eval: { script: cli, args: ['eval'], build: true, adapter: 'ensure' },
   report: { script: cli, args: ['report'], build: true },
+  table: { script: cli, args: ['table'], build: true, adapter: 'ensure' },
   soak: { script: 'dist/bench/soak/command.js', build: true, adapter: 'ensure', node: ['--expose-gc'] },
   fuzz: { script: 'dist/bench/fuzz/command.js', build: true },
   kernels: { script: 'kernels/generate.mjs' },

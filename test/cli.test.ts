@@ -1,4 +1,4 @@
-// The command line of the packed tarball, `rimgrad train|eval|report|gradcheck|doctor|bench`, in a folder that knows nothing of
+// The command line of the packed tarball, `rimgrad train|eval|table|report|gradcheck|doctor|bench`, in a folder that knows nothing of
 // this checkout: help, JSON, output into a pipe, a pipe that closes, wrong usage, Ctrl-C, and a machine without the Node binding.
 // What the commands compute is tested elsewhere.
 
@@ -16,7 +16,7 @@ import { chromiumPath, denoScript, skip } from './runtimes.ts';
 
 const test = suite('the command line of the package');
 const workshop = new Workshop();
-const COMMANDS = ['train', 'eval', 'report', 'gradcheck', 'doctor', 'bench'];
+const COMMANDS = ['train', 'eval', 'table', 'report', 'gradcheck', 'doctor', 'bench'];
 /** A training of seconds. */
 const tiny =
   '--digits 1 --blank 2 --batch 4 --modules 3 --active 2 --hidden 4 --embedding 4 --key-size 4 --value-size 4 --comm-heads 1 ' +
@@ -114,6 +114,7 @@ test('wrong usage is one line and exit code 2, and asks nothing of the machine',
     [['eval', 'a', 'b'], /too many arguments/],
     [['eval', 'a', '--at', '10,x'], /whole number/],
     [['report'], /missing required argument/],
+    [['table', 'coping'], /no table 'coping'; did you mean copying\?/],
     [['gradcheck', '--seed', 'x'], /whole number/],
     [['doctor', 'me'], /too many arguments/],
     [['bench', '--sizes', 'XL'], /no size 'XL'/],

@@ -62,6 +62,14 @@ export const configs: fc.Arbitrary<unknown> = fc.record(
   { requiredKeys: ['format', 'task', 'started', 'status', 'adapter', 'runtime', 'parameters', 'options'] },
 );
 
+/** How modules were used, of two kinds of steps. */
+const usages: fc.Arbitrary<unknown> = fc.constantFrom(1, 2).chain((count) => {
+  const rows = <T>(row: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(row, { minLength: count, maxLength: count });
+  const shares = rows(fc.tuple(numbers, numbers, numbers));
+  const by = fc.constantFrom('part', 'input');
+  return fc.record({ by, names: rows(words), steps: rows(sizes), active: shares, switched: shares });
+});
+
 /** What weights keep of a run: options of the main job. */
 export const runOptions: fc.Arbitrary<unknown> = fc.record(
   {
@@ -83,13 +91,17 @@ export const runOptions: fc.Arbitrary<unknown> = fc.record(
 
 const sequences = fc.nat({ max: 4 }).chain((length) => {
   const rows = <T>(row: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(row, { minLength: length, maxLength: length });
-  return fc.record({
-    kind: fc.constant('activation'),
-    model: words,
-    setting: sizes,
-    inputs: fc.oneof(rows(fc.nat({ max: 9 })), rows(fc.tuple(numbers, numbers))),
-    mask: rows(fc.array(fc.nat({ max: 1 }), { minLength: 3, maxLength: 3 })),
-  });
+  return fc.record(
+    {
+      kind: fc.constant('activation'),
+      model: words,
+      setting: sizes,
+      inputs: fc.oneof(rows(fc.nat({ max: 9 })), rows(fc.tuple(numbers, numbers))),
+      mask: rows(fc.array(fc.nat({ max: 1 }), { minLength: 3, maxLength: 3 })),
+      usage: fc.array(usages, { maxLength: 2 }),
+    },
+    { requiredKeys: ['kind', 'model', 'setting', 'inputs', 'mask'] },
+  );
 });
 
 /** The lines of a metrics.jsonl. */

@@ -1,0 +1,206 @@
+// `rimgrad table`: from a command line to trained cells, a table on the console and its page.
+//
+// Always: what is printed is whole lines; a failed cell does not end the others, but the exit code tells of it; Ctrl-C keeps everything,
+// and the table of what there is. Not here: the process (table-command.ts), and each of the steps.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import type { Device } from '../../engine/core.ts';
+import { at, need } from '../../engine/errors.ts';
+import { called, EXIT } from '../command-line.ts';
+import { onDisk, writeAtomically } from '../disk.ts';
+import { jobTask } from '../job-tasks.ts';
+import { adapterName } from '../messages.ts';
+import { formatDuration, type ProgressStream } from '../progress.ts';
+import { factsOf, type TaskFacts } from '../task-facts.ts';
+import type { TrainJob } from '../train.ts';
+import { type Cell, cellsOf, partOf } from './definition.ts';
+import { Estimates } from './estimate.ts';
+import { parseTable, type TableRequest } from './options.ts';
+import { renderTable } from './page.ts';
+import { tableProgress } from './progress.ts';
+import { measureRates, type Rates } from './rates.ts';
+import { type CellRecord, optionsOf, readRecord, readRecords } from './records.ts';
+import { type TableResult, tableJSON, tabulate } from './result.ts';
+import { type RunnerResult, runCells } from './runner.ts';
+import { formatTable } from './text.ts';
+
+/** What the command is given by the process that it runs in. */
+export interface TableSurroundings {
+  readonly stdout: ProgressStream;
+  readonly stderr: NodeJS.WritableStream;
+  /** Aborted to stop early and keep what there is. */
+  readonly signal: AbortSignal;
+  /** Opens the device whose speed is measured. */
+  open(): Promise<Device>;
+  readonly train: TrainJob;
+}
+
+/**
+ * Runs `rimgrad table`.
+ * @returns the exit code, of `EXIT`
+ * @throws RimgradError for a command line that is wrong, or where the device or the disk fails
+ */
+export async function runTable(args: readonly string[], around: TableSurroundings): Promise<number> {
+  const request = parseTable(args);
+  if (typeof request === 'string') {
+    around.stdout.write(request);
+    return EXIT.done;
+  }
+  if (request.list) {
+    around.stdout.write(listOf(request, args));
+    return EXIT.done;
+  }
+  return new TableJob(request, around).run();
+}
+
+/** A command for each cell, a line each. */
+function listOf({ table, part, out }: TableRequest, args: readonly string[]): string {
+  const mnist = args.findIndex((arg) => arg === '--mnist' || arg.startsWith('--mnist='));
+  const folder = mnist < 0 ? [] : args.slice(mnist, mnist + (at(args, mnist) === '--mnist' ? 2 : 1));
+  return cellsOf(table, part)
+    .map(({ name }) => {
+      const words = [table.name, '--scale', part.scale, '--cell', name, '--out', out, ...folder];
+      return `${called('table')} ${words.map(quoted).join(' ')}\n`;
+    })
+    .join('');
+}
+
+/** A word as a shell reads it. */
+function quoted(word: string): string {
+  return /^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+class TableJob {
+  readonly #request: TableRequest;
+  readonly #around: TableSurroundings;
+  readonly #cells: readonly Cell[];
+  /** What people read: nothing of it where machines do. */
+  readonly #out: ProgressStream;
+  readonly #folders: readonly string[];
+
+  constructor(request: TableRequest, around: TableSurroundings) {
+    const { table, part, cell, json, out, merge } = request;
+    this.#request = request;
+    this.#around = around;
+    this.#cells = cell === undefined ? cellsOf(table, part) : [cell];
+    this.#out = json ? new Writable({ write: (_chunk, _encoding, done) => done() }) : around.stdout;
+    this.#folders = [out, ...merge];
+  }
+
+  async run(): Promise<number> {
+    const { show, cell, json } = this.#request;
+    const result = show ? undefined : await this.#train();
+    if (cell === undefined || json) await this.#tell(cell === undefined);
+    if (result === undefined) return EXIT.done;
+    if (result.stopped) return EXIT.stopped;
+    return result.failed > 0 ? EXIT.failed : EXIT.done;
+  }
+
+  async #train(): Promise<RunnerResult> {
+    const { out, merge, force } = this.#request;
+    const { signal, train, stderr } = this.#around;
+    const records = this.#cells.map((cell) => readRecord(cell, this.#folders));
+    const open = new Set(records.filter(({ state }) => force || state !== 'finished').map(({ cell }) => cell.name));
+    const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
+    const progress = tableProgress(this.#out, this.#cells.length);
+    let began = 0;
+    const left = (): number =>
+      this.#cells.filter(({ name }) => open.has(name)).reduce((sum, cell) => sum + (estimates?.seconds(cell) ?? 0), 0);
+    const result = await runCells(
+      this.#cells,
+      { out, others: merge, force, train, signal },
+      {
+        onBegin: (cell) => {
+          began = performance.now();
+          const expected = estimates?.seconds(cell) ?? 0;
+          progress.begin(cell, optionsOf(cell).steps, expected, left() - expected);
+        },
+        onStep: (_cell, step) => progress.update(step),
+        onWarning: ({ name }, line) => stderr.write(`rimgrad: ${name}: ${line}\n`),
+        onEnd: (record, trained, problem) => {
+          if (trained || record.state === 'finished') open.delete(record.cell.name);
+          if (trained && record.metrics !== undefined) estimates?.learn(record.cell, record.metrics);
+          const seconds = (performance.now() - began) / 1000;
+          if (trained || record.state !== 'finished' || force) {
+            const words =
+              trained && record.state === 'finished' ? `finished in ${formatDuration(seconds)}` : stateWords(record);
+            const rest = open.size === 0 || !trained ? '' : `, ${formatDuration(left())} left`;
+            progress.end(`${record.cell.name}: ${words}${rest}`);
+          } else progress.end(`${record.cell.name}: ${stateWords(record)}`);
+          if (problem !== undefined) stderr.write(`rimgrad: ${record.cell.name}: ${problem}\n`);
+        },
+      },
+    );
+    if (result.stopped) this.#out.write('Stopped. The same command goes on from here\n');
+    if (result.elsewhere > 0) {
+      this.#out.write(`${result.elsewhere} left to other processes; --show makes the table again when they are done\n`);
+    }
+    return result;
+  }
+
+  /** Measures the device, plans what is to be done, and says how long that may take. */
+  async #estimate(records: readonly CellRecord[], open: ReadonlySet<string>): Promise<Estimates> {
+    const { table, part } = this.#request;
+    let rates: Rates;
+    let adapter: string;
+    {
+      using device = await this.#around.open();
+      adapter = adapterName(device);
+      rates = await measureRates(device);
+    }
+    const estimates = await Estimates.of(this.#cells, rates);
+    for (const { cell, metrics } of records) if (metrics !== undefined) estimates.learn(cell, metrics);
+    const seconds = this.#cells
+      .filter(({ name }) => open.has(name))
+      .reduce((sum, cell) => sum + estimates.seconds(cell), 0);
+    const done = this.#cells.length - open.size;
+    this.#out.write(
+      `${table.title}, scale ${part.scale}, on ${adapter}: ${open.size} of ${this.#cells.length} cells to train${done === 0 ? '' : `, ${done} finished`}\n` +
+        `Estimated time: ${formatDuration(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n\n`,
+    );
+    return estimates;
+  }
+
+  /** Writes and prints the table of what there is. */
+  async #tell(write: boolean): Promise<void> {
+    const { table, part, json, select, metric } = this.#request;
+    const scaled = partOf(table, part);
+    const facts = new Map<string, TaskFacts>();
+    for (const group of scaled.groups) {
+      const cell = need(
+        cellsOf(table, part).find((each) => each.group.title === group.title),
+        'a cell',
+      );
+      facts.set(group.title, factsOf(await jobTask(optionsOf(cell))));
+    }
+    const records = readRecords(table, part, this.#folders);
+    const view = { select, ...(metric !== undefined && { metric }) };
+    const result = tabulate(table, part, records, ({ title }) => need(facts.get(title), title), view);
+    if (json) this.#around.stdout.write(tableJSON(result));
+    this.#out.write(`\n${formatTable(table, result)}`);
+    for (const { cell, note } of records.filter(({ state }) => state === 'refused')) {
+      this.#around.stderr.write(`rimgrad: ${cell.name} is not counted: ${note ?? 'it cannot be read'}\n`);
+    }
+    if (write) this.#out.write(`\nPage: ${await this.#write(result, records)}\n`);
+  }
+
+  async #write(result: TableResult, records: readonly CellRecord[]): Promise<string> {
+    const { table, part, out } = this.#request;
+    const folder = join(out, `${table.name}-${part.scale}`);
+    onDisk(folder, () => mkdirSync(folder, { recursive: true }));
+    writeAtomically(join(folder, 'table.json'), tableJSON(result));
+    const page = join(folder, 'table.html');
+    writeAtomically(page, await renderTable({ table, scaled: partOf(table, part), result, records }));
+    return page;
+  }
+}
+
+/** What there is of a cell, in words. */
+function stateWords({ state, note }: CellRecord): string {
+  if (state === 'finished') return 'finished before';
+  if (state === 'running') return `left to ${note ?? 'another process'}`;
+  if (state === 'begun') return `begun${note === undefined ? '' : `, ${note}`}`;
+  return state === 'refused' ? 'not counted' : 'missing';
+}

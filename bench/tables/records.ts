@@ -1,0 +1,109 @@
+// What there is of a table's cells in the folders of one machine or several: which are finished, begun, running or damaged, and what
+// the finished ones measured.
+//
+// Always: nothing is written; a folder counts only where its run was made with the very options of the cell; what cannot be read is
+// told and not counted. Not here: making cells (runner.ts), what follows from them (result.ts).
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { FileError, OptionError } from '../../engine/errors.ts';
+import { describe } from '../messages.ts';
+import { type Metrics, sortMetrics } from '../metrics.ts';
+import { keptOptions, lastingOptions, type MainOptions, parseMainOptions } from '../options.ts';
+import type { RunConfig } from '../run-config.ts';
+import { type Run, readRun, runsAs } from '../runs.ts';
+import { type Cell, cellsOf, type Part, type TableDefinition } from './definition.ts';
+import { holderOf } from './hold.ts';
+
+/** What there is of a cell. */
+export type CellState =
+  /** Nothing. */
+  | 'missing'
+  /** A run that was stopped, killed or failed: it can go on. */
+  | 'begun'
+  /** Another process trains it. */
+  | 'running'
+  | 'finished'
+  /** What lies there cannot be read, or is of other options. */
+  | 'refused';
+
+/** A cell and what there is of it. */
+export interface CellRecord {
+  readonly cell: Cell;
+  readonly state: CellState;
+  /** Why it is refused, who trains it, or why it failed. */
+  readonly note?: string;
+  /** Of a finished one. */
+  readonly metrics?: Metrics;
+  /** Of a finished one. */
+  readonly config?: RunConfig;
+}
+
+/** Looks for all cells of a table. @param folders where run folders lie: those of the first one can go on, others only count when finished */
+export function readRecords(table: TableDefinition, part: Part, folders: readonly string[]): readonly CellRecord[] {
+  return cellsOf(table, part).map((cell) => readRecord(cell, folders));
+}
+
+/** Looks for a cell. */
+export function readRecord(cell: Cell, [out = '', ...others]: readonly string[]): CellRecord {
+  const own = lookAt(cell, out);
+  if (own.state === 'finished') return own;
+  for (const folder of others) {
+    const found = lookAt(cell, folder);
+    if (found.state === 'finished' || (found.state === 'refused' && own.state === 'missing')) return found;
+  }
+  return own;
+}
+
+/** The options that a cell trains with. @throws OptionError where the definition is wrong */
+export function optionsOf(cell: Cell, out: string = 'runs'): MainOptions {
+  const request = parseMainOptions([...cell.args, '--name', cell.name, '--out', out]);
+  if (request.kind === 'run') return request.options;
+  throw new OptionError(`${cell.name}: its arguments ask for ${request.kind}`);
+}
+
+function lookAt(cell: Cell, folder: string): CellRecord {
+  const path = join(folder, cell.name);
+  const holder = holderOf(folder, cell.name);
+  if (!existsSync(join(path, 'config.json'))) {
+    return holder === undefined ? { cell, state: 'missing' } : { cell, state: 'running', note: holder };
+  }
+  try {
+    const run = readRun(path);
+    const refusal = otherwise(cell, run, path);
+    if (refusal !== undefined) return { cell, state: 'refused', note: refusal };
+    return recordOf(cell, run, holder);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return { cell, state: 'refused', note: describe(error) };
+  }
+}
+
+function recordOf(cell: Cell, { config, metrics }: Run, holder: string | undefined): CellRecord {
+  if (config.status === 'finished') {
+    return { cell, state: 'finished', metrics: sortMetrics(metrics), config };
+  }
+  const pid = config.status === 'running' ? runsAs(config) : undefined;
+  const trains = holder ?? (pid === undefined ? undefined : `process ${pid}`);
+  if (trains !== undefined) return { cell, state: 'running', note: trains };
+  return { cell, state: 'begun', ...(config.note !== undefined && { note: config.note }) };
+}
+
+/** Why a run is not that of a cell, where it is not. */
+function otherwise(cell: Cell, { config }: Run, path: string): string | undefined {
+  const asked = everything(optionsOf(cell));
+  const made = everything(keptOptions(config.options, join(path, 'config.json')));
+  const names = [...new Set([...Object.keys(asked), ...Object.keys(made)])];
+  const differing = names.filter((name) => JSON.stringify(asked[name]) !== JSON.stringify(made[name]));
+  const [first] = differing;
+  if (first === undefined) return undefined;
+  const more = differing.length === 1 ? '' : ` (and ${differing.length - 1} more)`;
+  return `${path}: made with ${first} ${JSON.stringify(made[first])}, and the table asks for ${JSON.stringify(asked[first])}${more}; give --force to make it anew, or another --out`;
+}
+
+/** All options that decide what a run measures; of files only whether there are any, for they lie elsewhere on another machine. */
+function everything(options: MainOptions): Readonly<Record<string, unknown>> {
+  const { steps, evaluateEvery } = options;
+  const lasting = lastingOptions(options);
+  return { ...lasting, steps, evaluateEvery, ...(lasting.mnist !== undefined && { mnist: true }) };
+}

@@ -1,0 +1,153 @@
+// The page of a table: the same bytes from the same folders, nothing from elsewhere, the figures beside those of the paper, verdicts
+// from the numbers; and in a browser: nothing is wider than a phone, and axe has no complaint in light and in dark.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { chromium } from 'playwright-core';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Cell, cellsOf } from '../bench/tables/definition.ts';
+import { DEFINITIONS } from '../bench/tables/index.ts';
+import { need } from '../engine/errors.ts';
+import { chromiumPath, skip } from './runtimes.ts';
+import { skill, tableFile, tableJob, writeCell } from './table-cells.ts';
+
+const SCREENSHOTS = process.env.RIMGRAD_SCREENSHOTS;
+const out = mkdtempSync(join(tmpdir(), 'rimgrad-table-page-'));
+const cells = cellsOf(DEFINITIONS.copying, { scale: 'small' });
+const show = ['copying', '--scale', 'small', '--out', out, '--show'];
+
+test.before(async () => {
+  for (const cell of cells) await writeCell(out, cell, held);
+});
+
+test.after(() => rmSync(out, { recursive: true, force: true }));
+
+/** RIMs 6/4 solve the task; LSTMs are without memory at four times the blank. */
+function held(cell: Cell, done: number, setting: number): number {
+  if (cell.row.id === 'rim-6-4') return done === 1 ? 1 : 0.5;
+  return setting === 40 && cell.row.model === 'lstm' ? 0 : skill(cell, done, setting);
+}
+
+/** The text of an element's row, cell by cell. */
+function rowOf(html: string, start: string): string[] {
+  const row = [...html.matchAll(/<tr[^>]*>([\s\S]*?)<\/tr>/g)]
+    .map(([, text]) => text ?? '')
+    .find((text) => text.includes(start));
+  return [...need(row, `a row with ${start}`).matchAll(/<t[dh][^>]*>([\s\S]*?)<\/t[dh]>/g)].map(([, text]) =>
+    (text ?? '')
+      .replaceAll(/<[^>]*>/g, ' ')
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+  );
+}
+
+test('the page tells means, spreads, counts and the paper beside them', async () => {
+  const { code, stdout, stderr } = await tableJob(show);
+  assert.equal([code, stderr], [0, '']);
+  assert.match(stdout, /scale small: 39 of 39 cells finished/);
+  assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) +\[0\]/);
+  const html = tableFile(out, 'copying-small', 'table.html');
+  const [head, trained, , far] = rowOf(html, 'RIM 6/4');
+  assert.match(head ?? '', /RIM 6\/4 144 units/);
+  assert.match(trained ?? '', /^0\.002 ± 0 \(3\) paper 0$/);
+  assert.match(far ?? '', /paper 0$/);
+  assert.match(rowOf(html, '>LSTM <small>144')[3] ?? '', /^2\.495 ± 0 \(3\) paper 3\.560$/);
+  assert.match(rowOf(html, '>GRU <')[3] ?? '', /^[\d.]+ ± [\d.]+ \(3\)$/, 'the paper has none');
+  assert.equal(rowOf(html, 'nothing learned but'), ['nothing learned but the layout', '2.079', '2.079', '2.079']);
+  const outcomes = [...html.matchAll(/<strong class="outcome">([^<]*)<\/strong> ([^<]*)\./g)].map(
+    ([, outcome, claim]) => `${outcome}: ${claim}`,
+  );
+  assert.equal(outcomes.slice(0, 3), [
+    'holds: RIM solves the task at the blank it was trained at',
+    'holds: RIM holds at the longest blank',
+    'holds: LSTM falls to the memoryless level or worse at the longest blank',
+  ]);
+  assert.match(html, /Share of the steps of each part of the sequence/);
+  assert.match(html, /digits 4 of 6 used, 4 always/);
+});
+
+test('the same folders give the same bytes, and nothing comes from elsewhere', async () => {
+  await tableJob(show);
+  const [page, json] = (['table.html', 'table.json'] as const).map((file) => tableFile(out, 'copying-small', file));
+  await tableJob(show);
+  assert.ok(tableFile(out, 'copying-small', 'table.html') === page, 'another page');
+  assert.ok(tableFile(out, 'copying-small', 'table.json') === json, 'another table');
+  assert.not.match(page ?? '', /https?:|url\(|@import|<script|<link|<img|\ssrc=|\shref=/i);
+  assert.not.match(page ?? '', /NaN|undefined|Infinity|\[object/);
+  assert.ok(!(page ?? '').includes(tmpdir()), 'a folder of this machine');
+  assert.ok((page ?? '').length < 2_000_000, `${page?.length} characters`);
+});
+
+test('other rules and figures are told as such', async () => {
+  const last = await tableJob([...show, '--select', 'last', '--metric', 'accuracy', '--json']);
+  const table = JSON.parse(last.stdout) as { select: string; metric: string; cells: number };
+  assert.equal([table.select, table.metric, table.cells], ['last', 'accuracy', 39]);
+  const html = tableFile(out, 'copying-small', 'table.html');
+  assert.match(html, /The checkpoint that counts: the last checkpoint/);
+  assert.not.match(rowOf(html, 'RIM 6/4')[1] ?? '', /paper/, 'the paper has no accuracies');
+  const refused = await tableJob([...show, '--metric', 'acuracy']);
+  assert.equal([refused.code, refused.stdout], [2, '']);
+  assert.match(refused.stderr, /--metric acuracy: there is crossEntropy, accuracy, meanCrossEntropy/);
+});
+
+test('what is damaged is told, not counted, and leaves no path on the page', async () => {
+  const name = need(cells[0], 'a cell').name;
+  const file = join(out, name, 'metrics.jsonl');
+  const whole = readFileSync(file);
+  try {
+    writeFileSync(file, whole.subarray(0, whole.length - 7));
+    const { code, stdout, stderr } = await tableJob(show);
+    assert.is(code, 0);
+    assert.match(stdout, /38 of 39 cells finished/);
+    assert.match(
+      stderr,
+      new RegExp(`^rimgrad: ${name} is not counted: .*metrics\\.jsonl: line \\d+ is cut off[^\\n]*\\n$`),
+    );
+    const html = tableFile(out, 'copying-small', 'table.html');
+    assert.match(html, /1 not counted/);
+    assert.match(rowOf(html, 'RIM 6/4')[1] ?? '', /\(2\)/);
+    assert.ok(!html.includes(tmpdir()), 'a folder of this machine');
+  } finally {
+    writeFileSync(file, whole);
+  }
+});
+
+const path = chromiumPath();
+if (path === undefined) skip(test, 'the page in a browser', 'no Chromium found; RIMGRAD_CHROMIUM names one');
+else {
+  test('in a browser: on a phone nothing is cut off, and axe has no complaint in light and dark', async () => {
+    await tableJob(show);
+    const browser = await chromium.launch({ executablePath: path, headless: true });
+    try {
+      const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+      for (const colorScheme of ['light', 'dark'] as const) {
+        for (const width of [360, 1280]) {
+          // The page forbids scripts; a test may run its own.
+          const context = await browser.newContext({ colorScheme, bypassCSP: true, viewport: { width, height: 800 } });
+          const page = await context.newPage();
+          await page.goto(pathToFileURL(join(out, 'copying-small', 'table.html')).href);
+          await page.evaluate(`document.querySelectorAll('details').forEach((each) => { each.open = true; })`);
+          const wide = await page.evaluate<number>('document.documentElement.scrollWidth');
+          assert.ok(wide <= width, `${wide} of ${width} pixels, ${colorScheme}`);
+          if (SCREENSHOTS !== undefined) {
+            await page.screenshot({ path: join(SCREENSHOTS, `table-${colorScheme}-${width}.png`), fullPage: true });
+          }
+          await page.evaluate(axe);
+          const found = await page.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>(
+            `axe.run(document, { resultTypes: ['violations'] })`,
+          );
+          const complaints = found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+          assert.equal(complaints, [], `${colorScheme} at ${width}`);
+          await context.close();
+        }
+      }
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+test.run();

@@ -1,0 +1,248 @@
+// The tables of the paper as data: every cell is a command line that parses and plans, no id stands twice, what was published is there;
+// and what follows from figures: means and spreads, what can be told apart, how claims come out.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { jobTask } from '../bench/job-tasks.ts';
+import { type Claim, type Evidence, judge } from '../bench/tables/claims.ts';
+import { cellsOf, partOf, SCALES, type Scale, TABLES, type TableDefinition } from '../bench/tables/definition.ts';
+import { workOf } from '../bench/tables/estimate.ts';
+import { DEFINITIONS } from '../bench/tables/index.ts';
+import { showFigure, showSummary } from '../bench/tables/numbers.ts';
+import { parseTable } from '../bench/tables/options.ts';
+import { optionsOf } from '../bench/tables/records.ts';
+import { compare, summarise } from '../bench/tables/statistics.ts';
+import { describeSteps, usageOf } from '../bench/usage.ts';
+import { at, OptionError } from '../engine/errors.ts';
+
+const every = TABLES.flatMap((name) => SCALES.map((scale) => [DEFINITIONS[name], scale] as const));
+
+function rowsOf(table: TableDefinition, scale: Scale): TableDefinition['scales'][Scale]['groups'][number]['rows'] {
+  return table.scales[scale].groups.flatMap(({ rows }) => rows);
+}
+
+test('every cell of every table is a command line that trains one model at the settings of its columns', async () => {
+  for (const [table, scale] of every) {
+    const names = new Set<string>();
+    for (const cell of cellsOf(table, { scale })) {
+      assert.not(names.has(cell.name), `${cell.name} stands twice`);
+      names.add(cell.name);
+      const options = optionsOf(cell, 'runs');
+      assert.is(options.task, table.task);
+      assert.equal(options.models, [cell.row.model]);
+      assert.is(options.seed, cell.seed);
+      assert.equal([options.validate, options.select, options.name], ['all', 'validation', cell.name]);
+      if (cell.seed !== at(table.scales[scale].seeds, 0)) continue;
+      const { trained, tested, task } = await jobTask(options);
+      const { group } = cell;
+      assert.equal([trained, ...tested], [group.trained, ...group.columns.map(({ setting }) => setting)], cell.name);
+      assert.ok(task.figures.some(({ name }) => name === table.published));
+    }
+  }
+});
+
+test('small cells and some of the paper plan without a device', async () => {
+  for (const [table, scale] of every) {
+    const rows = cellsOf(table, { scale }).filter(({ seed }) => seed === 1);
+    const some = scale === 'paper' ? rows.filter(({ row }) => /lstm|rim-6-4$/.test(row.id)) : rows;
+    assert.ok(some.length > 0, `${table.name} ${scale}`);
+    for (const cell of some) {
+      const { training, evaluations } = await workOf(optionsOf(cell));
+      for (const { calls, work } of [training, evaluations]) assert.ok(calls > 0 && work > calls, cell.name);
+    }
+  }
+});
+
+test('the figures of the paper stand beside the rows that it has', () => {
+  const paper = (table: TableDefinition, id: string, scale: Scale = 'paper'): unknown =>
+    rowsOf(table, scale).find((row) => row.id === id)?.paper;
+  const { copying, adding, smnist, ablations } = DEFINITIONS;
+  for (const scale of SCALES) {
+    assert.equal(paper(copying, 'rim-6-4', scale), { 50: 0, 200: 0 });
+    assert.equal(paper(copying, 'lstm', scale), { 50: 0, 200: 3.56 });
+    assert.equal(paper(copying, 'lstm-half', scale), { 50: 0, 200: 4.32 });
+    assert.equal(paper(copying, 'transformer', scale), { 50: 0, 200: 0.54 });
+    assert.equal(paper(smnist, 'rim-6-4', scale), { 16: 0.9, 19: 0.734, 24: 0.381 });
+    assert.equal(paper(smnist, 'dnc', scale), { 16: 0.872, 19: 0.441, 24: 0.198 });
+    assert.equal(paper(ablations, 'alone-6-4', scale), { 50: 0.7, 200: 5 });
+    assert.is(paper(copying, 'gru', scale), undefined);
+  }
+  assert.equal(paper(ablations, 'rim-24-22'), { 50: 0, 200: 0.42 });
+  assert.equal(paper(ablations, 'unattended-1-1-512') ?? paper(ablations, 'unattended-512-1-1'), { 50: 0, 200: 0.2 });
+  // As many rows as the paper's tables have.
+  const published = (table: TableDefinition): number => rowsOf(table, 'paper').filter((row) => row.paper).length;
+  assert.equal([published(copying), published(smnist), published(ablations)], [9, 9, 33]);
+  const rims = (pair: string): number =>
+    rowsOf(adding, 'paper').filter(({ id, model, paper }) => id.startsWith(pair) && model === 'rim' && paper).length;
+  assert.equal([rims('short'), rims('long')], [12, 8]);
+  const reproduced = rowsOf(smnist, 'small').flatMap(({ reproductions = [] }) => reproductions);
+  assert.is(reproduced.length, 8);
+  for (const { who, values } of reproduced) assert.ok(who !== '' && Object.keys(values).length === 3);
+});
+
+test('every claim is about rows and figures that the table has, at every scale', () => {
+  for (const [table, scale] of every) {
+    const ids = rowsOf(table, scale).map(({ id }) => id);
+    for (const claim of table.claims) {
+      if (scale === 'tiny' && table.name === 'ablations') continue; // fewer rows: then the claim is left out
+      assert.ok(ids.includes(claim.row), `${table.name} ${scale}: ${claim.row}`);
+      if (claim.kind === 'beats') assert.ok(ids.includes(claim.other), `${table.name} ${scale}: ${claim.other}`);
+    }
+  }
+});
+
+test('rows are chosen by the beginnings of their names, cells by their own', () => {
+  const { copying } = DEFINITIONS;
+  const ids = (...rows: string[]): string[] =>
+    partOf(copying, { scale: 'small', rows }).groups.flatMap((group) => group.rows.map(({ id }) => id));
+  assert.equal(ids('rim-6', 'gru'), ['rim-6-4', 'rim-6-3', 'rim-6-2', 'gru']);
+  assert.equal(ids('lstm'), ['lstm-half', 'lstm']);
+  const cells = cellsOf(copying, { scale: 'small', rows: ['rim-6-4', 'lstm'], seeds: [7, 8] });
+  assert.equal(
+    cells.map(({ name }) => name),
+    [
+      ...['copying-small-rim-6-4-seed7', 'copying-small-lstm-half-seed7', 'copying-small-lstm-seed7'],
+      ...['copying-small-rim-6-4-seed8', 'copying-small-lstm-half-seed8', 'copying-small-lstm-seed8'],
+    ],
+  );
+  const request = parseTable(['copying', '--scale', 'tiny', '--cell', 'copying-tiny-ntm-seed41']);
+  if (typeof request === 'string') throw new Error(request);
+  assert.is(request.cell?.seed, 41);
+});
+
+test('a wrong command line is told with the mend', () => {
+  const refusals: readonly (readonly [line: string, message: RegExp])[] = [
+    ['coping', /no table 'coping'; did you mean copying\? There are copying, adding/],
+    ['copying --rows rim-6-5', /--rows rim-6-5: the table copying has no such row; did you mean rim-6-4\?/],
+    ['copying --cell copying-small-lstm-seed', /did you mean copying-small-lstm-seed1\?/],
+    ['copying --scale tiny --cell copying-small-lstm-seed1', /at scale tiny has no such cell/],
+    ['copying --mnist d', /--mnist: it is for the table smnist/],
+    ['copying --list --show', /--list and --show do not go together/],
+    ['copying --seeds 1,x', /Give a whole number/],
+    ['', /missing required argument 'name'/],
+  ];
+  for (const [line, message] of refusals) {
+    try {
+      parseTable(line.split(' ').filter((word) => word !== ''));
+      assert.unreachable(line);
+    } catch (error) {
+      assert.instance(error, OptionError, line);
+      assert.match(String(error), message);
+    }
+  }
+});
+
+test('mean, spread of a sample, count', () => {
+  assert.is(summarise([]), undefined);
+  assert.equal(summarise([3]), { mean: 3, spread: null, count: 1 });
+  assert.equal(summarise([1, 3]), { mean: 2, spread: Math.SQRT2, count: 2 });
+  assert.equal(summarise([2, 4, 4, 4, 5, 5, 7, 9]), { mean: 5, spread: Math.sqrt(32 / 7), count: 8 });
+  const of = (
+    mean: number,
+    spread: number | null,
+    count = 4,
+  ): { mean: number; spread: number | null; count: number } => ({ mean, spread, count });
+  // The standard error of the difference is sqrt(1/4 + 1/4): twice that is 1.414.
+  assert.is(compare(of(0, 1), of(1.5, 1)), 'apart');
+  assert.is(compare(of(0, 1), of(1.4, 1)), 'together');
+  assert.is(compare(of(0, 1), of(9, null, 1)), 'unknown');
+});
+
+test('figures as they are shown', () => {
+  const [share, nats] = [{ unit: 'share' }, { unit: 'nats' }] as const;
+  assert.equal(
+    [0.7341, 0, 1].map((value) => showFigure(share, value)),
+    ['73.4 %', '0.0 %', '100.0 %'],
+  );
+  assert.equal(
+    [0, 2.0794, 0.00004, 123456, 250.04].map((value) => showFigure(nats, value)),
+    ['0', '2.079', '4.0e-5', '1.2e+5', '250.0'],
+  );
+  assert.is(showSummary(share, { mean: 0.5, spread: 0.1234, count: 3 }), '50.0 ± 12.3 %');
+  assert.is(showSummary(nats, { mean: 0.5, spread: null, count: 1 }), '0.500');
+});
+
+/** Evidence from accuracies by row, at the settings 10 (trained), 20 and 40. */
+function evidence(values: Readonly<Record<string, readonly number[]>>, seeds = 3): Evidence {
+  const of = (row: string): readonly number[] => values[row] ?? [];
+  return {
+    seeds,
+    label: (row) => (row in values ? row.toUpperCase() : undefined),
+    settings: (_row, where) => (where === 'trained' ? [10] : where === 'furthest' ? [40] : [20, 40]),
+    values: of,
+    summary: (row) => summarise(of(row)),
+    figure: (name) => ({ name, label: name, unit: 'share', better: name === 'error' ? 'lower' : 'higher' }),
+    trivial: () => 0.125,
+    show: showFigure,
+  };
+}
+
+test('claims are decided by the numbers', () => {
+  const shared = { text: 'it is so', where: 'furthest', row: 'rim' } as const;
+  const reaches: Claim = { ...shared, kind: 'reaches', figure: 'accuracy', bound: { value: 0.9 } };
+  const outcome = (claim: Claim, values: Readonly<Record<string, readonly number[]>>): string | undefined =>
+    judge(claim, evidence(values))?.outcome;
+  assert.is(outcome(reaches, { rim: [0.9, 0.95, 1] }), 'holds');
+  assert.is(outcome(reaches, { rim: [0.9, 0.89, 1] }), 'does not hold');
+  assert.is(outcome(reaches, { rim: [0.95] }), 'not decided', 'two seeds are missing');
+  assert.is(outcome(reaches, { rim: [0.85] }), 'does not hold', 'one seed is enough against it');
+  assert.is(outcome(reaches, { rim: [] }), 'not decided');
+  assert.is(outcome(reaches, { lstm: [1] }), undefined, 'the table was asked for other rows');
+  const falls: Claim = { ...shared, kind: 'falls', figure: 'accuracy', bound: { trivial: 1 } };
+  assert.is(outcome(falls, { rim: [0.1, 0.12, 0.125] }), 'holds');
+  assert.is(outcome(falls, { rim: [0.1, 0.12, 0.13] }), 'does not hold');
+  const worse: Claim = { ...falls, figure: 'error', bound: { trivial: 0.5 } };
+  assert.is(outcome(worse, { rim: [0.1, 0.2, 0.3] }), 'holds', 'an error falls upwards');
+  assert.is(outcome({ ...worse, kind: 'reaches' }, { rim: [0.01, 0.02, 0.0625] }), 'holds');
+  const beats: Claim = { ...shared, kind: 'beats', figure: 'accuracy', other: 'lstm' };
+  assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3, 0.25] }), 'holds');
+  assert.is(outcome(beats, { rim: [0.2, 0.3, 0.25], lstm: [0.9, 0.92, 0.94] }), 'does not hold');
+  assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
+  assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
+  const { because } = judge(reaches, evidence({ rim: [0.9, 0.89, 1] })) ?? { because: '' };
+  assert.is(because, 'RIM at 40: accuracy least 89.0 % of 3 seeds, at least 90.0 % is asked for; 2 of 3 seeds do');
+  const both = judge({ ...beats, where: 'beyond' }, evidence({ rim: [0.9, 0.92], lstm: [0.2, 0.3] }));
+  assert.match(both?.because ?? '', /at 20: .*; at 40: /);
+});
+
+test('usage counts how often modules were active, and at what they switched', () => {
+  // Two sequences of two digits over a blank of three; module 1 reads digits and marker, module 2 the rest.
+  const inputs = [
+    [3, 4, 0, 0, 9, 0, 0],
+    [3, 3, 0, 0, 9, 0, 0],
+  ];
+  const input = (t: number, b: number): number => at(at(inputs, b), t);
+  const steps = 7;
+  const mask = Array.from({ length: steps * 2 }, (_, i) =>
+    input(Math.floor(i / 2), i % 2) > 0 ? [1, 0] : [0, 1],
+  ).flat();
+  const [parts, kinds] = usageOf('copying', 3, [{ input, mask, shape: [steps, 2, 2] }]);
+  assert.equal(parts, {
+    by: 'part',
+    names: ['digits', 'blank', 'recall'],
+    steps: [4, 6, 4],
+    active: [
+      [1, 0],
+      [1 / 3, 2 / 3],
+      [0, 1],
+    ],
+    switched: [
+      [0, 0],
+      [2 / 3, 2 / 3],
+      [0.5, 0.5],
+    ],
+  });
+  assert.equal(kinds?.names, ['blank', 'blank in recall', 'digit 3', 'digit 4', 'marker']);
+  assert.equal(kinds?.steps, [4, 4, 3, 1, 2]);
+  assert.equal(
+    kinds?.switched.map((row) => row[0]),
+    [0.5, 0.5, 0, 0, 1],
+  );
+  const adding = describeSteps('adding');
+  assert.equal(adding([0.5, 0, 1], 7, 10, 10), { part: 'second half', input: 'second mark' });
+  assert.equal(adding([0.5, 0, 0], 4, 10, 10), { part: 'first half', input: 'no mark' });
+  const digits = describeSteps('smnist');
+  assert.equal(digits(1, 48, 49, 7), { part: 'bottom', input: 'ink' });
+  assert.equal(digits(0, 0, 49, 7), { part: 'top', input: 'paper' });
+});
+
+test.run();
