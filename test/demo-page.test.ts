@@ -113,7 +113,7 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   assert.ok(Number(await figure(page, 'Steps a second')) > 0);
   assert.match((await page.locator('#loss-chart').getAttribute('aria-label')) ?? '', /Loss: RIM .* at step \d+, LSTM/);
   const csv = (await downloaded(page, '#save-csv')).bytes.toString();
-  assert.match(csv, /^kind,model,step,split,setting,loss,seconds,accuracy,.*\ntrain,RIM,1,train,,/);
+  assert.match(csv, /^kind,model,step,split,setting,loss,seconds,crossEntropy,accuracy,.*\ntrain,RIM,1,train,,/);
   assert.match(csv, /\nevaluation,LSTM,20,test,8,/);
   const lines = (await downloaded(page, '#save-jsonl')).bytes.toString().trim().split('\n');
   assert.ok(lines.length > 10 && lines.every((line) => 'kind' in JSON.parse(line)));
@@ -166,7 +166,7 @@ onPage('shows the modules step by step, and without one of them', TINY, async (p
     await page.locator('#talk svg rect.void').count(),
     4 * (4 - (await active()).filter((text) => text === 'yes').length),
   );
-  await page.selectOption('#look-blank', '8');
+  await page.selectOption('#look-setting', '8');
   await holds(page, `document.getElementById('look-step').max === '9'`);
 });
 
@@ -292,9 +292,9 @@ onPage(
     await page.selectOption('#field-cell', 'gru');
     await page.fill('#field-hidden', '12');
     await page.press('#field-hidden', 'Tab');
-    await page.locator('#field-lstm').uncheck();
+    await page.selectOption('#field-beside', 'none');
     const address = page.url();
-    for (const part of ['modules=4', 'cell=gru', 'hidden=12', 'lstm=false', 'seed=7']) assert.match(address, part);
+    for (const part of ['modules=4', 'cell=gru', 'hidden=12', 'beside=none', 'seed=7']) assert.match(address, part);
     await page.fill('#field-hidden', '0');
     await page.press('#field-hidden', 'Tab');
     assert.match(await text(page, '#pending'), /Hidden H cannot be “0”: use a whole number from 1/);
@@ -304,7 +304,7 @@ onPage(
     await phase(page, 'idle');
     assert.is(await page.inputValue('#field-cell'), 'gru');
     assert.is(await page.inputValue('#field-hidden'), '12');
-    assert.is(await page.locator('#field-lstm').isChecked(), false);
+    assert.is(await page.inputValue('#field-beside'), 'none');
     assert.is(await page.locator('#notice').isVisible(), false);
   },
 );
