@@ -26,7 +26,7 @@ export interface Grid {
 /** A grid of modules over steps that fits a width, or is as narrow as can still be read. */
 export function gridOf(look: Look, width: number): Grid {
   const steps = look.inputs.length;
-  const cell = Math.max(steps > 100 ? 3 : 5, Math.min(44, (width - LEFT - 2) / steps));
+  const cell = Math.max(steps > 100 ? 2 : 5, Math.min(44, (width - LEFT - 2) / steps));
   return { cell, left: LEFT, width: LEFT + cell * steps + 2, height: at(look.mask, 0).length * ROW };
 }
 

@@ -65,6 +65,7 @@ export class LookView {
     byId('switch-list', HTMLDivElement).replaceChildren(
       ...Array.from({ length: settings.modules }, (_, n) => this.#switch(n)),
     );
+    for (const id of ['look-result', 'look-outcome']) byId(id, HTMLParagraphElement).textContent = '';
     byId('look-view', HTMLDivElement).hidden = true;
     byId('look-empty', HTMLParagraphElement).hidden = false;
   }
@@ -104,6 +105,7 @@ export class LookView {
     document.querySelectorAll('#switch-list small').forEach((place, n) => {
       place.textContent = without === undefined ? '' : `${percent(at(without, n))} without`;
     });
+    byId('look-outcome', HTMLParagraphElement).textContent = `This sequence: ${reading.outcome}.`;
     this.#draw();
   }
 

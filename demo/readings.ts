@@ -44,8 +44,10 @@ const readings: Readonly<Record<TaskName, (look: Look, settings: Settings) => Re
   smnist: digitReading,
 };
 
-/** Side of an image, about. */
+/** Side of an image. */
 const IMAGE = 168;
+/** What lies side by side has no seams. */
+const CRISP = { 'shape-rendering': 'crispEdges' };
 
 function copyingReading(look: Look, { digits }: Settings): Reading {
   const { wanted, answers, setting } = look;
@@ -96,22 +98,13 @@ function addingReading({ inputs, wanted, answers }: Look): Reading {
   return {
     phases: [],
     start: marked[0] ?? 0,
-    outcome: `${terms} is ${sum.toFixed(2)}, answered ${answer.toFixed(2)}`,
+    outcome: `${terms} = ${sum.toFixed(2)}, answered ${answer.toFixed(2)}`,
     reads: (t) => `${value(t).toFixed(2)}${isMarked(t) ? ', marked' : ''}`,
-    height: 48,
+    height: 34,
     drawn: (cell) => {
       const group = draw('g', { 'text-anchor': 'middle' });
       group.append(shades(rows.length, cell, value));
       for (const t of marked) group.append(draw('text', { class: 'ink', x: (t + 0.5) * cell, y: 30 }, '▲'));
-      const text = draw(
-        'text',
-        { class: 'muted', x: 0, y: 45, 'text-anchor': 'start' },
-        `▲ ${terms} = ${sum.toFixed(2)}; `,
-      );
-      // As near as counts: what the share of right sums is made of.
-      const kind = Math.abs(answer - sum) < 0.04 ? 'good' : 'bad';
-      text.append(draw('tspan', { class: kind }, `answered ${answer.toFixed(2)}`));
-      group.append(text);
       return group;
     },
   };
@@ -123,29 +116,20 @@ function digitReading({ inputs, wanted, answers, setting: side }: Look): Reading
   return {
     phases: [],
     start: pixels.length - 1,
-    outcome: `it is a ${digit}, answered ${answer}`,
+    outcome: `it is ${digit}, answered ${answer}`,
     reads: (t) => `row ${Math.floor(t / side) + 1}, column ${(t % side) + 1}: ${at(pixels, t) === 1 ? 'ink' : 'paper'}`,
-    height: 34,
-    drawn: (cell) => {
-      const group = draw(
-        'g',
-        {},
-        shades(pixels.length, cell, (t) => at(pixels, t)),
-      );
-      const text = draw('text', { class: 'muted', x: 0, y: 30 }, `it is a ${digit}; `);
-      text.append(draw('tspan', { class: digit === answer ? 'good' : 'bad' }, `answered ${answer}`));
-      group.append(text);
-      return group;
-    },
+    height: 20,
+    drawn: (cell) => shades(pixels.length, cell, (t) => at(pixels, t)),
     image: (t) => {
       const cell = IMAGE / side;
-      const words = `The image of a ${digit}, ${side} by ${side} pixels, read up to row ${Math.floor(t / side) + 1}`;
+      const words = `The digit ${digit} in ${side} by ${side} pixels, read up to row ${Math.floor(t / side) + 1}`;
       const svg = draw('svg', {
         width: IMAGE,
         height: IMAGE,
         viewBox: `0 0 ${IMAGE} ${IMAGE}`,
         role: 'img',
         'aria-label': words,
+        ...CRISP,
       });
       svg.append(draw('rect', { class: 'off', width: IMAGE, height: IMAGE }));
       const place = (i: number): { x: number; y: number } => ({ x: (i % side) * cell, y: Math.floor(i / side) * cell });
@@ -164,7 +148,7 @@ function digitReading({ inputs, wanted, answers, setting: side }: Look): Reading
 
 /** A row of shades, a step each: from nothing for 0 to full for 1. */
 function shades(steps: number, cell: number, value: (t: number) => number): SVGGElement {
-  const group = draw('g', {}, draw('rect', { class: 'off', y: 4, width: steps * cell, height: 14 }));
+  const group = draw('g', CRISP, draw('rect', { class: 'off', y: 4, width: steps * cell, height: 14 }));
   for (let t = 0; t < steps; t++) {
     const full = value(t);
     if (full > 0.004) {

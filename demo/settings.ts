@@ -128,9 +128,9 @@ const others: Readonly<Record<string, string>> = Object.fromEntries(
 /** The table. */
 export const fields: Fields = {
   task: choice({ label: 'Task', hint: 'what a model has to do', group: 'Task' }, 'copying', {
-    copying: 'Remember digits over a blank',
-    adding: 'Add two marked numbers of many',
-    smnist: 'Read a digit pixel by pixel',
+    copying: 'Copying digits',
+    adding: 'Adding two numbers',
+    smnist: 'Digits pixel by pixel',
   }),
   digits: number('whole', { label: 'Digits', hint: 'to remember', group: 'Task', task: 'copying' }, 3, [1, 20]),
   blank: number('whole', { label: 'Blank', hint: 'steps in between', group: 'Task', task: 'copying' }, 10, [1, 500]),

@@ -3,14 +3,16 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systems } from '../bench/models.ts';
+import { jobTask } from '../bench/job-tasks.ts';
+import { systems, taskModel } from '../bench/models.ts';
+import { keptOptions, lastingOptions } from '../bench/options.ts';
 import { copyingTokens } from '../bench/tasks/index.ts';
+import { readPicked } from '../demo/files.ts';
 import { defaults, fromQuery, type Settings } from '../demo/settings.ts';
 import { pageTask } from '../demo/tasks.ts';
 import { Trainer } from '../demo/trainer.ts';
 import { at, need, RimgradError } from '../engine/errors.ts';
-import { openDevice } from '../engine/node.ts';
-import { readSafetensors } from '../engine/safetensors.ts';
+import { openDevice, RandomState, readSafetensors, saveVariables } from '../engine/node.ts';
 import { bits, onAdapter, refused, rejects, theDevice } from './on-adapter.ts';
 
 const settings: Settings = {
@@ -142,6 +144,38 @@ test('the other tasks and models train, are looked into and come back from their
     assert.equal([answers, share], [look.answers, look.share], what);
     trainer.dispose();
     again.dispose();
+  }
+});
+
+test('weights of the command line are taken with their task, models and options', async () => {
+  const sizes = { width: 8, embedding: 8, modules: 3, active: 2, hidden: 8, batch: 4 };
+  const runs = [
+    { task: 'copying', blank: 4, models: ['rim', 'entnet'] },
+    { task: 'adding', length: 6, models: ['rim', 'transformer'], layers: 1, heads: 2 },
+    { task: 'smnist', resolution: 2, models: ['indrnn'], layers: 3 },
+  ];
+  for (const given of runs) {
+    const options = keptOptions({ ...sizes, ...given }, 'a run');
+    const { task, trained } = await jobTask(options);
+    const random = new RandomState({ seed: 1 });
+    const models = given.models.map((name) => taskModel(name, task, options, random));
+    const names = models.map(({ name }) => name);
+    const bytes = await saveVariables(
+      models.flatMap(({ variables }) => variables),
+      {
+        task: task.name,
+        options: JSON.stringify(lastingOptions(options)),
+        steps: JSON.stringify(Object.fromEntries(names.map((name) => [name, 7]))),
+      },
+    );
+    const picked = await readPicked([new File([bytes], 'model.safetensors')]);
+    assert.equal([picked.notes, picked.step], [[], 7]);
+    const own = need(picked.settings, 'settings');
+    const trainer = await Trainer.build(theDevice(), own, quiet);
+    assert.equal(trainer.load(bytes, 'model.safetensors', picked.step), names);
+    assert.is(pageTask(own).facts.trained, trained);
+    trainer.dispose();
+    for (const { variables } of models) for (const variable of variables) variable.dispose();
   }
 });
 
