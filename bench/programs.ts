@@ -54,7 +54,7 @@ export function traceProgram(model: TaskModel, task: Task, setting: number, batc
 
 /**
  * A look into a RIM at sequences of one setting, with a feed `imposed` f32 [T,B,N] that can switch modules off: the figures over
- * the batch, and of its first sequence `scores` [T,1,O], `mask` [T,1,N], `inputAttention` [T,1,N,I,S] and `communicationAttention`
+ * the batch, and of its first sequence `scores` [T,1,O], or [1,O] of the last step alone, `mask` [T,1,N], `inputAttention` [T,1,N,I,S] and `communicationAttention`
  * [T,1,C,N,N], the last two where the options have them.
  */
 export function lookProgram(
@@ -66,8 +66,9 @@ export function lookProgram(
   const imposed = input('imposed', [task.steps(setting), batch, modules]);
   const { figures, scores, trace } = measures(model, task, setting, batch, imposed);
   const first = (tensor: Tensor): Tensor => slice(tensor, 1, 0, 1);
-  const seen = Object.entries({ scores, ...trace }).map(([name, tensor]) => [name, first(tensor)] as const);
-  return { outputs: { ...figures, ...Object.fromEntries(seen) }, updates: [] };
+  const seen = Object.entries(trace).map(([name, tensor]) => [name, first(tensor)] as const);
+  const answers = task.scored === 'every step' ? first(scores) : slice(scores, 0, 0, 1);
+  return { outputs: { ...figures, ...Object.fromEntries(seen), scores: answers }, updates: [] };
 }
 
 /**

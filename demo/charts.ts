@@ -1,33 +1,42 @@
-// The two charts over training steps, drawn by uPlot: loss on a logarithmic axis, share of last digits right; lines of the
-// models, and the level of a model that remembers nothing.
+// The two charts over training steps, drawn by uPlot: loss on a logarithmic axis, and a share from nothing to all; lines of the
+// models, and the level of a model that has learned nothing.
 //
 // Always: a chart is one image to a screen reader, with a sentence that tells its last figures; it follows the width of its
 // place and the colours of the page; it draws at most once a frame. Not here: what was measured (page.ts).
 
 import uPlot from 'uplot';
 import type { TrainStep } from '../bench/metrics.ts';
+import { dashOf, lookOf } from '../bench/model-looks.ts';
 import { colour, onTheme, percent } from './dom.ts';
 
-/** What a chart shows of a step. */
-export type Quantity = 'loss' | 'accuracy';
-
-/** The colours' names in the style sheet, by model. */
-export const MODELS: readonly string[] = ['RIM', 'LSTM'];
+/** What a chart shows. */
+export interface Curves {
+  /** What it is of each step: `Loss`. */
+  readonly title: string;
+  /** Of these models, a line each. */
+  readonly models: readonly string[];
+  readonly steps: readonly TrainStep[];
+  value(step: TrainStep): number | undefined;
+  /** What a model has that has learned nothing, and what it is called. */
+  readonly level: number;
+  readonly levelName: string;
+}
 
 const HEIGHT = 220;
 const LEAST_LOSS = 1e-5;
 
 export class Chart {
   readonly #place: HTMLElement;
-  readonly #quantity: Quantity;
+  readonly #isLog: boolean;
   #plot: uPlot | undefined;
-  #steps: readonly TrainStep[] = [];
-  #level = 0;
+  #curves: Curves;
   #waiting = false;
 
-  constructor(place: HTMLElement, quantity: Quantity) {
+  /** @param curves what it shows first @param axis a logarithmic one, or one of shares */
+  constructor(place: HTMLElement, axis: 'logarithmic' | 'share', curves: Curves) {
     this.#place = place;
-    this.#quantity = quantity;
+    this.#isLog = axis === 'logarithmic';
+    this.#curves = curves;
     onTheme(() => this.#remake());
     new ResizeObserver(() => {
       const width = this.#place.clientWidth;
@@ -37,10 +46,11 @@ export class Chart {
     this.#remake();
   }
 
-  /** Shows steps, beside the level of a model without memory. */
-  show(steps: readonly TrainStep[], level: number): void {
-    this.#steps = steps;
-    this.#level = level;
+  /** Shows curves in place of those before. */
+  show(curves: Curves): void {
+    const isOther = curves.models.join() !== this.#curves.models.join();
+    this.#curves = curves;
+    if (isOther) this.#remake();
     if (this.#waiting) return;
     this.#waiting = true;
     requestAnimationFrame(() => {
@@ -66,36 +76,35 @@ export class Chart {
   }
 
   #text(): string {
-    const what = this.#quantity === 'loss' ? 'Loss' : 'Share of last digits right';
-    const last = MODELS.flatMap((model) => {
-      const found = this.#steps.findLast((step) => step.model === model);
-      return found === undefined ? [] : [`${model} ${this.#format(this.#valueOf(found))} at step ${found.step}`];
+    const { title, models, steps, level, levelName } = this.#curves;
+    const last = models.flatMap((model) => {
+      const found = steps.findLast((step) => step.model === model);
+      const value = found && this.#curves.value(found);
+      return value === undefined ? [] : [`${model} ${this.#format(value)} at step ${found?.step}`];
     });
     return last.length === 0
-      ? `${what} of each step: nothing trained yet`
-      : `${what}: ${last.join(', ')}; without memory ${this.#format(this.#level)}`;
-  }
-
-  #valueOf({ loss, figures }: TrainStep): number {
-    return this.#quantity === 'loss' ? loss : (figures.accuracy ?? 0);
+      ? `${title} of each step: nothing trained yet`
+      : `${title}: ${last.join(', ')}; ${levelName} ${this.#format(level)}`;
   }
 
   #format(value: number): string {
-    return this.#quantity === 'loss' ? value.toPrecision(3) : percent(value);
+    return this.#isLog ? value.toPrecision(3) : percent(value);
   }
 
   #data(): uPlot.AlignedData {
-    const xs = [...new Set(this.#steps.map(({ step }) => step))].sort((a, b) => a - b);
+    const { models, steps, level } = this.#curves;
+    const xs = [...new Set(steps.map(({ step }) => step))].sort((a, b) => a - b);
     const place = new Map(xs.map((x, i) => [x, i]));
-    const lines = MODELS.map(() => new Array<number | null>(xs.length).fill(null));
-    for (const step of this.#steps) {
-      const line = lines[MODELS.indexOf(step.model)];
+    const lines = models.map(() => new Array<number | null>(xs.length).fill(null));
+    for (const step of steps) {
+      const line = lines[models.indexOf(step.model)];
       const i = place.get(step.step);
-      if (line !== undefined && i !== undefined)
-        line[i] = Math.max(this.#quantity === 'loss' ? LEAST_LOSS : 0, this.#valueOf(step));
+      const value = this.#curves.value(step);
+      if (line !== undefined && i !== undefined && value !== undefined)
+        line[i] = Math.max(this.#isLog ? LEAST_LOSS : 0, value);
     }
-    if (xs.length === 0) return [[0, 10], ...MODELS.map(() => [null, null]), [this.#level, this.#level]];
-    return [xs, ...lines, xs.map(() => this.#level)];
+    if (xs.length === 0) return [[0, 10], ...models.map(() => [null, null]), [level, level]];
+    return [xs, ...lines, xs.map(() => level)];
   }
 
   #remake(): void {
@@ -109,7 +118,8 @@ export class Chart {
       ticks: { show: false },
       border: { show: false },
     };
-    const log = this.#quantity === 'loss';
+    const { models, level, levelName } = this.#curves;
+    const log = this.#isLog;
     const options: uPlot.Options = {
       width: Math.max(200, this.#place.clientWidth),
       height: HEIGHT,
@@ -121,7 +131,11 @@ export class Chart {
         y: log
           ? {
               distr: 3,
-              range: (_, from, to) => [Math.min(0.2, 0.8 * (from ?? 1)), Math.max(2.5, 1.2 * (to ?? 1))],
+              // Room around the level, before there is anything else.
+              range: (_, from, to) => [
+                0.8 * Math.min(from ?? level, level / 2),
+                1.2 * Math.max(to ?? level, 2 * level),
+              ],
             }
           : { range: () => [0, 1] },
       },
@@ -144,17 +158,18 @@ export class Chart {
       ],
       series: [
         {},
-        ...MODELS.map(
+        ...models.map(
           (model): uPlot.Series => ({
             label: model,
-            stroke: colour(model.toLowerCase()),
+            stroke: colour(lookOf(model)),
+            dash: [...dashOf(model)],
             width: 2,
             spanGaps: true,
             // A lone point makes no line.
             points: { show: (plot) => plot.data[0].length < 3, size: 6 },
           }),
         ),
-        { label: 'without memory', stroke: ink, width: 1, dash: [5, 5], points: { show: false } },
+        { label: levelName, stroke: ink, width: 1, dash: [5, 5], points: { show: false } },
       ],
     };
     this.#plot = new uPlot(options, this.#data(), this.#place);

@@ -1,11 +1,13 @@
 // The drawings of the modules as SVG: the strip of active modules, the attention to the input, and the map of communication.
 //
 // Always: colours come from the style sheet by class, so that they follow light and dark; a drawing is one image with a
-// sentence; a grid carries `data-grid`, by whose place a pointer is turned into a step. `picture` makes a PNG of drawings.
+// sentence; a grid carries `data-grid`, by whose place a pointer is turned into a step, and a cursor that `moveCursor` moves, so that
+// another step draws nothing anew. `picture` makes a PNG of drawings. Not here: what a sequence looks like (readings.ts).
 
 import { at } from '../engine/errors.ts';
 import { colour, draw } from './dom.ts';
 import type { Look } from './messages.ts';
+import type { Reading } from './readings.ts';
 
 const LEFT = 26;
 const ROW = 20;
@@ -23,8 +25,8 @@ export interface Grid {
 
 /** A grid of modules over steps that fits a width, or is as narrow as can still be read. */
 export function gridOf(look: Look, width: number): Grid {
-  const steps = look.symbols.length;
-  const cell = Math.max(5, Math.min(44, (width - LEFT - 2) / steps));
+  const steps = look.inputs.length;
+  const cell = Math.max(steps > 100 ? 2 : 5, Math.min(44, (width - LEFT - 2) / steps));
   return { cell, left: LEFT, width: LEFT + cell * steps + 2, height: at(look.mask, 0).length * ROW };
 }
 
@@ -32,26 +34,35 @@ function image(width: number, height: number, text: string): SVGSVGElement {
   return draw('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': text });
 }
 
-/** Rectangles of modules over steps. @param part how full a cell is, 0 to 1 */
+/**
+ * Rectangles of modules over steps. Where a step is narrow, what does not differ from one to the next is one rectangle.
+ * @param part how full a cell is, 0 to 1
+ */
 function cells(
-  look: Look,
+  { mask }: Look,
   { cell, height }: Grid,
   top: number,
   kind: string,
   part: (t: number, n: number) => number,
 ): SVGGElement {
   const group = draw('g', { transform: `translate(${LEFT} ${top})` });
-  const gap = cell < 9 ? 0.5 : GAP;
-  look.mask.forEach((row, t) => {
-    row.forEach((_, n) => {
-      const place = { x: t * cell, y: n * ROW, width: cell - gap, height: ROW - GAP, rx: cell < 9 ? 0 : 2 };
-      group.append(draw('rect', { ...place, class: 'off' }));
+  const isNarrow = cell < 9;
+  const block = (n: number, from: number, to: number, more: Readonly<Record<string, string>>): void => {
+    const place = { x: from * cell, y: n * ROW, width: (to - from) * cell - (isNarrow ? 0 : GAP), height: ROW - GAP };
+    group.append(draw('rect', { ...place, rx: isNarrow ? 0 : 2, ...more }));
+  };
+  at(mask, 0).forEach((_, n) => {
+    if (isNarrow) block(n, 0, mask.length, { class: 'off' });
+    for (let t = 0; t < mask.length; ) {
       const full = part(t, n);
-      if (full > 0.004)
-        group.append(draw('rect', { ...place, class: kind, 'fill-opacity': Math.min(1, full).toFixed(3) }));
-    });
+      let end = t + 1;
+      while (isNarrow && end < mask.length && part(end, n) === full) end++;
+      if (!isNarrow) block(n, t, end, { class: 'off' });
+      if (full > 0.004) block(n, t, end, { class: kind, 'fill-opacity': Math.min(1, full).toFixed(3) });
+      t = end;
+    }
   });
-  group.append(draw('rect', { class: 'none', 'data-grid': true, width: cell * look.symbols.length, height }));
+  group.append(draw('rect', { class: 'none', 'data-grid': true, width: cell * mask.length, height }));
   return group;
 }
 
@@ -63,80 +74,45 @@ function names(look: Look, top: number): SVGGElement {
   return group;
 }
 
-function cursor({ cell }: Grid, t: number, top: number, height: number): SVGRectElement {
-  return draw('rect', { class: 'cursor', x: LEFT + t * cell - 1, y: top - 1, width: cell, height: height + 1, rx: 2 });
+function cursor({ cell }: Grid, top: number, height: number): SVGRectElement {
+  return draw('rect', { class: 'cursor', y: top - 1, width: cell, height: height + 1, rx: Math.min(2, cell / 2) });
+}
+
+/** Moves the cursor of a strip to a step. */
+export function moveCursor(strip: Element, { cell, left }: Grid, t: number): void {
+  strip.querySelector('.cursor')?.setAttribute('x', `${left + t * cell - 1}`);
 }
 
 /** Who is active; above it the phases, under it what is read, wanted and answered. */
-export function drawStrip(look: Look, digits: number, t: number, width: number): SVGSVGElement {
+export function drawStrip(look: Look, reading: Reading, width: number): SVGSVGElement {
   const grid = gridOf(look, width);
   const { cell } = grid;
-  const steps = look.symbols.length;
-  const [top, bottom] = [20, 48];
+  const steps = look.inputs.length;
+  const { phases } = reading;
+  const top = phases.length > 0 ? 20 : 2;
   const active = look.mask.flat().reduce((sum, on) => sum + on, 0);
-  const right = look.wanted.filter((symbol, i) => symbol !== 0 && symbol === look.answers[i]).length;
   const modules = at(look.mask, 0).length;
-  const text = `Active modules at each of ${steps} steps: ${(active / steps).toFixed(1)} of ${modules} on average; ${right} of ${digits} digits answered right`;
-  const svg = image(grid.width, top + grid.height + bottom, text);
-  const phases: readonly (readonly [string, number, number])[] = [
-    ['digits', 0, digits],
-    ['blank', digits, steps - digits],
-    ['recall', steps - digits, steps],
-  ];
-  for (const [name, from, to] of phases) {
-    const middle = LEFT + ((from + to) / 2) * cell;
-    svg.append(
-      draw(
-        'text',
-        { class: 'phase', x: middle, y: 12, 'text-anchor': 'middle' },
-        (to - from) * cell < 34 ? name.slice(0, 1) : name,
-      ),
-    );
+  const text = `Active modules at each of ${steps} steps: ${(active / steps).toFixed(1)} of ${modules} on average; ${reading.outcome}`;
+  const svg = image(grid.width, top + grid.height + reading.height, text);
+  for (const { name, from, to } of phases) {
+    const place = { class: 'phase', x: LEFT + ((from + to) / 2) * cell, y: 12, 'text-anchor': 'middle' };
+    svg.append(draw('text', place, (to - from) * cell < 34 ? name.slice(0, 1) : name));
   }
   svg.append(
     names(look, top),
     cells(look, grid, top, 'on', (step, n) => at(at(look.mask, step), n)),
   );
-  for (const [, from] of phases.slice(1)) {
-    svg.append(
-      draw('line', {
-        class: 'border',
-        x1: LEFT + from * cell - 1,
-        x2: LEFT + from * cell - 1,
-        y1: 4,
-        y2: top + grid.height + 44,
-      }),
-    );
+  for (const { from } of phases.slice(1)) {
+    const x = LEFT + from * cell - 1;
+    svg.append(draw('line', { class: 'border', x1: x, x2: x, y1: 4, y2: top + grid.height + 44 }));
   }
-  const line = (y: number, kind: string, symbol: (step: number) => string): void => {
-    const group = draw('g', { class: kind, 'text-anchor': 'middle', 'font-size': cell < 9 ? 8 : 11 });
-    for (let step = 0; step < steps; step++) {
-      group.append(draw('text', { x: LEFT + (step + 0.5) * cell - 1, y: top + grid.height + y }, symbol(step)));
-    }
-    svg.append(group);
-  };
-  const shown = (symbol: number): string => (symbol === 0 ? '·' : symbol === 9 ? '?' : `${symbol}`);
-  line(14, 'ink', (step) => shown(at(look.symbols, step)));
-  line(29, 'muted', (step) => (at(look.wanted, step) === 0 ? '' : shown(at(look.wanted, step))));
-  const answers = draw('g', { 'text-anchor': 'middle', 'font-size': cell < 9 ? 8 : 11 });
-  for (let step = steps - digits; step < steps; step++) {
-    const good = at(look.answers, step) === at(look.wanted, step);
-    const x = LEFT + (step + 0.5) * cell - 1;
-    answers.append(
-      draw('text', { class: good ? 'good' : 'bad', x, y: top + grid.height + 44 }, shown(at(look.answers, step))),
-    );
-  }
-  svg.append(answers, cursor(grid, t, top, grid.height));
-  if ((steps - digits) * cell > 150) {
-    const x = LEFT + (steps - digits) * cell - 8;
-    svg.append(draw('text', { class: 'muted', x, y: top + grid.height + 29, 'text-anchor': 'end' }, 'wanted'));
-    svg.append(draw('text', { class: 'muted', x, y: top + grid.height + 44, 'text-anchor': 'end' }, 'answered'));
-  }
+  const under = draw('g', { transform: `translate(${LEFT} ${top + grid.height})` }, reading.drawn(cell));
+  svg.append(under, cursor(grid, top, grid.height));
   return svg;
 }
 
 /** How much each module attends to the input, of active and inactive ones. */
-export function drawInput(look: Look, input: readonly (readonly number[])[], t: number, width: number): SVGSVGElement {
+export function drawInput(look: Look, input: readonly (readonly number[])[], width: number): SVGSVGElement {
   const grid = gridOf(look, width);
   const mean = input.flat().reduce((sum, x) => sum + x, 0) / Math.max(1, input.flat().length);
   const svg = image(
@@ -147,7 +123,7 @@ export function drawInput(look: Look, input: readonly (readonly number[])[], t: 
   svg.append(
     names(look, 2),
     cells(look, grid, 2, 'heat', (step, n) => at(at(input, step), n)),
-    cursor(grid, t, 2, grid.height),
+    cursor(grid, 2, grid.height),
   );
   return svg;
 }

@@ -4,10 +4,11 @@
 // Always: a file is judged by what it is called in a run folder or by its ending; what is damaged is refused with the name of
 // the file and the mend (bench/run-config.ts, bench/metrics.ts).
 
-import { type Metric, parseMetrics, sortMetrics } from '../bench/metrics.ts';
+import { type Metric, parseMetrics, parseObject, sortMetrics } from '../bench/metrics.ts';
 import { parseConfig } from '../bench/run-config.ts';
 import { FileError, readSafetensors } from '../engine/core.ts';
-import { fromQuery, fromRunOptions, type Settings } from './settings.ts';
+import { fromQuery, fromRunOptions, type Read, type Settings } from './settings.ts';
+import { isTask } from './tasks.ts';
 
 /** What was picked. */
 export interface Picked {
@@ -38,34 +39,51 @@ export async function readPicked(files: readonly File[], folder: string = ''): P
     );
   }
   const run = config === undefined ? undefined : parseConfig(new Uint8Array(await config.arrayBuffer()), config.name);
-  if (run !== undefined && run.task.name !== 'copying') {
-    throw new FileError(
-      `config.json: the task is ${run.task.name}, which this page does not have; pick a run on copying`,
-    );
-  }
-  const { communication, inputAttention, commTopK } = run?.options ?? {};
-  if (communication === false || inputAttention === false || commTopK !== undefined) {
-    throw new FileError('config.json: its RIM lacks a part, which no RIM of this page does; pick a run of a whole one');
-  }
   const metrics = lines === undefined ? [] : parseMetrics(await lines.text(), lines.name);
   const weights = model === undefined ? undefined : new Uint8Array(await model.arrayBuffer());
   const told = weights === undefined || model === undefined ? {} : readSafetensors(weights, model.name).metadata;
-  const query = told.settings;
-  const read = run !== undefined ? fromRunOptions(run.options) : query === undefined ? undefined : fromQuery(query);
-  const steps = sortMetrics(metrics).steps.filter((each) => each.model === 'RIM');
+  const read =
+    run !== undefined
+      ? readOptions({ ...run.options, task: run.task.name }, config?.name ?? '')
+      : readTold(told, model?.name ?? '');
+  const last = sortMetrics(metrics).steps.reduce((most, { step }) => Math.max(most, step), 0);
   return {
     name: folder || (model ?? config ?? lines)?.name || 'files',
     ...(read && { settings: read.settings }),
     notes: read?.notes ?? [],
     metrics,
     ...(weights && { weights }),
-    step: steps.at(-1)?.step ?? wholeOf(told.step),
+    step: stepOf(told, model?.name ?? '') ?? last,
   };
 }
 
-function wholeOf(text: string | undefined): number {
-  const value = Number(text ?? 0);
-  return Number.isSafeInteger(value) && value >= 0 ? value : 0;
+/** Settings from what a file of weights tells: of this page, or of the command line. */
+function readTold(told: Readonly<Record<string, string>>, file: string): Read | undefined {
+  if (told.settings !== undefined) return fromQuery(told.settings);
+  return told.options === undefined ? undefined : readOptions(parseObject(told.options, file), file);
+}
+
+/** Settings from the options of a run. @throws FileError where this page cannot train such a thing */
+function readOptions(options: Readonly<Record<string, unknown>>, file: string): Read {
+  const { task = 'copying', communication, inputAttention, commTopK, mnist } = options;
+  if (typeof task !== 'string' || !isTask(task)) {
+    throw new FileError(`${file}: the task is ${String(task)}, which this page does not have; pick a run on another`);
+  }
+  if (communication === false || inputAttention === false || commTopK !== undefined) {
+    throw new FileError(`${file}: its RIM lacks a part, which no RIM of this page does; pick a run of a whole one`);
+  }
+  const { settings, notes } = fromRunOptions(options);
+  if (mnist === undefined) return { settings, notes };
+  const words =
+    'This run read MNIST, whose files the page does not have. What is measured here is measured on drawn digits.';
+  return { settings, notes: [...notes, words] };
+}
+
+/** Updates that weights have seen, of the RIM first; undefined where their file tells none. */
+function stepOf({ step, steps }: Readonly<Record<string, string>>, file: string): number | undefined {
+  const of = steps === undefined ? {} : parseObject(steps, file);
+  const value = Number(step ?? of.RIM ?? Object.values(of)[0]);
+  return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
 /** Metrics as a table for spreadsheets: a row a training step or an evaluation. */

@@ -1,20 +1,32 @@
 // The form of the settings, made from the table of fields: labelled, with limits that the browser knows, rare ones folded.
-// Always: what it gives are complete settings; what cannot be is told at the field and leaves the last good value in place.
+// Always: what it gives are complete settings; what cannot be is told at the field and leaves the last good value in place; what the
+// task and the models do not use is not shown, and keeps its value.
 
 import { byId, make } from './dom.ts';
-import { type Field, type FieldName, fieldNames, fields, rangeOf, type Settings, settingsOf } from './settings.ts';
+import {
+  type Field,
+  type FieldName,
+  fieldNames,
+  fields,
+  groups,
+  isUsed,
+  rangeOf,
+  type Settings,
+  settingsOf,
+} from './settings.ts';
 
 type Control = HTMLInputElement | HTMLSelectElement;
 
 export class Form {
   readonly #controls = new Map<FieldName, Control>();
+  readonly #rows = new Map<FieldName, HTMLElement>();
   #settings: Settings;
 
   /** @param onChange called with the settings after a change that makes sense */
   constructor(settings: Settings, onChange: (settings: Settings) => void) {
     this.#settings = settings;
     const home = byId('fields', HTMLDivElement);
-    for (const group of ['Task', 'RIM', 'LSTM', 'Training'] as const) {
+    for (const group of groups) {
       const names = fieldNames.filter((name) => fields[name].group === group);
       const shown = names.filter((name) => !fields[name].rare).map((name) => this.#row(name));
       const folded = names.filter((name) => fields[name].rare).map((name) => this.#row(name));
@@ -38,8 +50,11 @@ export class Form {
     const form = byId('settings', HTMLFormElement);
     form.addEventListener('submit', (event) => event.preventDefault());
     form.addEventListener('change', () => {
-      const { settings: next, notes } = settingsOf((name) => this.#textOf(name));
-      for (const [name, control] of this.#controls) this.#complain(name, control);
+      const { settings: chosen } = settingsOf((name) => this.#textOf(name));
+      const { settings: next, notes } = settingsOf((name) =>
+        isUsed(name, chosen) ? this.#textOf(name) : String(this.#settings[name]),
+      );
+      this.#arrange(next);
       byId('pending', HTMLParagraphElement).textContent = notes.join(' ');
       if (notes.length > 0) return;
       this.#settings = next;
@@ -56,24 +71,27 @@ export class Form {
     this.#settings = settings;
     for (const [name, control] of this.#controls) {
       const value = settings[name];
-      if (control instanceof HTMLInputElement && control.type === 'checkbox') control.checked = value === true;
-      else control.value = String(value);
-      this.#complain(name, control);
+      control.value = control instanceof HTMLInputElement && value === 'own' ? '' : String(value);
     }
+    this.#arrange(settings);
     byId('pending', HTMLParagraphElement).textContent = '';
   }
 
   #textOf(name: FieldName): string | undefined {
-    const control = this.#controls.get(name);
-    if (control instanceof HTMLInputElement && control.type === 'checkbox') return String(control.checked);
-    return control?.value;
+    return this.#controls.get(name)?.value;
   }
 
-  #complain(name: FieldName, control: Control): void {
-    const field: Field<unknown> = fields[name];
-    const good = field.parse(this.#textOf(name) ?? '') !== undefined;
-    control.setCustomValidity(good ? '' : rangeOf(field));
-    control.setAttribute('aria-invalid', String(!good));
+  /** Shows what is used, and complains where it cannot be. */
+  #arrange(settings: Settings): void {
+    for (const [name, control] of this.#controls) {
+      const used = isUsed(name, settings);
+      const row = this.#rows.get(name);
+      if (row !== undefined) row.hidden = !used;
+      const field: Field<unknown> = fields[name];
+      const good = !used || field.parse(control.value) !== undefined;
+      control.setCustomValidity(good ? '' : rangeOf(field));
+      control.setAttribute('aria-invalid', String(!good));
+    }
   }
 
   #row(name: FieldName): HTMLElement {
@@ -83,8 +101,9 @@ export class Form {
     this.#controls.set(name, control);
     const words = make('span', { class: 'words' }, make('label', { for: id }, field.label));
     words.append(make('small', { id: hint }, field.hint));
-    const kind = field.kind === 'flag' ? 'field flag' : field.kind === 'choice' ? 'field wide' : 'field';
-    return make('div', { class: kind }, ...(field.kind === 'flag' ? [control, words] : [words, control]));
+    const row = make('div', { class: field.kind === 'choice' ? 'field wide' : 'field' }, words, control);
+    this.#rows.set(name, row);
+    return row;
   }
 }
 
@@ -93,9 +112,9 @@ function controlOf(field: Field<unknown>, attributes: Readonly<Record<string, st
     const options = field.choices.map(({ value, label }) => make('option', { value }, label));
     return make('select', attributes, ...options);
   }
-  if (field.kind === 'flag') return make('input', { ...attributes, type: 'checkbox' });
   const { least = 0, most = 0 } = field;
   const inputmode = field.kind === 'whole' ? 'numeric' : 'decimal';
   const step = field.kind === 'whole' ? '1' : 'any';
-  return make('input', { ...attributes, type: 'number', min: least, max: most, step, inputmode });
+  const placeholder = field.value === 'own' && 'usual';
+  return make('input', { ...attributes, type: 'number', min: least, max: most, step, inputmode, placeholder });
 }

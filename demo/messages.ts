@@ -4,13 +4,14 @@
 // shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words.
 // The check of a device has a worker of its own, which is stopped by ending it.
 
-import type { Evaluation, Figures } from '../bench/metrics.ts';
+import type { Activation, Evaluation, Figures } from '../bench/metrics.ts';
 import type { GradientCheckLine } from '../check/index.ts';
 import type { Settings } from './settings.ts';
 
 /** What to look at in the RIM. */
 export interface LookRequest {
-  readonly blank: number;
+  /** The value of the task's setting. */
+  readonly setting: number;
   /** Which test batch: its first sequence is shown, all of it is measured. */
   readonly index: number;
   /** Modules that are switched off, from 0. */
@@ -29,7 +30,7 @@ export type ToTrainer =
   | { readonly type: 'pause' }
   /** One step, then pause. */
   | { readonly type: 'step' }
-  /** Measure at the test blanks. */
+  /** Measure at the settings of the tests. */
   | { readonly type: 'evaluate' }
   | ({ readonly type: 'look' } & LookRequest)
   | { readonly type: 'save' }
@@ -50,18 +51,19 @@ export type ToTrainer =
 export interface ModelFigures {
   readonly model: string;
   readonly loss: number;
-  /** The task's figures by their names: `accuracy` is the share of last digits right. */
+  /** The task's figures by their names. */
   readonly figures: Figures;
 }
 
-/** What a look found. All of the first sequence of the batch, but for the accuracies. */
+/** What a look found. All of the first sequence of the batch, but for the shares. */
 export interface Look extends LookRequest {
   /** Updates done before it. */
   readonly step: number;
-  /** Input symbols [T] and wanted ones. */
-  readonly symbols: readonly number[];
+  /** What goes in at each step: symbols [T], or channels [T][size]. */
+  readonly inputs: Activation['inputs'];
+  /** What is wanted at each step [T], or after the last one alone [1]. */
   readonly wanted: readonly number[];
-  /** The symbol with the best score at each step [T]. */
+  /** As `wanted`: the class with the best score, or the number itself where numbers are wanted. */
   readonly answers: readonly number[];
   /** [T][N], 1 where active. */
   readonly mask: readonly (readonly number[])[];
@@ -69,9 +71,9 @@ export interface Look extends LookRequest {
   readonly input?: readonly (readonly number[])[];
   /** [T][N][N], reader then source, mean of heads. */
   readonly talk?: readonly (readonly (readonly number[])[])[];
-  /** Share of right digits over the batch, with the modules that are off, and with all on. */
-  readonly accuracy: number;
-  readonly accuracyAllOn: number;
+  /** The figure that is shown (`shownFigure`) over the batch, with the modules that are off, and with all on. */
+  readonly share: number;
+  readonly shareAllOn: number;
   /** [N]: with that module alone switched off. */
   readonly without?: readonly number[];
 }

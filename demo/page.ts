@@ -6,17 +6,20 @@
 // look-view, files, check-view).
 
 import { type Evaluation, type Metric, sortMetrics, type TrainStep } from '../bench/metrics.ts';
-import { memoryless } from '../bench/tasks/index.ts';
-import { Chart } from './charts.ts';
+import { systemOf } from '../bench/models.ts';
+import { trivialAt } from '../bench/task-facts.ts';
+import { Chart, type Curves } from './charts.ts';
 import { CheckView } from './check-view.ts';
 import { byId, download, onTheme } from './dom.ts';
 import { picture } from './drawings.ts';
 import { type Picked, readPicked, toCsv, toLines } from './files.ts';
 import { Form } from './form.ts';
 import { LookView } from './look-view.ts';
+import { addLooks } from './looks.ts';
 import type { FromTrainer, ToTrainer } from './messages.ts';
-import { showComparison, showFigures, showLegends } from './results.ts';
-import { fromQuery, type Settings, toQuery } from './settings.ts';
+import { showComparison, showFigures, showLegends, showWords } from './results.ts';
+import { fromQuery, modelNames, type Settings, toQuery } from './settings.ts';
+import { pageTask } from './tasks.ts';
 import { explainUnavailable } from './unavailable.ts';
 
 const buttons = {
@@ -43,6 +46,7 @@ const MOST_STEPS = 20_000;
 const debug = new URLSearchParams(location.search).has('debug');
 const read = fromQuery(location.search);
 let taken: Settings = read.settings;
+let job = pageTask(taken);
 let phase: Phase = 'opening';
 let step = 0;
 let steps: TrainStep[] = [];
@@ -50,10 +54,11 @@ let evaluations: Evaluation[] = [];
 
 const worker = new Worker(new URL('./train-worker.js', import.meta.url), { type: 'module' });
 const send = (message: ToTrainer): void => worker.postMessage(message);
+addLooks();
 const form = new Form(read.settings, changed);
 const charts = {
-  loss: new Chart(byId('loss-chart', HTMLDivElement), 'loss'),
-  accuracy: new Chart(byId('accuracy-chart', HTMLDivElement), 'accuracy'),
+  loss: new Chart(byId('loss-chart', HTMLDivElement), 'logarithmic', lossCurves()),
+  share: new Chart(byId('share-chart', HTMLDivElement), 'share', shareCurves()),
 };
 const lookView = new LookView((request) => send({ type: 'look', ...request }));
 new CheckView();
@@ -91,6 +96,7 @@ function showPending(): void {
 /** Begins a run anew. */
 function take(settings: Settings): void {
   taken = settings;
+  job = pageTask(settings);
   step = 0;
   steps = [];
   evaluations = [];
@@ -101,23 +107,43 @@ function take(settings: Settings): void {
 /** Shows a run from its beginning. */
 function afresh(): void {
   say('error', '');
-  lookView.reset(taken);
-  showLegends(taken.lstm);
-  showFigures({ step, models: [] });
+  lookView.reset(taken, job);
+  showWords(job, taken);
+  showLegends(job, models());
+  showFigures(job, { step, models: [] });
   showAll();
   showPending();
 }
 
+/** The names of the models that are trained, and of others that something was measured of. */
+function models(): readonly string[] {
+  const measured = [...steps, ...evaluations].map(({ model }) => model);
+  return [...new Set([...modelNames(taken).map((name) => systemOf(name).system), ...measured])];
+}
+
+function curves(title: string, figure: string | undefined, value: Curves['value']): Curves {
+  const level = trivialAt(job.facts, job.facts.trained)[figure ?? ''] ?? 0;
+  return { title, models: models(), steps, value, level, levelName: job.words.level };
+}
+
+function lossCurves(): Curves {
+  return curves('Loss', job.facts.loss, ({ loss }) => loss);
+}
+
+function shareCurves(): Curves {
+  const { name } = job.shown;
+  return curves(`Share of ${job.words.shown}`, name, ({ figures }) => figures[name]);
+}
+
 function showCharts(): void {
-  const level = memoryless(taken);
-  charts.loss.show(steps, level.all);
-  charts.accuracy.show(steps, level.accuracy);
+  charts.loss.show(lossCurves());
+  charts.share.show(shareCurves());
   showPhase();
 }
 
 function showAll(): void {
   showCharts();
-  showComparison(taken, evaluations);
+  showComparison(job, taken, models(), evaluations);
 }
 
 const WORDS: Readonly<Record<Phase, () => string>> = {
@@ -208,7 +234,7 @@ function hear(message: FromTrainer): void {
       steps.push(...message.models.map((each) => ({ ...each, step: message.step, seconds })));
       // A day of training too leaves room: of what is old, every second pair.
       if (steps.length > MOST_STEPS) steps = steps.filter((_, i) => Math.floor(i / 2) % 2 === 0);
-      showFigures(message);
+      showFigures(job, message);
       showCharts();
       return;
     }
@@ -227,8 +253,9 @@ function hear(message: FromTrainer): void {
       return;
     case 'loaded': {
       step = message.step;
-      const models = message.models.join(' and ');
-      tellFile(`${message.file}: weights of ${models}, trained for ${message.step.toLocaleString('en')} steps.`);
+      tellFile(
+        `${message.file}: weights of ${message.models.join(' and ')}, trained for ${message.step.toLocaleString('en')} steps.`,
+      );
       lookView.ask();
       return;
     }
@@ -284,6 +311,7 @@ function show(picked: Picked): void {
   writeAddress(settings);
   say('notice', picked.notes.join(' '));
   taken = settings;
+  job = pageTask(settings);
   const sorted = sortMetrics(picked.metrics);
   steps = [...sorted.steps];
   evaluations = [...sorted.evaluations];
@@ -300,17 +328,17 @@ function show(picked: Picked): void {
 
 /** Shows the last figures that are kept. */
 function showLast(): void {
-  const last = steps.findLast(({ model }) => model === 'RIM');
-  showFigures({ step, models: steps.filter((each) => each.step === last?.step) });
+  const last = steps.at(-1);
+  showFigures(job, { step, models: steps.filter((each) => each.step === last?.step) });
 }
 
 async function savePicture(what: string): Promise<void> {
   const drawings = (ids: readonly string[]): SVGSVGElement[] =>
     ids.flatMap((id) => [...document.querySelectorAll<SVGSVGElement>(`#${id} svg`)]);
   const made =
-    what === 'loss' || what === 'accuracy'
+    what === 'loss' || what === 'share'
       ? charts[what].picture()
-      : picture(drawings(what === 'talk' ? ['talk'] : ['strip', 'input-strip']));
+      : picture(drawings(what === 'talk' ? ['talk'] : ['strip', 'input-strip', 'sample']));
   const blob = await made;
   if (blob !== null) download(`${nameOf(step)}-${what}.png`, blob);
 }

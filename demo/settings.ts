@@ -5,20 +5,28 @@
 // by its default and told, never trusted. Names and defaults are those of the command line (bench/options.ts; a test holds
 // them together), so a run here can be repeated there. Not here: how a field looks (form.ts).
 
-import type { ModelOptions } from '../bench/models.ts';
+import { type ModelOptions, systems } from '../bench/models.ts';
 import type { RIMChoice } from '../bench/options.ts';
 import type { StepOptions } from '../bench/programs.ts';
+
+/** The tasks by their names on the command line. */
+export type TaskName = 'copying' | 'adding' | 'smnist';
+
+/** The groups of fields, in the order in which they stand. */
+export const groups = ['Task', 'RIM', 'Beside it', 'Training'] as const;
 
 /** One thing that can be set. */
 export interface Field<T> {
   readonly label: string;
   /** A few words under the label. */
   readonly hint: string;
-  readonly group: 'Task' | 'RIM' | 'LSTM' | 'Training';
+  readonly group: (typeof groups)[number];
+  /** The only task that it concerns. */
+  readonly task?: TaskName;
   /** Shown only on demand. */
   readonly rare: boolean;
   readonly value: T;
-  readonly kind: 'whole' | 'real' | 'choice' | 'flag';
+  readonly kind: 'whole' | 'real' | 'choice';
   readonly least?: number;
   readonly most?: number;
   readonly choices?: readonly { readonly value: string; readonly label: string }[];
@@ -26,11 +34,16 @@ export interface Field<T> {
   parse(text: string): T | undefined;
 }
 
-/** All that can be set, by the names of the command line's options. */
+/** A size that each model has a default of its own for. */
+type OwnSize = number | 'own';
+
+/** All that can be set, by the names of the command line's options; `beside` names the model that is trained beside the RIM. */
 export interface Fields {
-  readonly task: Field<'copying'>;
+  readonly task: Field<TaskName>;
   readonly digits: Field<number>;
   readonly blank: Field<number>;
+  readonly length: Field<number>;
+  readonly resolution: Field<number>;
   readonly modules: Field<number>;
   readonly active: Field<number>;
   readonly hidden: Field<number>;
@@ -45,8 +58,13 @@ export interface Fields {
   readonly commOutput: Field<'preset' | 'residual' | 'gated'>;
   readonly sources: Field<'preset' | 'kept' | 'candidate'>;
   readonly attentionDropout: Field<number>;
-  readonly lstm: Field<boolean>;
+  readonly beside: Field<string>;
   readonly width: Field<number>;
+  readonly layers: Field<OwnSize>;
+  readonly heads: Field<OwnSize>;
+  readonly slots: Field<OwnSize>;
+  readonly slotSize: Field<OwnSize>;
+  readonly positions: Field<'own' | 'sinusoidal' | 'alibi' | 'none'>;
   readonly seed: Field<number>;
   readonly learningRate: Field<number>;
   readonly batch: Field<number>;
@@ -61,7 +79,7 @@ export type FieldName = keyof Fields;
 /** A complete choice. */
 export type Settings = { readonly [K in FieldName]: Fields[K] extends Field<infer T> ? T : never };
 
-type Looks = Pick<Field<unknown>, 'label' | 'hint' | 'group'> & { readonly rare?: true };
+type Looks = Pick<Field<unknown>, 'label' | 'hint' | 'group' | 'task'> & { readonly rare?: true };
 
 function number(
   kind: 'whole' | 'real',
@@ -77,6 +95,16 @@ function number(
   return { rare: false, ...looks, kind, value, least, most, parse };
 }
 
+/** A size that the model has a default of its own for, which an empty text means too. */
+function ownSize(looks: Looks, most: number): Field<OwnSize> {
+  const size = number('whole', looks, 1, [1, most]);
+  return {
+    ...size,
+    value: 'own',
+    parse: (text) => (text.trim() === '' || text === 'own' ? 'own' : size.parse(text)),
+  };
+}
+
 function choice<T extends string>(looks: Looks, value: NoInfer<T>, labels: Readonly<Record<T, string>>): Field<T> {
   const known = Object.keys(labels) as T[];
   const choices = known.map((each) => ({ value: each, label: labels[each] }));
@@ -90,20 +118,29 @@ function choice<T extends string>(looks: Looks, value: NoInfer<T>, labels: Reado
   };
 }
 
-function flag(looks: Looks, value: boolean): Field<boolean> {
-  const parse = (text: string): boolean | undefined => (text === 'true' ? true : text === 'false' ? false : undefined);
-  return { rare: false, ...looks, kind: 'flag', value, parse };
-}
-
 const rare = true;
+
+/** The models that can be trained beside a RIM, by their names on the command line. */
+const others: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(systems).flatMap(([name, { system }]) => (name === 'rim' ? [] : [[name, system]])),
+);
 
 /** The table. */
 export const fields: Fields = {
-  task: choice({ label: 'Task', hint: 'remember digits over a blank', group: 'Task' }, 'copying', {
-    copying: 'Copying',
+  task: choice({ label: 'Task', hint: 'what a model has to do', group: 'Task' }, 'copying', {
+    copying: 'Copying digits',
+    adding: 'Adding two numbers',
+    smnist: 'Digits pixel by pixel',
   }),
-  digits: number('whole', { label: 'Digits', hint: 'to remember', group: 'Task' }, 3, [1, 20]),
-  blank: number('whole', { label: 'Blank', hint: 'steps in between', group: 'Task' }, 10, [1, 500]),
+  digits: number('whole', { label: 'Digits', hint: 'to remember', group: 'Task', task: 'copying' }, 3, [1, 20]),
+  blank: number('whole', { label: 'Blank', hint: 'steps in between', group: 'Task', task: 'copying' }, 10, [1, 500]),
+  length: number('whole', { label: 'Length', hint: 'numbers in all', group: 'Task', task: 'adding' }, 20, [2, 500]),
+  resolution: number(
+    'whole',
+    { label: 'Resolution', hint: 'pixels on a side', group: 'Task', task: 'smnist' },
+    14,
+    [1, 28],
+  ),
   preset: choice(
     { label: 'Preset', hint: 'whose choices, where the sources differ', group: 'RIM' },
     'default-mixture',
@@ -135,8 +172,21 @@ export const fields: Fields = {
     candidate: 'Their candidate',
   }),
   attentionDropout: number('real', { label: 'Dropout', hint: 'at attention', group: 'RIM', rare }, 0, [0, 0.95]),
-  lstm: flag({ label: 'Train an LSTM beside it', hint: 'on the same sequences', group: 'LSTM' }, true),
-  width: number('whole', { label: 'Hidden size', hint: 'of the LSTM', group: 'LSTM' }, 144, [1, 4096]),
+  beside: choice<string>({ label: 'Model', hint: 'on the same sequences', group: 'Beside it' }, 'lstm', {
+    ...others,
+    none: 'None',
+  }),
+  width: number('whole', { label: 'Width', hint: 'hidden size', group: 'Beside it' }, 144, [1, 4096]),
+  layers: ownSize({ label: 'Layers', hint: 'on each other', group: 'Beside it' }, 16),
+  heads: ownSize({ label: 'Heads', hint: 'that look or write', group: 'Beside it' }, 16),
+  slots: ownSize({ label: 'Slots', hint: 'of its memory', group: 'Beside it' }, 1024),
+  slotSize: ownSize({ label: 'Slot size', hint: 'numbers in one', group: 'Beside it' }, 1024),
+  positions: choice({ label: 'Positions', hint: 'how they are told', group: 'Beside it' }, 'own', {
+    own: 'As usual',
+    sinusoidal: 'By waves',
+    alibi: 'By distance (ALiBi)',
+    none: 'Not at all',
+  }),
   seed: number('whole', { label: 'Seed', hint: 'of the run', group: 'Training' }, 1, [0, 0xffff_ffff]),
   learningRate: number('real', { label: 'Learning rate', hint: 'of Adam', group: 'Training' }, 3e-3, [1e-9, 10]),
   batch: number('whole', { label: 'Batch', hint: 'sequences a step', group: 'Training' }, 64, [1, 4096]),
@@ -175,51 +225,70 @@ export function settingsOf(given: (name: FieldName) => string | undefined): Read
   return { settings: { ...settings, active: settings.modules }, notes };
 }
 
+/** Whether anything comes of a field: a task and a model have what is theirs alone. */
+export function isUsed(name: FieldName, { task, beside }: Pick<Settings, 'task' | 'beside'>): boolean {
+  const { task: own, group }: Field<unknown> = fields[name];
+  if (own !== undefined) return own === task;
+  // Numbers are not embedded.
+  if (name === 'embedding') return task !== 'adding';
+  return group !== 'Beside it' || name === 'beside' || systems[beside]?.options.some((each) => each === name) === true;
+}
+
+/** The models that settings train, by their names on the command line. */
+export function modelNames({ beside }: Pick<Settings, 'beside'>): readonly string[] {
+  return beside === 'none' ? ['rim'] : ['rim', beside];
+}
+
 /** Settings from the query of an address, such as `?modules=4&active=2`. */
 export function fromQuery(query: string): Read {
   const given = new URLSearchParams(query);
   return settingsOf((name) => given.get(name) ?? undefined);
 }
 
-/** The query of an address: only what differs from the defaults, so that the usual address is short. */
+/** The query of an address: only what is used and differs from the defaults, so that the usual address is short. */
 export function toQuery(settings: Settings): string {
   const query = new URLSearchParams();
   for (const name of fieldNames) {
-    if (settings[name] !== defaults[name]) query.set(name, String(settings[name]));
+    if (isUsed(name, settings) && settings[name] !== defaults[name]) query.set(name, String(settings[name]));
   }
   return query.toString();
 }
 
 /** Settings from the options of a run's config.json, which leaves out what its preset decides. */
 export function fromRunOptions(options: Readonly<Record<string, unknown>>): Read {
-  return settingsOf((name) => {
-    // The command line names its models in a list; the page has the RIM always, and the LSTM or not.
-    if (name === 'lstm') return Array.isArray(options.models) ? String(options.models.includes('lstm')) : undefined;
+  const models: readonly unknown[] = Array.isArray(options.models) ? options.models : ['rim', defaults.beside];
+  const [beside = 'none', ...more] = models.filter((name) => name !== 'rim').map(String);
+  const { settings, notes } = settingsOf((name) => {
+    // The command line names its models in a list; the page has the RIM always, and one beside it or none.
+    if (name === 'beside') return beside;
     const value = options[name];
     // The page tests more often than the command line, which need not be its choice.
     return value === undefined || name === 'evaluateEvery' || name === 'testBatches' ? undefined : String(value);
   });
+  if (more.length === 0) return { settings, notes };
+  const names = more.map((name) => others[name] ?? name).join(', ');
+  return { settings, notes: [...notes, `The page trains one model beside the RIM: ${names} is only shown.`] };
 }
 
 /** What a field takes, in words. */
 export function rangeOf(field: Field<unknown>): string {
-  if (field.kind === 'flag') return 'use true or false';
   if (field.choices !== undefined) return `use ${field.choices.map(({ value }) => value).join(', ')}`;
   return `use a ${field.kind === 'whole' ? 'whole ' : ''}number from ${field.least} to ${field.most}`;
 }
 
 /** The model's options that settings mean. */
-export function modelOptions({ commOutput, sources, ...rest }: Settings): ModelOptions & StepOptions {
+export function modelOptions(settings: Settings): ModelOptions & StepOptions {
+  const { commOutput, sources, layers, heads, slots, slotSize, positions, ...rest } = settings;
   return {
     ...rest,
     communication: true,
     inputAttention: true,
     ...(commOutput !== 'preset' && { commOutput }),
     ...(sources !== 'preset' && { sources }),
+    ...(layers !== 'own' && { layers }),
+    ...(heads !== 'own' && { heads }),
+    ...(slots !== 'own' && { slots }),
+    ...(slotSize !== 'own' && { slotSize }),
+    ...(positions !== 'own' && { positions }),
   };
-}
-
-/** The blanks that models are compared at: that of training, twice and four times it. */
-export function testBlanks({ blank }: Pick<Settings, 'blank'>): readonly number[] {
-  return [blank, 2 * blank, 4 * blank];
 }

@@ -9,7 +9,7 @@ import { type EvaluationRun, makeEvaluation } from '../bench/evaluation.ts';
 import type { Evaluation } from '../bench/metrics.ts';
 import { type TaskModel, taskModel } from '../bench/models.ts';
 import { lookProgram, trainingProgram } from '../bench/programs.ts';
-import { copyingBatch, copyingLength, copyingTask, type Task } from '../bench/tasks/index.ts';
+import type { Task, TaskBatch } from '../bench/tasks/index.ts';
 import {
   compile,
   type Data,
@@ -22,9 +22,10 @@ import {
   readSafetensors,
   saveVariables,
 } from '../engine/core.ts';
-import { at } from '../engine/errors.ts';
+import { at, need } from '../engine/errors.ts';
 import type { Look, LookRequest, ModelFigures } from './messages.ts';
-import { modelOptions, type Settings, testBlanks, toQuery } from './settings.ts';
+import { modelNames, modelOptions, type Settings, toQuery } from './settings.ts';
+import { type PageTask, pageTask } from './tasks.ts';
 
 /** Told as kernels get ready. */
 export type OnProgress = (what: string, done: number, total: number) => void;
@@ -44,17 +45,23 @@ interface Trained {
 export class Trainer {
   readonly settings: Settings;
   readonly #device: Device;
-  readonly #task: Task;
+  readonly #job: PageTask;
   readonly #trained: readonly Trained[];
   readonly #onProgress: OnProgress;
   readonly #evaluations = new Map<string, EvaluationRun>();
   readonly #looks = new Map<number, Program>();
   #step = 0;
 
-  private constructor(device: Device, settings: Settings, trained: readonly Trained[], onProgress: OnProgress) {
+  private constructor(
+    device: Device,
+    settings: Settings,
+    job: PageTask,
+    trained: readonly Trained[],
+    onProgress: OnProgress,
+  ) {
     this.#device = device;
     this.settings = settings;
-    this.#task = copyingTask({ digits: settings.digits });
+    this.#job = job;
     this.#trained = trained;
     this.#onProgress = onProgress;
   }
@@ -62,12 +69,12 @@ export class Trainer {
   /** Builds the models and compiles their training. @throws OptionError, LimitError, DeviceError as `compile` does */
   static async build(device: Device, settings: Settings, onProgress: OnProgress): Promise<Trainer> {
     const options = modelOptions(settings);
-    const task = copyingTask({ digits: settings.digits });
+    const job = pageTask(settings);
     const trained: Trained[] = [];
     try {
-      for (const name of settings.lstm ? ['rim', 'lstm'] : ['rim']) {
-        const model = taskModel(name, task, options, new RandomState({ seed: settings.seed }));
-        const { outputs, updates } = trainingProgram(model, task, settings.blank, options);
+      for (const name of modelNames(settings)) {
+        const model = taskModel(name, job.task, options, new RandomState({ seed: settings.seed }));
+        const { outputs, updates } = trainingProgram(model, job.task, job.facts.trained, options);
         const what = `the training of the ${model.name}`;
         onProgress(what, 0, 0);
         const program = await compile(device, outputs, updates, {
@@ -79,7 +86,7 @@ export class Trainer {
       for (const { program } of trained) program.dispose();
       throw error;
     }
-    return new Trainer(device, settings, trained, onProgress);
+    return new Trainer(device, settings, job, trained, onProgress);
   }
 
   /** Updates done. */
@@ -96,64 +103,68 @@ export class Trainer {
 
   /** One update of every model, on one batch. Resolves as soon as few enough steps are in flight. */
   async train(): Promise<void> {
-    const { digits, blank, batch, seed } = this.settings;
-    const feeds = copyingBatch({ digits, blank, batch, seed }, this.#step);
+    const { batch, seed } = this.settings;
+    const { task, facts } = this.#job;
+    const feeds = task.batch({ split: 'train', setting: facts.trained, batch, seed, index: this.#step });
     for (const { program } of this.#trained) await program.run(feeds);
     this.#step++;
   }
 
   /**
-   * Loss and accuracy of the last step. Waits for the device.
+   * Loss and figures of the last step. Waits for the device.
    * @throws RimgradError where a loss is no number any more
    */
   async figures(): Promise<ModelFigures[]> {
+    const names = this.#job.task.figures.map(({ name }) => name);
     return Promise.all(
       this.#trained.map(async ({ model, program }) => {
-        const [loss, accuracy] = await Promise.all([program.read('loss'), program.read('accuracy')]);
-        const figures = { model: model.name, loss: at(loss, 0), figures: { accuracy: at(accuracy, 0) } };
-        if (Number.isFinite(figures.loss)) return figures;
+        const [loss, ...values] = await Promise.all(
+          ['loss', ...names].map(async (name) => at(await program.read(name), 0)),
+        );
+        const figures = Object.fromEntries(names.map((name, i) => [name, at(values, i)]));
+        if (Number.isFinite(loss)) return { model: model.name, loss: need(loss, 'the loss'), figures };
         throw new RimgradError(
-          `The loss of the ${model.name} is ${figures.loss} at step ${this.#step}; reset with a smaller learning rate or a smaller clip`,
+          `The loss of the ${model.name} is ${loss} at step ${this.#step}; reset with a smaller learning rate or a smaller clip`,
         );
       }),
     );
   }
 
-  /** Measures every model at the test blanks, one after the other. */
+  /** Measures every model at the settings of the tests, one after the other. */
   async *evaluate(signal: AbortSignal): AsyncGenerator<Evaluation> {
     const { batch, seed, testBatches: batches } = this.settings;
-    for (const blank of testBlanks(this.settings)) {
+    for (const setting of this.#job.facts.tested) {
       for (const { model } of this.#trained) {
-        const key = `${model.name}/${blank}`;
+        const key = `${model.name}/${setting}`;
         let run = this.#evaluations.get(key);
         if (run === undefined) {
-          this.#onProgress(`the test of the ${model.name} at ${blank}`, 0, 0);
-          run = await makeEvaluation(this.#device, model, { task: this.#task, setting: blank, batch, seed });
+          this.#onProgress(`the test of the ${model.name} at ${setting}`, 0, 0);
+          run = await makeEvaluation(this.#device, model, { task: this.#job.task, setting, batch, seed });
           this.#evaluations.set(key, run);
         }
         const figures = await run.run({ split: 'test', batches }, signal);
-        yield { model: model.name, step: this.#step, split: 'test', setting: blank, figures };
+        yield { model: model.name, step: this.#step, split: 'test', setting, figures };
       }
     }
   }
 
   /** Looks into the RIM. */
   async look(request: LookRequest): Promise<Look> {
-    const { blank, index, off, each } = request;
-    const { digits, batch, seed, modules } = this.settings;
-    const program = await this.#lookProgram(blank);
-    const feeds = copyingBatch({ digits, blank, batch, seed, split: 'test' }, index);
-    const length = copyingLength({ digits, blank });
-    const accuracy = async (without: readonly number[]): Promise<number> => {
-      const imposed = new Float32Array(length * batch * modules);
+    const { setting, index, off, each } = request;
+    const { batch, seed, modules } = this.settings;
+    const { task, shown } = this.#job;
+    const program = await this.#lookProgram(setting);
+    const feeds = task.batch({ split: 'test', setting, batch, seed, index });
+    const share = async (without: readonly number[]): Promise<number> => {
+      const imposed = new Float32Array(task.steps(setting) * batch * modules);
       for (let i = 0; i < imposed.length; i++) imposed[i] = without.includes(i % modules) ? 0 : -1;
       await program.run({ ...feeds, imposed });
-      return at(await program.read('accuracy'), 0);
+      return at(await program.read(shown.name), 0);
     };
     const without: number[] = [];
-    if (each) for (let module = 0; module < modules; module++) without.push(await accuracy([module]));
-    const accuracyAllOn = await accuracy([]);
-    const found = { ...request, accuracy: off.length === 0 ? accuracyAllOn : await accuracy(off), accuracyAllOn };
+    if (each) for (let module = 0; module < modules; module++) without.push(await share([module]));
+    const shareAllOn = await share([]);
+    const found = { ...request, share: off.length === 0 ? shareAllOn : await share(off), shareAllOn };
     const read = async (name: string): Promise<Nested | undefined> => {
       const tensor = program.plan.outputs.get(name)?.tensor;
       return tensor === undefined ? undefined : nested([...(await program.read(name))], tensor.shape);
@@ -161,13 +172,13 @@ export class Trainer {
     const scores = rows(await read('scores'));
     const talk = await read('communicationAttention');
     const input = await read('inputAttention');
-    const first = (symbols: Uint32Array): number[] => Array.from({ length }, (_, t) => at(symbols, t * batch));
     return {
       ...found,
       step: this.#step,
-      symbols: first(feeds.x),
-      wanted: first(feeds.y),
-      answers: scores.map((row) => row.indexOf(Math.max(...row))),
+      ...firstOf(task, feeds, setting, batch),
+      answers: scores.map((row) =>
+        task.target(setting, batch).dtype === 'u32' ? row.indexOf(Math.max(...row)) : at(row, 0),
+      ),
       mask: rows(await read('mask')),
       ...(input !== undefined && { input: list(input).map((t) => list(at(list(t), 0)).map(toInput)) }),
       ...(talk !== undefined && { talk: list(talk).map((t) => meanOfHeads(list(at(list(t), 0)).map(matrix))) }),
@@ -178,7 +189,7 @@ export class Trainer {
   /** The weights of all models as a safetensors file, which says what they were made with. */
   async save(): Promise<Uint8Array<ArrayBuffer>> {
     const variables = this.#trained.flatMap(({ model }) => model.variables);
-    const { task } = this.settings;
+    const task = this.#job.task.name;
     return saveVariables(variables, { task, step: `${this.#step}`, settings: toQuery(this.settings) });
   }
 
@@ -194,7 +205,7 @@ export class Trainer {
       return own.size === 0 ? [] : [{ model, source: { metadata, tensors: own } }];
     });
     if (loaded.length === 0)
-      throw new FileError(`${file}: has no weights of a RIM or LSTM; give a file that was saved here`);
+      throw new FileError(`${file}: has no weights of these models; give a file that was saved here, or of a run`);
     for (const { model, source } of loaded) loadVariables(source, model.variables, { file });
     this.#step = step;
     return loaded.map(({ model }) => model.name);
@@ -226,19 +237,33 @@ export class Trainer {
     for (const { program } of this.#trained) for (const variable of program.plan.variables) variable.dispose();
   }
 
-  async #lookProgram(blank: number): Promise<Program> {
-    const known = this.#looks.get(blank);
+  async #lookProgram(setting: number): Promise<Program> {
+    const known = this.#looks.get(setting);
     if (known !== undefined) return known;
     const { model } = at(this.#trained, 0);
-    const what = `a look at blank ${blank}`;
+    const { task } = this.#job;
+    const what = `a look at ${task.setting} ${setting}`;
     this.#onProgress(what, 0, 0);
-    const { outputs } = lookProgram(model, this.#task, blank, this.settings);
+    const { outputs } = lookProgram(model, task, setting, this.settings);
     const program = await compile(this.#device, outputs, [], {
       onProgress: (done, total) => this.#onProgress(what, done, total),
     });
-    this.#looks.set(blank, program);
+    this.#looks.set(setting, program);
     return program;
   }
+}
+
+/** What goes into the first sequence of a batch, and what is wanted of it. */
+function firstOf(task: Task, { x, y }: TaskBatch, setting: number, batch: number): Pick<Look, 'inputs' | 'wanted'> {
+  const steps = Array.from({ length: task.steps(setting) }, (_, t) => t);
+  const { input } = task;
+  return {
+    inputs:
+      input.kind === 'symbols'
+        ? steps.map((t) => at(x, t * batch))
+        : steps.map((t) => [...x.slice(t * batch * input.size, (t * batch + 1) * input.size)]),
+    wanted: task.scored === 'every step' ? steps.map((t) => at(y, t * batch)) : [at(y, 0)],
+  };
 }
 
 /** Numbers in lists of lists, as a shape says. */

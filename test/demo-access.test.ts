@@ -132,13 +132,13 @@ onStage('is usable by keyboard alone, on a phone, and axe finds nothing', chromi
 });
 
 onStage('without a WebGPU adapter it says what to switch on, and still shows runs', ['--no-sandbox'], async (stage) => {
-  const { page } = await open(stage, '');
+  const { page } = await open(stage, 'task=smnist&beside=dnc');
   await phase(page, 'unavailable');
   const panel = await text(page, '#unavailable');
   for (const words of [/Chrome and Edge 113/, /Firefox 141/, /Safari 26/, /graphics acceleration/])
     assert.match(panel, words);
   assert.is(await page.locator('#run').isDisabled(), true);
-  const line = { kind: 'train', model: 'RIM', step: 5, loss: 0.5, accuracy: 0.25, seconds: 1 };
+  const line = { kind: 'train', model: 'RIM', step: 5, loss: 0.5, figures: { accuracy: 0.25 }, seconds: 1 };
   const buffer = Buffer.from(`${JSON.stringify(line)}\n`);
   await page.setInputFiles('#load-files', { name: 'metrics.jsonl', mimeType: '', buffer });
   await holds(page, `document.getElementById('loss-chart').ariaLabel.includes('RIM 0.500 at step 5')`);

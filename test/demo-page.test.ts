@@ -31,6 +31,9 @@ import {
 import { factsFor } from './made-task.ts';
 import { chromiumPath, skip } from './runtimes.ts';
 
+/** A small run on another task, beside another model. */
+const ADDING = `${TINY}&task=adding&length=4&beside=gru`;
+
 const path = chromiumPath();
 const test = suite('demo page');
 let stage: Stage;
@@ -113,7 +116,7 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   assert.ok(Number(await figure(page, 'Steps a second')) > 0);
   assert.match((await page.locator('#loss-chart').getAttribute('aria-label')) ?? '', /Loss: RIM .* at step \d+, LSTM/);
   const csv = (await downloaded(page, '#save-csv')).bytes.toString();
-  assert.match(csv, /^kind,model,step,split,setting,loss,seconds,accuracy,.*\ntrain,RIM,1,train,,/);
+  assert.match(csv, /^kind,model,step,split,setting,loss,seconds,crossEntropy,accuracy,.*\ntrain,RIM,1,train,,/);
   assert.match(csv, /\nevaluation,LSTM,20,test,8,/);
   const lines = (await downloaded(page, '#save-jsonl')).bytes.toString().trim().split('\n');
   assert.ok(lines.length > 10 && lines.every((line) => 'kind' in JSON.parse(line)));
@@ -166,7 +169,7 @@ onPage('shows the modules step by step, and without one of them', TINY, async (p
     await page.locator('#talk svg rect.void').count(),
     4 * (4 - (await active()).filter((text) => text === 'yes').length),
   );
-  await page.selectOption('#look-blank', '8');
+  await page.selectOption('#look-setting', '8');
   await holds(page, `document.getElementById('look-step').max === '9'`);
 });
 
@@ -249,6 +252,48 @@ onPage('takes a run folder of the command line: its options, curves and weights'
   assert.equal(modelOptions(fromQuery(new URL(page.url()).search).settings).modules, 3);
 });
 
+onPage('trains on another task beside another model, and changes to a third', ADDING, async (page) => {
+  await page.click('#run');
+  await reached(page, 20);
+  await page.click('#run');
+  await phase(page, 'paused');
+  assert.ok(Number.isFinite(await lossOf(page, 'GRU')));
+  assert.match(
+    await text(page, '#lead'),
+    /learns to add two marked numbers.*The GRU learns beside it.*on lengths that/,
+  );
+  assert.match(
+    await text(page, '#compare'),
+    /^LengthRIMGRU4 as trained\d+ %\d+ %8\d+ %\d+ %16\d+ %\d+ %always 18 %8 %$/,
+  );
+  assert.is(await page.locator('#source').isVisible(), false);
+  await looked(page);
+  assert.match(await text(page, '#look-outcome'), /0\.\d\d \+ 0\.\d\d = [01]\.\d\d, answered -?\d\.\d\d/);
+  assert.match(await text(page, '#look-step-text'), /^\d of 4, reads 0\.\d\d, marked$/);
+  const { name, bytes } = await downloaded(page, '#save');
+  assert.match(name, /^rimgrad-adding-seed1-/);
+  assert.ok(readSafetensors(new Uint8Array(bytes), name).tensors.has('gru.readout.weight'));
+  for (const [field, isShown] of Object.entries({ length: true, blank: false, embedding: false, slots: false })) {
+    assert.is(await page.locator(`.field:has(#field-${field}):not([hidden])`).count(), isShown ? 1 : 0, field);
+  }
+  // What is hidden cannot be wrong, and what is asked for waits for a reset.
+  await page.fill('#field-length', '0');
+  await page.selectOption('#field-task', 'smnist');
+  await page.fill('#field-resolution', '3');
+  await page.press('#field-resolution', 'Tab');
+  assert.match(await text(page, '#pending'), /^The run goes on as it began\. Reset/);
+  await page.click('#reset');
+  await phase(page, 'idle');
+  assert.match(page.url(), /task=smnist&resolution=3/);
+  assert.match(await text(page, '#source'), /^Data: drawn digits .*not MNIST/);
+  await page.click('#step');
+  await reached(page, 1);
+  await looked(page);
+  assert.match(await text(page, '#look-outcome'), /it is \d, answered \d/);
+  assert.match(await text(page, '#look-step-text'), /^9 of 9, reads row 3, column 3: (ink|paper)$/);
+  assert.is(await page.locator('#sample svg').getAttribute('role'), 'img');
+});
+
 onPage('goes on from the last weights after its device was lost', `${TINY}&debug`, async (page) => {
   await page.click('#run');
   await reached(page, 25);
@@ -292,9 +337,9 @@ onPage(
     await page.selectOption('#field-cell', 'gru');
     await page.fill('#field-hidden', '12');
     await page.press('#field-hidden', 'Tab');
-    await page.locator('#field-lstm').uncheck();
+    await page.selectOption('#field-beside', 'none');
     const address = page.url();
-    for (const part of ['modules=4', 'cell=gru', 'hidden=12', 'lstm=false', 'seed=7']) assert.match(address, part);
+    for (const part of ['modules=4', 'cell=gru', 'hidden=12', 'beside=none', 'seed=7']) assert.match(address, part);
     await page.fill('#field-hidden', '0');
     await page.press('#field-hidden', 'Tab');
     assert.match(await text(page, '#pending'), /Hidden H cannot be “0”: use a whole number from 1/);
@@ -304,7 +349,7 @@ onPage(
     await phase(page, 'idle');
     assert.is(await page.inputValue('#field-cell'), 'gru');
     assert.is(await page.inputValue('#field-hidden'), '12');
-    assert.is(await page.locator('#field-lstm').isChecked(), false);
+    assert.is(await page.inputValue('#field-beside'), 'none');
     assert.is(await page.locator('#notice').isVisible(), false);
   },
 );

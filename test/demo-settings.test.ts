@@ -7,8 +7,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { jobTasks } from '../bench/job-tasks.ts';
 import type { Metric } from '../bench/metrics.ts';
-import { parseMainOptions } from '../bench/options.ts';
+import { systems } from '../bench/models.ts';
+import { nameOf, type Row } from '../bench/option-rows.ts';
+import { optionGroups } from '../bench/option-table.ts';
+import { keptOptions, type MainOptions, parseMainOptions, usedOptions } from '../bench/options.ts';
 import { readPicked, toCsv, toLines } from '../demo/files.ts';
 import {
   defaults,
@@ -17,12 +21,15 @@ import {
   fields,
   fromQuery,
   fromRunOptions,
+  isUsed,
   modelOptions,
   type Settings,
   settingsOf,
   toQuery,
 } from '../demo/settings.ts';
 import { buildSite } from '../demo/site.ts';
+import { pageTask } from '../demo/tasks.ts';
+import { need } from '../engine/errors.ts';
 import { factsFor } from './made-task.ts';
 import { refused } from './on-adapter.ts';
 
@@ -38,7 +45,6 @@ const anySettings: fc.Arbitrary<Settings> = fc
           whole: () => fc.integer({ min: least, max: most }),
           real: () => fc.double({ min: least, max: most, noNaN: true }),
           choice: () => fc.constantFrom(...choices.map(({ value }) => value)),
-          flag: () => fc.boolean(),
         };
         return [name, values[kind]()];
       }),
@@ -46,19 +52,86 @@ const anySettings: fc.Arbitrary<Settings> = fc
   )
   .map((values) => settingsOf((name) => String(values[name])).settings);
 
+/** The parsed options of a command line. */
+function optionsOf(...args: string[]): MainOptions {
+  const request = parseMainOptions(args);
+  if (request.kind !== 'run') throw new Error(`${request.kind} was asked for`);
+  return request.options;
+}
+
 test('the defaults are those of the command line', () => {
-  const request = parseMainOptions([]);
-  assert.ok(request.kind === 'run');
+  const options = optionsOf();
   const main: Readonly<Record<string, unknown>> = {
     commOutput: 'preset',
     sources: 'preset',
-    ...request.options,
-    lstm: request.options.models.includes('lstm'),
+    ...Object.fromEntries(['layers', 'heads', 'slots', 'slotSize', 'positions'].map((name) => [name, 'own'])),
+    ...options,
+    beside: options.models[1],
   };
   const own = new Set(['evaluateEvery', 'testBatches']); // a page is tested while somebody looks on
   for (const name of fieldNames) if (!own.has(name)) assert.is(defaults[name], main[name], name);
-  const { commOutput, sources } = modelOptions(defaults);
-  assert.equal([commOutput, sources], [undefined, undefined]);
+  const model: Readonly<Record<string, unknown>> = modelOptions(defaults);
+  for (const [name, value] of Object.entries(main)) {
+    if (value === 'preset' || value === 'own') assert.is(model[name], undefined, name);
+  }
+});
+
+test('the command line takes whatever the page does, and has no task or model that the page has not', () => {
+  const rows = new Map(Object.values(optionGroups).flatMap((group) => group.map((row) => [nameOf(row), row])));
+  const isTaken = ({ parse, choices }: Row, value: string): boolean => {
+    if (parse === undefined) return choices?.includes(value) === true;
+    try {
+      return parse(value) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  for (const name of fieldNames) {
+    const { least, most, choices = [] }: Field<unknown> = fields[name];
+    const row = need(rows.get(name === 'beside' ? 'models' : name), name);
+    const values = least === undefined ? choices.map(({ value }) => value) : [String(least), String(most)];
+    // What no command line says: that nothing is said.
+    const said = values.filter(
+      (value) => !['own', 'preset'].includes(value) && !(name === 'beside' && value === 'none'),
+    );
+    assert.ok(said.length > 0, name);
+    for (const value of said) assert.ok(isTaken(row, value), `${name} ${value}`);
+  }
+  assert.equal(
+    fields.task.choices?.map(({ value }) => value),
+    Object.keys(jobTasks),
+  );
+  const others = fields.beside.choices?.map(({ value }) => value);
+  assert.equal(others, [...Object.keys(systems).filter((name) => name !== 'rim'), 'none']);
+});
+
+test('a task is trained and tested where the command line does, and only what is used is shown', () => {
+  for (const [task, entry] of Object.entries(jobTasks)) {
+    const options = optionsOf('--task', task);
+    for (const query of [`task=${task}`, `task=${task}&blank=7&length=9&resolution=20`]) {
+      const { settings, notes } = fromQuery(query);
+      assert.equal(notes, []);
+      const { facts, words } = pageTask(settings);
+      const own = fieldNames.filter((name) => fields[name].task === task).map((name) => [name, settings[name]]);
+      const wanted = entry.settings(keptOptions({ task, ...Object.fromEntries(own) }, 'a run'));
+      assert.equal({ trained: facts.trained, tested: facts.tested }, wanted, query);
+      assert.is(words.does, entry.about);
+    }
+    const { settings } = fromQuery(`task=${task}`);
+    const used = usedOptions(options);
+    const ofTasks = Object.values(jobTasks).flatMap(({ rows }) => rows.map(nameOf));
+    for (const name of fieldNames) {
+      if (ofTasks.includes(name) || name === 'embedding')
+        assert.is(isUsed(name, settings), name in used, `${task} ${name}`);
+    }
+  }
+  for (const [beside, { options }] of Object.entries(systems)) {
+    if (beside === 'rim') continue;
+    const shown = fieldNames.filter(
+      (name) => fields[name].group === 'Beside it' && isUsed(name, { task: 'copying', beside }),
+    );
+    assert.equal(new Set(shown), new Set(['beside', ...options]), beside);
+  }
 });
 
 test('an address carries every setting, and the usual one is empty', () => {
@@ -66,7 +139,10 @@ test('an address carries every setting, and the usual one is empty', () => {
   fc.assert(
     fc.property(anySettings, (settings) => {
       const { settings: back, notes } = fromQuery(`?${toQuery(settings)}`);
-      assert.equal(back, settings);
+      for (const name of fieldNames) {
+        // What nothing comes of is not worth an address.
+        assert.is(back[name], isUsed(name, settings) ? settings[name] : defaults[name], name);
+      }
       assert.equal(notes, []);
     }),
     seed,
@@ -116,9 +192,17 @@ test('a run of the command line gives its settings', () => {
   assert.ok(request.kind === 'run');
   const { settings, notes } = fromRunOptions(JSON.parse(JSON.stringify(request.options)));
   assert.equal(notes, []);
-  const { modules, active, lstm, cell, commOutput, sources, seed: own } = settings;
-  assert.equal([modules, active, lstm, cell, commOutput, sources, own], [3, 2, false, 'gru', 'gated', 'preset', 9]);
+  const { modules, active, beside, cell, commOutput, sources, seed: own } = settings;
+  assert.equal([modules, active, beside, cell, commOutput, sources, own], [3, 2, 'none', 'gru', 'gated', 'preset', 9]);
   assert.is(fromRunOptions({ modules: 5000 }).settings.modules, defaults.modules);
+  const many = fromRunOptions({
+    ...optionsOf('--task', 'adding', '--length', '8', '--models', 'lstm,dnc,gru', '--slots', '4'),
+  });
+  assert.equal(
+    [many.settings.task, many.settings.length, many.settings.beside, many.settings.slots],
+    ['adding', 8, 'lstm', 4],
+  );
+  assert.match(many.notes.join(), /^The page trains one model beside the RIM: DNC, GRU is only shown\.$/);
 });
 
 test('metrics go out as rows and lines, and lines come in again', async () => {
@@ -170,7 +254,8 @@ test('files that are none of a run, cut off or of another task are refused', asy
     'FileError',
     /metrics\.jsonl: line 1 is cut off/,
   );
-  await refused(() => readPicked([config('adding')]), 'FileError', /config\.json: the task is adding/);
+  await refused(() => readPicked([config('juggling')]), 'FileError', /config\.json: the task is juggling/);
+  assert.is((await readPicked([config('adding')])).settings?.task, 'adding');
   await refused(() => readPicked([new File(['{}'], 'config.json')]), 'FileError', /config\.json: 'format'/);
   await refused(() => readPicked([new File(['bytes'], 'a.safetensors')]), 'FileError', /a\.safetensors/);
 });
