@@ -2,7 +2,7 @@
 // writes through heads, which find slots by content and move on from where they were (section 3).
 //
 // What the paper leaves open, as its implementations have it: heads address and read the memory as the step before left it, then it
-// is written. Every head begins at the first slot: from an even weighting over equal slots nothing would ever tell them apart. The
+// is written. h and c begin at 0, every head at the first slot: from an even weighting over equal slots nothing would ever tell them apart. The
 // memory begins at one small constant, which learns twice as fast as the next best beginning that Collier and Beel (arXiv 1807.08518)
 // tried; it is the same at any number of slots. `hidden` is [h; reads], so that a readout is linear in both.
 //
@@ -105,7 +105,7 @@ export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM
     throw new OptionError(`NTM: shifts must be odd and no more than the ${slots} slots, not ${shifts}; 3 is usual`);
   const heads = readHeads + writeHeads;
   const controller = makeController<Said>(
-    'ntm',
+    'NTM',
     {
       inputSize,
       hiddenSize,
@@ -139,9 +139,9 @@ export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM
     const { hidden, ...trace } = outputs;
     return { hidden, state, trace };
   };
-  const { weights } = controller;
+  const { weights, variables } = controller;
   const outputSize = hiddenSize + readHeads * slotSize;
-  return Object.assign(run, { system: 'NTM', outputSize, weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'NTM', outputSize, weights, variables });
 }
 
 function step(
