@@ -38,7 +38,7 @@ const app = await Application.bootstrap({
   tsconfig: join(root, 'docs', 'tsconfig.json'),
   skipErrorChecking: true, // the build has checked the types
   readme: 'none',
-  projectDocuments: ['first-steps', 'your-own-task', 'your-own-op', 'profiling', 'pytorch'].map((name) =>
+  projectDocuments: ['first-steps', 'your-own-task', 'your-own-op', 'profiling', 'pytorch', 'systems'].map((name) =>
     join(root, 'docs', `${name}.md`),
   ),
   highlightLanguages: ['typescript', 'javascript', 'python'],

@@ -1,168 +1,141 @@
 // The recurrent entity network that RIMs are compared with: values and gradients against its equations in float64 loops, slots without
 // a length, sequences that are cut, misfits, calls a time step, extreme inputs, and that it learns where things were moved last.
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type EntNetOptions, entnet } from '../bench/baselines/index.ts';
-import { at, need, OptionError } from '../engine/errors.ts';
-import { constant, evaluate } from '../engine/node.ts';
-import { normalArray } from '../engine/random.ts';
-import { onAdapter, theDevice } from './on-adapter.ts';
-import {
-  agrees,
-  callsOf,
-  type Equations,
-  isWholeWhereCut,
-  type Lesson,
-  learn,
-  logistic,
-  type Numbers,
-  product,
-  refusesMisfits,
-  stacked,
-  staysFinite,
-  type Trial,
-  uniform,
-} from './sequence-trials.ts';
+import type { Draw } from '../check/draw.ts';
+import { at } from '../engine/errors.ts';
+import { crossEntropy, evaluate, reshape } from '../engine/node.ts';
+import { integers } from '../engine/random.ts';
+import { type Lesson, learn } from './lessons.ts';
+import { onAdapter, refused, theDevice } from './on-adapter.ts';
+import * as oracles from './oracle-trials.ts';
+import { dot, mapped, matrixIn, type Oracle, plus, sigmoid } from './plain-loops.ts';
+import * as trials from './sequence-trials.ts';
 
 onAdapter(test);
 
-/** An entity network with larger weights than it begins with, and another slope. */
-function trial(T: number, B: number, options: EntNetOptions): Trial {
-  const model = entnet(options, { seed: 3 });
-  model.variables.forEach((each, stream) => {
-    each.write(normalArray(each.size, { seed: 7, stream, std: 0.6 }));
-  });
-  return { model, inputSize: options.inputSize, T, B };
-}
-
-const dot = (a: Float64Array, b: Float64Array): number => a.reduce((total, value, i) => total + value * at(b, i), 0);
-
 const equations =
-  ({ inputSize: D, slots: J, slotSize: M, gateBias = false }: EntNetOptions): Equations =>
-  (weights, x, state, { T, B }) => {
-    const weight = (name: string): Float64Array => need(weights[`entnet.${name}`], name);
-    const s = D === M ? x : product(x, weight('projection'), D);
-    const keys = weight('keys');
-    const h = need(state.h, 'h').slice();
-    const hidden: Float64Array[] = [];
-    const gates: number[] = [];
-    for (let t = 0; t < T; t++) {
-      for (let b = 0; b < B; b++) {
-        const told = s.subarray((t * B + b) * M, (t * B + b + 1) * M);
-        for (let j = 0; j < J; j++) {
-          const slot = h.subarray((b * J + j) * M, (b * J + j + 1) * M);
-          const key = keys.subarray(j * M, (j + 1) * M);
-          const gate = logistic(dot(told, slot) + dot(told, key) + (gateBias ? at(weight('gateBias'), j) : 0));
-          const terms = [
-            product(slot, weight('stateWeight'), M),
-            product(key, weight('keyWeight'), M),
-            product(told, weight('inputWeight'), M),
-          ];
-          const moved = slot.map((value, i) => {
-            const sum = terms.reduce((total, term) => total + at(term, i), 0);
-            return value + gate * (sum > 0 ? sum : at(weight('slope'), 0) * sum);
-          });
-          slot.set(moved.map((value) => value / Math.sqrt(dot(moved, moved))));
-          gates.push(gate);
-        }
-      }
-      hidden.push(h.slice());
-    }
-    return { hidden: stacked(hidden), state: { h: h.slice() }, trace: { gates: Float64Array.from(gates) } };
+  ({ inputSize, slotSize, gateBias }: EntNetOptions): Oracle =>
+  (weights, xs, start = { h: weights.matrix('keys') }) => {
+    let h = matrixIn(start, 'h');
+    const steps = xs.map((x) => {
+      const s = inputSize === slotSize ? x : mapped(x, weights.matrix('projection'));
+      const gates = h.map((slot, j) => {
+        const likeness = dot(s, slot) + dot(s, at(weights.matrix('keys'), j));
+        return sigmoid(likeness + (gateBias ? at(weights.row('gateBias'), j) : 0));
+      });
+      h = h.map((slot, j) => {
+        const wanted = plus(
+          mapped(slot, weights.matrix('stateWeight')),
+          mapped(at(weights.matrix('keys'), j), weights.matrix('keyWeight')),
+          mapped(s, weights.matrix('inputWeight')),
+        ).map((sum) => (sum > 0 ? sum : at(weights.row('slope'), 0) * sum));
+        const moved = slot.map((value, i) => value + at(gates, j) * at(wanted, i));
+        return moved.map((value) => value / Math.sqrt(dot(moved, moved)));
+      });
+      return { hidden: h.flat(), gates };
+    });
+    return { steps, state: { h } };
   };
 
-test('values and gradients are those of its equations', async () => {
-  for (const [T, B, options] of [
-    [3, 2, { inputSize: 3, slots: 2, slotSize: 4, gateBias: true }],
-    [4, 1, { inputSize: 3, slots: 3, slotSize: 3 }],
-    [1, 2, { inputSize: 2, slots: 1, slotSize: 3 }],
-  ] as const) {
-    const own = (weights: Numbers): Numbers => {
-      const keys = [...need(weights['entnet.keys'], 'keys')];
-      return { h: Float64Array.from(Array.from({ length: B }, () => keys).flat()) };
-    };
-    await agrees(trial(T, B, options), equations(options), own);
-  }
+const cases = fc.record({
+  ...oracles.drawnCalls,
+  inputSize: fc.integer({ min: 2, max: 4 }),
+  slots: fc.integer({ min: 1, max: 3 }),
+  slotSize: fc.integer({ min: 2, max: 4 }),
+  gateBias: fc.boolean(),
 });
+type Drawn = typeof cases extends fc.Arbitrary<infer T> ? T : never;
+
+function trialOf({ steps, batch, given, ...options }: Drawn, draw: Draw): oracles.Trial {
+  const model = entnet(options, { seed: 3 });
+  draw.variables(model.variables, 0.6);
+  const shape = [steps, batch, options.inputSize];
+  const state = given ? oracles.drawnState(model, shape, draw) : undefined;
+  return { model, x: draw.normal(shape), state, oracle: equations(options) };
+}
+
+test('values and gradients are those of its equations', () => oracles.agrees(cases, 10, trialOf));
+test('kernels compute what its graph means', () => oracles.computes(cases, 3, trialOf));
+
+const small = () => entnet({ inputSize: 3, slots: 2, slotSize: 4, gateBias: true }, { seed: 1 });
 
 test('a slot has length 1 after a step, and one without a direction is not divided by 0', async () => {
-  const { model, inputSize, T, B } = trial(3, 2, { inputSize: 3, slots: 2, slotSize: 4 });
-  const x = constant(normalArray(T * B * inputSize, { seed: 8, stream: 0 }), [T, B, inputSize]);
-  const { hidden } = model(x);
-  const values = Float64Array.from((await evaluate(theDevice(), { hidden })).hidden);
+  const model = small();
+  const { hidden } = model(trials.normalInput([3, 2, 3]));
+  const values = [...(await evaluate(theDevice(), { hidden })).hidden];
   for (let i = 0; i < values.length; i += 4) {
-    const slot = values.subarray(i, i + 4);
+    const slot = values.slice(i, i + 4);
     assert.ok(Math.abs(dot(slot, slot) - 1) < 1e-5, `a slot of ${slot}`);
   }
-  for (const each of model.variables) each.write(new Float32Array(each.size));
-  await staysFinite({ model, inputSize, T, B }, [1]);
-  const zeros = (await evaluate(theDevice(), { hidden })).hidden;
-  assert.ok(zeros.every((value) => value === 0));
+  trials.rewrite(model, 0);
+  const nothing = (await evaluate(theDevice(), { hidden })).hidden;
+  assert.ok(nothing.every((value) => value === 0));
 });
 
-test('what it begins with, and which weights it has', async () => {
-  const plain = entnet({ inputSize: 4, slots: 3, slotSize: 4 }, { seed: 1 });
-  const wider = entnet({ inputSize: 5, slots: 3, slotSize: 4, gateBias: true }, { seed: 1 });
-  const names = (model: typeof plain) => model.variables.map(({ name }) => name.replace('entnet.', '')).join(' ');
-  assert.is(names(plain), 'keys stateWeight keyWeight inputWeight slope');
-  assert.is(names(wider), 'keys stateWeight keyWeight inputWeight slope gateBias projection');
-  assert.equal([plain.outputSize, plain.system], [12, 'EntNet']);
-  assert.equal([...(await plain.weights.slope.read())], [1]);
-  const drawn = await Promise.all(wider.variables.map(async (each) => at(await each.read(), 0)));
-  assert.is(new Set(drawn).size, drawn.length, 'two weights begin alike');
+test('it begins from its seed, with the weights that its options ask for', async () => {
+  const make = (options: EntNetOptions) => trials.beginsFromItsSeed((seed) => entnet(options, { seed }));
+  const plain = await make({ inputSize: 4, slots: 3, slotSize: 4 });
+  const wider = await make({ inputSize: 5, slots: 3, slotSize: 4, gateBias: true });
+  const names = ['keys', 'stateWeight', 'keyWeight', 'inputWeight', 'slope'];
+  assert.equal([...plain.keys()], names);
+  assert.equal([...wider.keys()], [...names, 'gateBias', 'projection']);
+  assert.equal([...(plain.get('slope') ?? [])], [1]);
 });
 
 test('a sequence may be cut anywhere, and what does not fit is refused', async () => {
-  await isWholeWhereCut(trial(4, 2, { inputSize: 3, slots: 2, slotSize: 4 }));
-  refusesMisfits(trial(4, 2, { inputSize: 3, slots: 2, slotSize: 4 }));
-  assert.throws(
-    () => entnet({ inputSize: 2, slots: 0, slotSize: 2 }, { seed: 1 }),
-    (error: unknown) => error instanceof OptionError,
-  );
+  await trials.isWholeWhereCut(small(), [4, 2, 3]);
+  trials.refusesMisfits(small(), [4, 2, 3]);
+  await refused(() => entnet({ inputSize: 2, slots: 0, slotSize: 2 }, { seed: 1 }), 'OptionError', /slots must be/);
 });
 
 test('calls a time step, whatever T', () => {
   const make = () => entnet({ inputSize: 8, slots: 4, slotSize: 16, gateBias: true }, { seed: 1 });
-  for (const T of [5, 11]) assert.equal(callsOf(make, 8, T), { forward: 9, backward: 15 });
+  assert.equal(trials.callsOf(make, 8), { evaluation: 7, forward: 9, backward: 15 });
 });
 
-test('finite for extreme inputs', async () => {
-  await staysFinite(trial(4, 2, { inputSize: 3, slots: 2, slotSize: 4, gateBias: true }), [1, 1e4, 1e12]);
+test('finite for extreme weights and inputs', async () => {
+  await trials.staysFinite(small(), [4, 2, 3], { weights: [0.6], inputs: [1, 1e4, 1e12] });
 });
 
 /** Each step says of one of some things where it is now; wanted is where each of them is in the end, all told at least once. */
-function tracking(
-  things: number,
-  places: number,
-  T: number,
-  B: number,
-  seed: number,
-): Omit<Lesson, 'steps' | 'learningRate'> {
-  const inputSize = things + places;
-  const batch = (index: number): { x: Float32Array; y: Uint32Array } => {
-    const draw = uniform(seed, index);
-    const [x, y] = [new Float32Array(T * B * inputSize), new Uint32Array(B * things)];
-    for (let b = 0; b < B; b++) {
-      for (let t = 0; t < T; t++) {
-        const thing = t < things ? t : Math.floor(draw() * things);
-        const place = Math.floor(draw() * places);
-        x[(t * B + b) * inputSize + thing] = 1;
-        x[(t * B + b) * inputSize + things + place] = 1;
+function tracking(things: number, places: number): Lesson {
+  const size = things + places;
+  return {
+    input: { kind: 'channels', size },
+    scores: things * places,
+    scored: 'last step',
+    steps: (T) => T,
+    target: (_, B) => ({ shape: [B, things], dtype: 'u32' }),
+    batch: ({ setting: T, batch: B, seed, split, index }) => {
+      const stream = 2 * index + (split === 'test' ? 1e9 : 0);
+      const moved = integers(T * B, { seed, stream, high: things });
+      const to = integers(T * B, { seed, stream: stream + 1, high: places });
+      const [x, y] = [new Float32Array(T * B * size), new Uint32Array(B * things)];
+      to.forEach((place, i) => {
+        const [t, b] = [Math.floor(i / B), i % B];
+        const thing = t < things ? t : at(moved, i);
+        x[i * size + thing] = 1;
+        x[i * size + things + place] = 1;
         y[b * things + thing] = place;
-      }
-    }
-    return { x, y };
+      });
+      return { x, y };
+    },
+    measures: (scores, y) => {
+      const loss = crossEntropy(reshape(scores, [at(y.shape, 0), things, places]), y);
+      return { loss, figures: { loss } };
+    },
   };
-  return { T, B, inputSize, wanted: { questions: things, classes: places }, batch, seed };
 }
 
 test('it learns where things were moved last', async () => {
-  const model = entnet({ inputSize: 6, slots: 4, slotSize: 16 }, { seed: 1 });
-  const loss = await learn(model, { ...tracking(2, 4, 5, 32, 1), steps: 200, learningRate: 1e-2 });
-  assert.ok(
-    loss < 0.2,
-    `the cross-entropy ends at ${loss}; whoever sees the last step alone is left with ${Math.log(4) / 2}`,
-  );
+  const make = (inputSize: number) => entnet({ inputSize, slots: 4, slotSize: 16 }, { seed: 1 });
+  const training = { setting: 5, batch: 32, steps: 200, learningRate: 1e-2, seed: 1 };
+  const { loss = 9 } = await learn(make, tracking(2, 4), training);
+  const blind = Math.log(4) / 2;
+  assert.ok(loss < 0.2, `the cross-entropy ends at ${loss}; whoever sees the last step alone is left with ${blind}`);
 });
 
 test.run();

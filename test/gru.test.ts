@@ -1,114 +1,86 @@
-// The GRU that RIMs are compared with: values and gradients against its equations in float64 loops, PyTorch's numbers through the
-// golden checker, sequences that are cut, misfits, calls a time step, extreme inputs, and that it learns to add.
+// The GRU that RIMs are compared with: its equations in float64 loops, PyTorch's numbers through the golden checker, sequences that
+// are cut, misfits, calls a time step, extremes, how it begins, and that it learns to add.
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gru } from '../bench/baselines/index.ts';
-import { at, need, OptionError } from '../engine/errors.ts';
-import { normalArray } from '../engine/random.ts';
+import { addingTask } from '../bench/tasks/index.ts';
+import type { Draw } from '../check/draw.ts';
+import { at } from '../engine/errors.ts';
 import { goldenAgrees } from './golden-case.ts';
-import { onAdapter, theDevice } from './on-adapter.ts';
-import {
-  adding,
-  agrees,
-  callsOf,
-  type Equations,
-  isWholeWhereCut,
-  learn,
-  logistic,
-  product,
-  refusesMisfits,
-  stacked,
-  staysFinite,
-  type Trial,
-} from './sequence-trials.ts';
+import { learn } from './lessons.ts';
+import { onAdapter, refused, theDevice } from './on-adapter.ts';
+import * as oracles from './oracle-trials.ts';
+import { mapped, type Oracle, plus, type Row, rowIn, sigmoid, zeros } from './plain-loops.ts';
+import * as trials from './sequence-trials.ts';
 
 onAdapter(test);
 
-/** A GRU whose weights are larger than it begins with, so that its gates are at work. */
-function trial(T: number, B: number, D: number, H: number): Trial {
-  const model = gru({ inputSize: D, hiddenSize: H }, { seed: 3 });
-  model.variables.forEach((each, stream) => {
-    each.write(normalArray(each.size, { seed: 5, stream, std: 0.6 }));
-  });
-  return { model, inputSize: D, T, B };
-}
-
 const equations =
-  (D: number, H: number): Equations =>
-  (weights, x, state, { T, B }) => {
-    const weight = (name: string): Float64Array => need(weights[`gru.${name}`], name);
-    const rows: Record<'h' | 'r' | 'z', Float64Array[]> = { h: [], r: [], z: [] };
-    let h = need(state.h, 'h');
-    for (let t = 0; t < T; t++) {
-      const a = product(x.subarray(t * B * D, (t + 1) * B * D), weight('inputGates'), D, weight('inputBias'));
-      const b = product(h, weight('stateGates'), H, weight('stateBias'));
-      const next = { h: new Float64Array(B * H), r: new Float64Array(B * H), z: new Float64Array(B * H) };
-      for (let i = 0; i < B * H; i++) {
-        const place = Math.floor(i / H) * 3 * H + (i % H);
-        const r = logistic(at(a, place) + at(b, place));
-        const z = logistic(at(a, place + H) + at(b, place + H));
-        const n = Math.tanh(at(a, place + 2 * H) + r * at(b, place + 2 * H));
-        [next.r[i], next.z[i], next.h[i]] = [r, z, (1 - z) * n + z * at(h, i)];
-      }
-      h = next.h;
-      for (const name of ['h', 'r', 'z'] as const) rows[name].push(next[name]);
-    }
-    return { hidden: stacked(rows.h), state: { h }, trace: { r: stacked(rows.r), z: stacked(rows.z) } };
+  (H: number): Oracle =>
+  (weights, xs, start = { h: zeros(H) }) => {
+    let h = rowIn(start, 'h');
+    const steps = xs.map((x) => {
+      const a = mapped(x, weights.matrix('inputGates'), weights.row('inputBias'));
+      const b = mapped(h, weights.matrix('stateGates'), weights.row('stateBias'));
+      const chunk = (of: Row, k: number): Row => of.slice(k * H, (k + 1) * H);
+      const r = plus(chunk(a, 0), chunk(b, 0)).map(sigmoid);
+      const z = plus(chunk(a, 1), chunk(b, 1)).map(sigmoid);
+      const n = r.map((each, i) => Math.tanh(at(a, 2 * H + i) + each * at(b, 2 * H + i)));
+      h = h.map((each, i) => (1 - at(z, i)) * at(n, i) + at(z, i) * each);
+      return { hidden: h, r, z };
+    });
+    return { steps, state: { h } };
   };
 
-test('values and gradients are those of its equations', async () => {
-  for (const [T, B, D, H] of [
-    [4, 2, 3, 5],
-    [1, 1, 1, 1],
-    [3, 3, 5, 2],
-  ] as const) {
-    await agrees(trial(T, B, D, H), equations(D, H), () => ({ h: new Float64Array(B * H) }));
-  }
+const cases = fc.record({
+  ...oracles.drawnCalls,
+  inputSize: fc.integer({ min: 1, max: 5 }),
+  hiddenSize: fc.integer({ min: 1, max: 5 }),
 });
+type Drawn = typeof cases extends fc.Arbitrary<infer T> ? T : never;
 
-test("PyTorch's numbers", async () => {
-  await goldenAgrees('base_gru', theDevice());
-});
+function trialOf({ steps, batch, given, ...options }: Drawn, draw: Draw): oracles.Trial {
+  const model = gru(options, { seed: 3 });
+  draw.variables(model.variables, 0.6);
+  const shape = [steps, batch, options.inputSize];
+  const state = given ? oracles.drawnState(model, shape, draw) : undefined;
+  return { model, x: draw.normal(shape), state, oracle: equations(options.hiddenSize) };
+}
+
+test('values and gradients are those of its equations', () => oracles.agrees(cases, 10, trialOf));
+test('kernels compute what its graph means', () => oracles.computes(cases, 3, trialOf));
+test("PyTorch's numbers", () => goldenAgrees('base_gru', theDevice()));
+
+const small = () => gru({ inputSize: 3, hiddenSize: 4 }, { seed: 1 });
 
 test('a sequence may be cut anywhere, and what does not fit is refused', async () => {
-  await isWholeWhereCut(trial(5, 2, 3, 4));
-  refusesMisfits(trial(5, 2, 3, 4));
-  for (const options of [
-    { inputSize: 0, hiddenSize: 2 },
-    { inputSize: 2, hiddenSize: 2.5 },
-  ])
-    assert.throws(
-      () => gru(options, { seed: 1 }),
-      (error: unknown) => error instanceof OptionError,
-    );
+  await trials.isWholeWhereCut(small(), [4, 2, 3]);
+  trials.refusesMisfits(small(), [4, 2, 3]);
+  for (const hiddenSize of [0, 2.5])
+    await refused(() => gru({ inputSize: 2, hiddenSize }, { seed: 1 }), 'OptionError', /hiddenSize must be a whole/);
 });
 
 test('calls a time step, whatever T', () => {
   const make = () => gru({ inputSize: 8, hiddenSize: 16 }, { seed: 1 });
-  for (const T of [5, 11]) assert.equal(callsOf(make, 8, T), { forward: 3, backward: 3 });
+  assert.equal(trials.callsOf(make, 8), { evaluation: 3, forward: 3, backward: 3 });
 });
 
-test('finite for extreme inputs', async () => {
-  await staysFinite(trial(4, 2, 3, 5), [1, 1e4, 1e20, 1e37]);
+test('finite for extreme weights and inputs', async () => {
+  await trials.staysFinite(small(), [4, 2, 3], { weights: [0.6, 1e4], inputs: [1, 1e4, 1e30] });
 });
 
-test('one seed, one model; another seed, another', async () => {
-  const weightsOf = (seed: number) =>
-    Promise.all(gru({ inputSize: 3, hiddenSize: 4 }, { seed }).variables.map(async (each) => [...(await each.read())]));
-  const [first, again, other] = [await weightsOf(1), await weightsOf(1), await weightsOf(2)];
-  assert.equal(first, again);
-  assert.not.equal(first, other);
-  assert.is(new Set(first.map(([value]) => value)).size, first.length, 'two weights begin alike');
-  assert.ok(
-    first.flat().every((value) => Math.abs(value) <= 0.5),
-    'within 1 / sqrt(H)',
-  );
+test('it begins from its seed, within 1 / sqrt(H)', async () => {
+  const beginning = await trials.beginsFromItsSeed((seed) => gru({ inputSize: 3, hiddenSize: 4 }, { seed }));
+  assert.equal([...beginning.keys()], ['inputGates', 'stateGates', 'inputBias', 'stateBias']);
+  for (const values of beginning.values()) assert.ok(values.every((value) => Math.abs(value) <= 0.5));
 });
 
 test('it learns to add', async () => {
-  const model = gru({ inputSize: 2, hiddenSize: 24 }, { seed: 1 });
-  const loss = await learn(model, { ...adding(10, 64, 1), steps: 200, learningRate: 1e-2 });
-  assert.ok(loss < 0.02, `the mean square ends at ${loss}; without a memory it is 0.167`);
+  const make = (inputSize: number) => gru({ inputSize, hiddenSize: 24 }, { seed: 1 });
+  const training = { setting: 10, batch: 64, steps: 200, learningRate: 1e-2, seed: 1 };
+  const { meanSquaredError = 1 } = await learn(make, addingTask(), training);
+  assert.ok(meanSquaredError < 0.02, `the mean square ends at ${meanSquaredError}; without a memory it is 0.167`);
 });
 
 test.run();

@@ -1,103 +1,69 @@
 // The independently recurrent network that RIMs are compared with: values and gradients against its equations in float64 loops, the
 // bound of its factors, how they begin, sequences that are cut, misfits, calls a time step, extreme inputs, and that it learns to
 // add over a length at which a plain recurrent net forgets.
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type IndRNNOptions, indrnn } from '../bench/baselines/index.ts';
-import { at, need, OptionError } from '../engine/errors.ts';
+import { addingTask } from '../bench/tasks/index.ts';
+import type { Draw } from '../check/draw.ts';
+import type { Value } from '../check/value.ts';
+import { at, need } from '../engine/errors.ts';
 import { affine, compile, constant, evaluate, grad, mul, sgd, sum } from '../engine/node.ts';
-import { normalArray, uniformArray } from '../engine/random.ts';
-import { onAdapter, theDevice } from './on-adapter.ts';
-import {
-  adding,
-  agrees,
-  callsOf,
-  type Equations,
-  isWholeWhereCut,
-  learn,
-  type Numbers,
-  product,
-  refusesMisfits,
-  stacked,
-  staysFinite,
-  type Trial,
-} from './sequence-trials.ts';
+import { uniformArray } from '../engine/random.ts';
+import { learn } from './lessons.ts';
+import { onAdapter, refused, theDevice } from './on-adapter.ts';
+import * as oracles from './oracle-trials.ts';
+import { mapped, matrixIn, normalised, type Oracle, range, relu, zeros } from './plain-loops.ts';
+import * as trials from './sequence-trials.ts';
 
 onAdapter(test);
 
-/** An IndRNN with larger weights than it begins with, and factors of both signs within the bound. */
-function trial(T: number, B: number, options: IndRNNOptions): Trial {
-  const model = indrnn(options, { seed: 3 });
-  const { bound = 1 } = options;
-  model.variables.forEach((each, stream) => {
-    const factors = each.name.endsWith('factors');
-    each.write(
-      factors
-        ? uniformArray(each.size, { seed: 6, stream, low: -0.95 * bound, high: 0.95 * bound })
-        : normalArray(each.size, { seed: 6, stream, std: 0.7 }),
-    );
-  });
-  return { model, inputSize: options.inputSize, T, B };
-}
-
-/** Rows x [.., H] normalised, times weight, plus bias. */
-function normalised(x: Float64Array, weight: Float64Array, bias: Float64Array): Float64Array {
-  const H = weight.length;
-  return x.map((_, i) => {
-    const row = x.subarray(i - (i % H), i - (i % H) + H);
-    const mean = row.reduce((a, b) => a + b, 0) / H;
-    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / H;
-    return ((at(x, i) - mean) / Math.sqrt(variance + 1e-5)) * at(weight, i % H) + at(bias, i % H);
-  });
-}
-
 const equations =
-  ({ inputSize: D, hiddenSize: H, layers: L = 2, bound = 1, normalise = false }: IndRNNOptions): Equations =>
-  (weights, x, state, { T, B }) => {
-    const before = need(state.h, 'h');
-    const ends = new Float64Array(B * L * H);
-    const trace = new Float64Array(T * B * L * H);
-    let below = x;
-    for (let layer = 0; layer < L; layer++) {
-      const weight = (name: string): Float64Array => need(weights[`indrnn.${layer}.${name}`], name);
-      if (normalise && layer > 0) below = normalised(below, weight('norm.weight'), weight('norm.bias'));
-      const given = product(below, weight('input'), layer === 0 ? D : H, weight('bias'));
-      const u = weight('factors').map((factor) => Math.min(bound, Math.max(-bound, factor)));
-      const rows: Float64Array[] = [];
-      let h = Float64Array.from({ length: B * H }, (_, i) => at(before, placeOf(i, layer)));
-      for (let t = 0; t < T; t++) {
-        h = h.map((value, i) => Math.max(0, at(given, t * B * H + i) + at(u, i % H) * value));
-        rows.push(h);
-        h.forEach((value, i) => {
-          trace[t * B * L * H + placeOf(i, layer)] = value;
-        });
-      }
-      h.forEach((value, i) => {
-        ends[placeOf(i, layer)] = value;
+  ({ hiddenSize, layers = 2, normalise }: IndRNNOptions): Oracle =>
+  (weights, xs, start = { h: range(layers).map(() => zeros(hiddenSize)) }) => {
+    let h = matrixIn(start, 'h');
+    const steps = xs.map((x) => {
+      let below = x;
+      h = h.map((before, layer) => {
+        const row = (name: string) => weights.row(`layer${layer + 1}.${name}`);
+        const input = normalise && layer > 0 ? normalised(below, row('norm'), row('normBias')) : below;
+        const given = mapped(input, weights.matrix(`layer${layer + 1}.input`), row('bias'));
+        below = before.map((each, i) => relu(at(given, i) + at(row('factors'), i) * each));
+        return below;
       });
-      below = stacked(rows);
-    }
-    return { hidden: below, state: { h: ends }, trace: { h: trace } };
-
-    /** Of unit i [B,H] of a layer in [B,L,H]. */
-    function placeOf(i: number, layer: number): number {
-      return (Math.floor(i / H) * L + layer) * H + (i % H);
-    }
+      return { hidden: below, h };
+    });
+    return { steps, state: { h } };
   };
 
-test('values and gradients are those of its equations', async () => {
-  for (const [T, B, options] of [
-    [5, 2, { inputSize: 3, hiddenSize: 4 }],
-    [4, 3, { inputSize: 2, hiddenSize: 3, layers: 3, normalise: true }],
-    [1, 2, { inputSize: 2, hiddenSize: 3, layers: 1, bound: 1.3 }],
-    [2, 1, { inputSize: 1, hiddenSize: 1, layers: 2 }],
-    [3, 1, { inputSize: 2, hiddenSize: 5, layers: 1 }],
-  ] as const) {
-    const { layers = 2, hiddenSize } = options as IndRNNOptions;
-    const own = (): Numbers => ({ h: new Float64Array(B * layers * hiddenSize) });
-    await agrees(trial(T, B, options), equations(options), own);
-  }
+const cases = fc.record({
+  ...oracles.drawnCalls,
+  inputSize: fc.integer({ min: 1, max: 3 }),
+  // A layer norm of one or two numbers is a step.
+  hiddenSize: fc.integer({ min: 3, max: 5 }),
+  layers: fc.integer({ min: 1, max: 3 }),
+  bound: fc.constantFrom(1, 1.3),
+  normalise: fc.boolean(),
 });
+type Drawn = typeof cases extends fc.Arbitrary<infer T> ? T : never;
+
+/** Its factors are of both signs and within the bound. */
+function trialOf({ steps, batch, given, ...options }: Drawn, draw: Draw): oracles.Trial {
+  const model = indrnn(options, { seed: 3 });
+  draw.variables(model.variables, 0.7);
+  const [low, high] = [-0.95 * options.bound, 0.95 * options.bound];
+  model.layers.forEach(({ factors }, stream) => {
+    factors.write(uniformArray(factors.size, { seed: draw.seed, stream, low, high }));
+  });
+  const shape = [steps, batch, options.inputSize];
+  const state = given ? oracles.drawnState(model, shape, draw) : undefined;
+  const meanings = { inwardGradient: (inputs: readonly Value[]) => [at(inputs, 0)] };
+  return { model, x: draw.normal(shape), state, oracle: equations(options), meanings };
+}
+
+test('values and gradients are those of its equations', () => oracles.agrees(cases, 10, trialOf));
+test('kernels compute what its graph means', () => oracles.computes(cases, 3, trialOf));
 
 test('a factor beyond the bound counts as the bound, and moves only inwards', async () => {
   const model = indrnn({ inputSize: 1, hiddenSize: 3, layers: 1 }, { seed: 1 });
@@ -124,49 +90,45 @@ test('a factor beyond the bound counts as the bound, and moves only inwards', as
 });
 
 test('it begins as the authors begin it', async () => {
-  const model = indrnn({ inputSize: 3, hiddenSize: 200, layers: 3, memory: 50, normalise: true }, { seed: 4 });
-  const range = async (layer: number): Promise<readonly [number, number]> => {
-    const values = [...(await at(model.layers, layer).factors.read())];
-    return [Math.min(...values), Math.max(...values)];
-  };
-  for (const layer of [0, 1]) {
-    const [least, most] = await range(layer);
-    assert.ok(least >= 0 && least < 0.05 && most > 0.95 && most <= 1, `${least} to ${most}`);
-  }
-  const [least, most] = await range(2);
-  assert.ok(least >= 5 ** (-1 / 50) - 1e-6 && most > least && most <= 1, `${least} to ${most}`);
-  const values = await Promise.all(model.variables.map(async (each) => [...(await each.read())]));
-  assert.is(values.length, 3 * 3 + 2 * 2);
-  const drawn = model.variables.flatMap(({ name }, i) => (/input|factors/.test(name) ? [at(values, i)[0]] : []));
-  assert.is(new Set(drawn).size, drawn.length, 'two weights begin alike');
+  const options = { inputSize: 3, hiddenSize: 200, layers: 3, memory: 50, normalise: true };
+  const beginning = await trials.beginsFromItsSeed((seed) => indrnn(options, { seed }));
+  assert.is(beginning.size, 3 * 3 + 2 * 2);
+  const lowest = [0, 0, 5 ** (-1 / 50)];
+  lowest.forEach((low, layer) => {
+    const factors = [...need(beginning.get(`layer${layer + 1}.factors`), 'the factors')];
+    const [least, most] = [Math.min(...factors), Math.max(...factors)];
+    const margin = 0.05 * (1 - low);
+    assert.ok(least >= low - 1e-6 && least < low + margin && most > 1 - margin && most <= 1, `${least} to ${most}`);
+  });
 });
 
+const small = (more: Partial<IndRNNOptions> = {}) => indrnn({ inputSize: 3, hiddenSize: 4, ...more }, { seed: 1 });
+
 test('a sequence may be cut anywhere, and what does not fit is refused', async () => {
-  await isWholeWhereCut(trial(5, 2, { inputSize: 3, hiddenSize: 4 }));
-  await isWholeWhereCut(trial(4, 2, { inputSize: 3, hiddenSize: 4, layers: 3, normalise: true }));
-  refusesMisfits(trial(4, 2, { inputSize: 3, hiddenSize: 4 }));
+  await trials.isWholeWhereCut(small(), [5, 2, 3]);
+  await trials.isWholeWhereCut(small({ layers: 3, normalise: true }), [4, 2, 3]);
+  trials.refusesMisfits(small(), [4, 2, 3]);
   for (const wrong of [{ layers: 0 }, { hiddenSize: 1.5 }, { bound: 0.5 }, { bound: Number.NaN }, { memory: 0 }])
-    assert.throws(
-      () => indrnn({ inputSize: 2, hiddenSize: 2, ...wrong }, { seed: 1 }),
-      (error: unknown) => error instanceof OptionError,
-    );
+    await refused(() => small(wrong), 'OptionError', /must be a (whole )?number/);
 });
 
 test('calls a time step, whatever T: one forward and one and a half backward for each layer', () => {
   for (const layers of [1, 2, 3]) {
     const make = () => indrnn({ inputSize: 8, hiddenSize: 16, layers }, { seed: 1 });
-    for (const T of [4, 12]) assert.equal(callsOf(make, 8, T), { forward: layers, backward: 1.5 * layers });
+    assert.equal(trials.callsOf(make, 8), { evaluation: layers, forward: layers, backward: 1.5 * layers });
   }
 });
 
-test('finite for extreme inputs', async () => {
-  await staysFinite(trial(5, 2, { inputSize: 3, hiddenSize: 4, normalise: true }), [1, 1e4, 1e12]);
+test('finite for extreme weights and inputs', async () => {
+  const sizes = { weights: [0.6], inputs: [1, 1e4, 1e12] };
+  await trials.staysFinite(small({ normalise: true }), [5, 2, 3], sizes);
 });
 
 test('it learns to add', async () => {
-  const model = indrnn({ inputSize: 2, hiddenSize: 24, layers: 2, memory: 24 }, { seed: 1 });
-  const loss = await learn(model, { ...adding(24, 64, 1), steps: 250, learningRate: 5e-3 });
-  assert.ok(loss < 0.03, `the mean square ends at ${loss}; without a memory it is 0.167`);
+  const make = (inputSize: number) => indrnn({ inputSize, hiddenSize: 24, memory: 24 }, { seed: 1 });
+  const training = { setting: 24, batch: 64, steps: 250, learningRate: 5e-3, seed: 1 };
+  const { meanSquaredError = 1 } = await learn(make, addingTask(), training);
+  assert.ok(meanSquaredError < 0.03, `the mean square ends at ${meanSquaredError}; without a memory it is 0.167`);
 });
 
 test.run();

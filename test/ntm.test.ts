@@ -1,23 +1,80 @@
-// The Neural Turing Machine: against its equations in plain loops, values and gradients, over drawn sizes; kernels against the
-// float64 meaning of its graph; cut in two; at extremes; by its calls; and that it learns to copy.
-
+// The Neural Turing Machine: its equations in float64 loops (arXiv 1410.5401, section 3), which sharpen by powers; sequences that are
+// cut, misfits, calls a time step, extremes, how it begins, and that it learns to copy.
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type NTMOptions, ntm } from '../bench/baselines/index.ts';
-import { Draw } from '../check/draw.ts';
-import type { Tensor } from '../engine/node.ts';
-import * as ops from '../engine/node.ts';
-import { normalArray } from '../engine/random.ts';
-import { runs, seed } from './drawing.ts';
-import { Tally } from './graph-judge.ts';
-import { ntmOracle, ntmStart, softmax } from './memory-oracles.ts';
-import { agrees, callsOf, computes, learnCopying, type Trial } from './memory-trials.ts';
-import { bits, onAdapter, refused, theDevice } from './on-adapter.ts';
+import { copyingTask } from '../bench/tasks/index.ts';
+import type { Draw } from '../check/draw.ts';
+import { at, need } from '../engine/errors.ts';
+import { learn } from './lessons.ts';
+import { onAdapter, refused } from './on-adapter.ts';
+import * as oracles from './oracle-trials.ts';
+import {
+  matrixIn,
+  memories,
+  type Oracle,
+  range,
+  rowIn,
+  sigmoid,
+  softmax,
+  softplus,
+  total,
+  zeros,
+} from './plain-loops.ts';
+import * as trials from './sequence-trials.ts';
+
+const { byContent, controlled, read, said, written } = memories;
 
 onAdapter(test);
 
-const drawnSizes = fc
+const equations =
+  ({ hiddenSize, slots, slotSize, readHeads, writeHeads }: Required<NTMOptions>): Oracle =>
+  (w, xs, given) => {
+    const heads = readHeads + writeHeads;
+    const start = given ?? {
+      h: zeros(hiddenSize),
+      c: zeros(hiddenSize),
+      memory: range(slots).map(() => zeros(slotSize).map(() => Math.fround(1e-6))),
+      weights: range(heads).map(() => zeros(slots).with(0, 1)),
+      reads: range(readHeads).map(() => zeros(slotSize)),
+    };
+    let [h, c] = [rowIn(start, 'h'), rowIn(start, 'c')];
+    let [memory, weights, reads] = [matrixIn(start, 'memory'), matrixIn(start, 'weights'), matrixIn(start, 'reads')];
+    const steps = xs.map((x) => {
+      ({ h, c } = controlled(w, x, reads.flat(), h, c));
+      const keys = said(w, 'keys', h, heads);
+      const strength = singles(said(w, 'strengths', h, heads)).map(softplus);
+      const gate = singles(said(w, 'gates', h, heads)).map(sigmoid);
+      const shift = said(w, 'shifts', h, heads).map(softmax);
+      const sharpening = singles(said(w, 'sharpenings', h, heads)).map((each) => 1 + softplus(each));
+      const before = weights;
+      weights = range(heads).map((k) => {
+        const content = byContent(memory, at(keys, k), at(strength, k));
+        const g = at(gate, k);
+        const mixed = content.map((each, i) => g * each + (1 - g) * at(at(before, k), i));
+        const s = at(shift, k);
+        const moved = range(slots).map((i) =>
+          s.reduce((sum, share, d) => {
+            const from = (i - (d - (s.length - 1) / 2) + slots) % slots;
+            return sum + share * at(mixed, from);
+          }, 0),
+        );
+        const sharp = moved.map((each) => each ** at(sharpening, k));
+        return sharp.map((each) => each / total(sharp));
+      });
+      const [readWeights, writeWeights] = [weights.slice(0, readHeads), weights.slice(readHeads)];
+      reads = readWeights.map((each) => read(memory, each));
+      const erases = said(w, 'erases', h, writeHeads).map((row) => row.map(sigmoid));
+      memory = written(memory, writeWeights, erases, said(w, 'adds', h, writeHeads));
+      return { hidden: [...h, ...reads.flat()], readWeights, writeWeights, strength, gate, shift, sharpening };
+    });
+    return { steps, state: { h, c, memory, weights, reads } };
+  };
+
+const singles = (rows: readonly (readonly number[])[]): number[] => rows.map((row) => at(row, 0));
+
+const cases = fc
   .record({
     inputSize: fc.integer({ min: 1, max: 3 }),
     hiddenSize: fc.integer({ min: 1, max: 4 }),
@@ -26,144 +83,74 @@ const drawnSizes = fc
     readHeads: fc.integer({ min: 1, max: 2 }),
     writeHeads: fc.integer({ min: 1, max: 3 }),
     wide: fc.boolean(),
-    steps: fc.integer({ min: 4, max: 6 }),
-    batch: fc.integer({ min: 1, max: 2 }),
-    given: fc.boolean(),
+    ...oracles.drawnCalls,
   })
-  .map(({ wide, steps, batch, given, ...sizes }) => {
-    const options: Required<NTMOptions> = { ...sizes, shifts: wide && sizes.slots > 4 ? 5 : 3 };
-    return { options, steps, batch, given };
-  });
-type Drawn = typeof drawnSizes extends fc.Arbitrary<infer T> ? T : never;
+  .map(({ wide, ...each }) => ({ ...each, shifts: wide && each.slots > 4 ? 5 : 3 }));
+type Drawn = typeof cases extends fc.Arbitrary<infer T> ? T : never;
 
-/** A model with drawn weights, x and, where asked for, a state that a model may have. */
-function trialOf({ options, steps, batch, given }: Drawn, draw: Draw, std = 0.7): Trial {
-  const { inputSize, hiddenSize, slots, slotSize, readHeads, writeHeads } = options;
-  const heads = readHeads + writeHeads;
+/** Where a state is given, its weightings are some. */
+function trialOf({ steps, batch, given, ...options }: Drawn, draw: Draw, std = 0.7): oracles.Trial {
   const model = ntm(options, { seed: draw.seed });
   draw.variables(model.variables, std);
-  const x = draw.normal([steps, batch, inputSize]);
-  const scores = normalArray(batch * heads * slots, { seed: draw.seed, stream: 900 });
-  const weights = Array.from({ length: batch * heads }, (_, r) =>
-    softmax([...scores.slice(r * slots, (r + 1) * slots)]),
-  );
-  const state = {
-    h: draw.normal([batch, hiddenSize], { std: 0.5 }),
-    c: draw.normal([batch, hiddenSize]),
-    memory: draw.normal([batch, slots, slotSize]),
-    weights: draw.given([batch, heads, slots], weights.flat()),
-    reads: draw.normal([batch, readHeads, slotSize]),
-  };
-  const oracle: Trial['oracle'] = (w, xs, start) => ntmOracle(options, w, xs, start);
-  return { model, x, beginning: ntmStart(options), oracle, ...(given ? { state } : {}) };
+  const shape = [steps, batch, options.inputSize];
+  const state = given ? oracles.drawnState(model, shape, draw) : undefined;
+  const weights = state && oracles.weightingsLike(need(state.weights, 'weights'), draw);
+  const more = state && weights && { state: { ...state, weights } };
+  return { model, x: draw.normal(shape), oracle: equations(options), ...more };
 }
 
-test('it computes what the equations say, and its gradients are their slopes', async () => {
-  const property = fc.asyncProperty(drawnSizes, fc.nat(1_000_000), async (drawn, numbers) => {
-    const draw = new Draw(numbers);
-    await agrees(trialOf(drawn, draw), draw);
-  });
-  await fc.assert(property, { seed, numRuns: runs(12), includeErrorInReport: true });
-});
+test('values and gradients are those of its equations', () => oracles.agrees(cases, 10, trialOf));
 
 // From a state with something in it, and not the shortest slots: near zeros a cosine is so steep that rounding explains too much.
-test('kernels compute what its graph means, forward and backward', async () => {
-  const tally = new Tally();
-  const property = fc.asyncProperty(drawnSizes, fc.nat(1_000_000), async (drawn, numbers) => {
-    const draw = new Draw(numbers);
-    const options = { ...drawn.options, slotSize: drawn.options.slotSize + 2 };
-    await computes(trialOf({ ...drawn, options, given: true }, draw, 0.4), draw, tally);
-  });
-  await fc.assert(property, { seed, numRuns: runs(4), endOnFailure: true, includeErrorInReport: true });
-  tally.settle();
+test('kernels compute what its graph means', () =>
+  oracles.computes(cases, 3, (drawn, draw) =>
+    trialOf({ ...drawn, slotSize: drawn.slotSize + 2, given: true }, draw, 0.4),
+  ));
+
+const sizes = { inputSize: 3, hiddenSize: 8, slots: 6, slotSize: 4, readHeads: 2 };
+const small = (more: Partial<NTMOptions> = {}) => ntm({ ...sizes, ...more }, { seed: 1 });
+
+test('a sequence may be cut anywhere, and what does not fit is refused', async () => {
+  await trials.isWholeWhereCut(small(), [4, 2, 3]);
+  trials.refusesMisfits(small(), [2, 2, 3]);
+  await refused(() => small({ slots: 0 }), 'OptionError', /slots must be a whole number of at least 1/);
+  await refused(() => small({ shifts: 4 }), 'OptionError', /shifts must be odd/);
+  await refused(() => small({ shifts: 7 }), 'OptionError', /no more than the 6 slots/);
 });
 
-const small = { inputSize: 3, hiddenSize: 8, slots: 6, slotSize: 4, readHeads: 2 };
-const numbers = (shape: readonly number[], stream: number): Tensor =>
-  ops.constant(
-    normalArray(
-      shape.reduce((a, b) => a * b),
-      { seed: 3, stream },
-    ),
-    shape,
-  );
-
-test('two halves of a sequence are the whole', async () => {
-  const model = ntm(small, { seed: 1 });
-  const x = numbers([9, 2, 3], 1);
-  const whole = model(x);
-  const first = model(ops.slice(x, 0, 0, 4));
-  const second = model(ops.slice(x, 0, 4, 5), first.state);
-  const found = await ops.evaluate(theDevice(), {
-    whole: whole.hidden,
-    halves: ops.concat([first.hidden, second.hidden], 0),
-    wholeMemory: whole.state.memory,
-    memory: second.state.memory,
-  });
-  assert.equal(bits(found.halves), bits(found.whole));
-  assert.equal(bits(found.memory), bits(found.wholeMemory));
-});
-
-test('weightings are weightings, and nothing is ever NaN, at any size of weights and inputs', async () => {
-  for (const size of [0, 1, 30, 1e3, 1e5]) {
-    const model = ntm({ ...small, writeHeads: 2 }, { seed: 2 });
-    for (const [i, each] of model.variables.entries())
-      each.write(normalArray(each.size, { seed: 5, stream: i, std: size }));
-    const { hidden, trace, state } = model(ops.mul(numbers([12, 3, 3], 2), size));
-    const gradients = ops.grad(ops.add(ops.mean(ops.tanh(hidden)), ops.mean(ops.tanh(state.memory))), model.variables);
-    const found: Readonly<Record<string, ops.Data>> = await ops.evaluate(theDevice(), {
-      ...trace,
-      ...state,
-      hidden,
-      ...Object.fromEntries([...gradients].map(([, d], i) => [`gradient ${i}`, d])),
-    });
-    for (const [name, data] of Object.entries(found))
-      assert.ok(data.every(Number.isFinite), `weights of ${size}: ${name} is not finite`);
+test('weightings are weightings, and all is finite, for extreme weights and inputs', async () => {
+  // Where weightings are even, γ is the slope of sharpening: over steps gradients grow by its powers.
+  const extremes = { weights: [1, 30, 1e3], inputs: [1, 1e5], values: [1e5] };
+  await trials.staysFinite(small({ writeHeads: 2 }), [12, 3, 3], extremes, (values, what) => {
     for (const name of ['readWeights', 'writeWeights']) {
-      const rows = found[name] ?? [];
-      for (let r = 0; r < rows.length; r += small.slots) {
-        const row = [...rows.slice(r, r + small.slots)];
-        assert.ok(Math.min(...row) >= 0 && Math.abs(row.reduce((a, b) => a + b) - 1) < 1e-5, `${name}: ${row}`);
+      const rows = need(values.get(name), name);
+      for (let r = 0; r < rows.length; r += sizes.slots) {
+        const row = [...rows.slice(r, r + sizes.slots)];
+        assert.ok(Math.min(...row) >= 0 && Math.abs(total(row) - 1) < 1e-5, `${what}: ${name} ${row}`);
       }
     }
-  }
+  });
 });
 
 test('a step takes as many calls at any length, and hardly more with more heads', () => {
   const make = (heads: number) => () =>
     ntm({ inputSize: 64, hiddenSize: 100, readHeads: heads, writeHeads: heads }, { seed: 1 });
-  const calls = callsOf(make(1), 5, 64, 64);
-  assert.equal(callsOf(make(1), 50, 64, 64), calls);
-  assert.equal(calls, { evaluation: 36, training: [37, 50] });
-  assert.equal(callsOf(make(4), 5, 64, 64), { evaluation: 38, training: [39, 53] });
+  assert.equal(trials.callsOf(make(1), 64), { evaluation: 36, forward: 37, backward: 50 });
+  assert.equal(trials.callsOf(make(4), 64), { evaluation: 38, forward: 39, backward: 53 });
 });
 
-test('it refuses sizes, sequences and states that do not fit', async () => {
-  await refused(
-    () => ntm({ ...small, slots: 0 }, { seed: 1 }),
-    'OptionError',
-    /slots must be a whole number of at least 1/,
-  );
-  await refused(() => ntm({ ...small, shifts: 4 }, { seed: 1 }), 'OptionError', /shifts must be odd/);
-  await refused(() => ntm({ ...small, shifts: 7 }, { seed: 1 }), 'OptionError', /no more than the 6 slots/);
-  const model = ntm(small, { seed: 1 });
-  await refused(() => model(numbers([2, 2, 4], 1)), 'ShapeError', /x must be .*\[T,B,3\], not .*\[2,2,4\]/);
-  const { state } = model(numbers([2, 2, 3], 1));
-  await refused(() => model(numbers([2, 5, 3], 1), state), 'ShapeError', /the state 'h' must be f32 \[5,8\]/);
-  await refused(() => model(numbers([2, 2, 3], 1), { h: state.h }), 'ShapeError', /'c'.* missing/);
+test('it begins from its seed', async () => {
+  const beginning = await trials.beginsFromItsSeed((seed) => ntm({ ...sizes, writeHeads: 2 }, { seed }));
+  const lstm = ['inputGates', 'readGates', 'stateGates', 'inputBias', 'stateBias'];
+  const parts = ['keys', 'strengths', 'gates', 'shifts', 'sharpenings', 'erases', 'adds'];
+  assert.equal([...beginning.keys()], [...lstm, ...parts.flatMap((part) => [part, `${part}Bias`])]);
 });
 
 test('it learns to copy', async () => {
-  const model = ntm({ inputSize: 10, hiddenSize: 24, slots: 6, slotSize: 8 }, { seed: 2 });
-  const { before, after } = await learnCopying(model, 10, {
-    digits: 2,
-    blank: 2,
-    batch: 16,
-    steps: 220,
-    learningRate: 0.02,
-    seed: 2,
-  });
-  assert.ok(before < 0.3 && after > 0.9, `digits right: ${before} to ${after}`);
+  const make = (inputSize: number) => ntm({ inputSize, hiddenSize: 24, slots: 6, slotSize: 8 }, { seed: 2 });
+  const training = { setting: 2, batch: 16, steps: 220, learningRate: 0.02, seed: 2 };
+  const { accuracy = 0 } = await learn(make, copyingTask({ digits: 2 }), training);
+  assert.ok(accuracy > 0.9, `digits right: ${accuracy}; whoever remembers nothing has 0.125`);
 });
 
 test.run();

@@ -2,31 +2,35 @@
 // with the reason. Times are told, not judged.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { measureSystems, SYSTEMS, systemsTable } from '../bench/speed/systems.ts';
+import { systems } from '../bench/models.ts';
+import { measureSystems, systemsTable } from '../bench/speed/systems.ts';
 import { at, OptionError } from '../engine/errors.ts';
 import { onAdapter, theDevice } from './on-adapter.ts';
 
 onAdapter(test);
 
 test('every system is timed beside the first, and a broken one is a line', async () => {
-  const sizes = { T: 3, B: 2, H: 8 };
+  const sizes = { T: 3, B: 2, H: 24 };
   const plan = { rounds: 1, roundMilliseconds: 1, budgetMilliseconds: 1 };
-  const broken = (): never => {
-    throw new OptionError('no such thing');
+  const broken = {
+    system: 'broken',
+    make: (): never => {
+      throw new OptionError('no such thing');
+    },
   };
-  const systems = { ...SYSTEMS, broken };
-  const costs = await measureSystems(theDevice(), systems, sizes, plan, new AbortController().signal);
+  const all = [...Object.values(systems), broken];
+  const costs = await measureSystems(theDevice(), all, sizes, plan, new AbortController().signal);
   assert.equal(
     costs.map(({ name }) => name),
-    Object.keys(systems),
+    all.map(({ system }) => system),
   );
   for (const cost of costs.slice(0, -1)) {
-    assert.ok('facts' in cost && cost.facts.dispatches > 0 && cost.step.count > 0, cost.name);
+    assert.ok('facts' in cost && cost.parameters > 0 && cost.facts.dispatches > 0 && cost.step.count > 0, cost.name);
   }
   const lines = systemsTable(costs, sizes).split('\n');
-  assert.match(lines[0] ?? '', 'hidden size 8, T 3, B 2');
-  assert.match(at(lines, 2), /^ {2}RIM .* 1\.00$/);
-  assert.match(at(lines, lines.length - 1), /^ {2}broken +no such thing$/);
+  assert.match(lines[0] ?? '', 'hidden size 24, T 3, B 2');
+  assert.match(at(lines, 4), /^\| RIM .* 1\.00 \|$/);
+  assert.match(at(lines, lines.length - 1), /^\| broken +\| +no such thing \|/);
 });
 
 test.run();

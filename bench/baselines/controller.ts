@@ -4,12 +4,13 @@
 // Always: `[i f g o] = x·inputGates + inputBias + stateBias + reads·readGates + h·stateGates`; the product with x is made for all
 // steps at once. Each part of what it says is a product of its own: cut out of one wide product it would cost as many calls forward,
 // which are copies, and one more backward. Weights of the LSTM begin as PyTorch's, uniform within 1/sqrt(H); those of
-// the parts uniform after Glorot and Bengio with gain 1.4, their biases normal of 0.01, as pytorch-ntm (head.py) begins them.
+// the parts uniform after Glorot and Bengio with gain 1.4, as one matrix, their biases N(0, 0.01²): so pytorch-ntm (head.py) begins
+// the parts of one head.
 
-import { add, initialisers, matmul, reshape, type Shape, type Tensor, Variable } from '../../engine/core.ts';
-import { at } from '../../engine/errors.ts';
+import { add, initialisers, matmul, reshape, type Shape, type Tensor, type Variable } from '../../engine/core.ts';
 import { sizeOf } from '../../engine/tensor.ts';
 import { lstmStep } from './lstm-cell.ts';
+import { weightMaker } from './weights.ts';
 
 /** Sizes of a controller. */
 export interface ControllerOptions<Part extends string> {
@@ -27,30 +28,27 @@ export interface ControllerOptions<Part extends string> {
 export interface Controller<Part extends string> {
   /** All weights, by the names that files have behind the system's. */
   readonly weights: Readonly<Record<string, Variable>>;
+  /** The same in their order. */
+  readonly variables: readonly Variable[];
   /** h and c [B,H] after a step. @param x [B,D] @param reads [B, ...], as many numbers a row as `readSize` */
   step(x: Tensor, reads: Tensor, state: { readonly h: Tensor; readonly c: Tensor }): { h: Tensor; c: Tensor };
   /** What it says to the memory, [B, ...shape of the part], before any function of it. @param h [B,H] */
   say(part: Part, h: Tensor): Tensor;
 }
 
-/** Makes a controller. @param system what the names of its Variables begin with */
+/** Makes a controller. @param system whose controller it is, and what its weights are named after */
 export function makeController<Part extends string>(
   system: string,
   { inputSize: D, hiddenSize: H, readSize, says }: ControllerOptions<Part>,
   { seed }: { readonly seed: number },
 ): Controller<Part> {
-  const weights: Record<string, Variable> = {};
-  const make = (name: string, shape: Shape, initial: initialisers.Initialiser): Variable => {
-    const stream = Object.keys(weights).length;
-    const made = new Variable(`${system}.${name}`, shape, initial(shape, { seed, stream }));
-    weights[name] = made;
-    return made;
-  };
+  const make = weightMaker(system, seed);
   const gates = initialisers.uniform(1 / Math.sqrt(H));
   const inputGates = make('inputGates', [D, 4 * H], gates);
   const readGates = make('readGates', [readSize, 4 * H], gates);
   const stateGates = make('stateGates', [H, 4 * H], gates);
-  const biases = ['inputBias', 'stateBias'].map((name) => make(name, [4 * H], gates));
+  const inputBias = make('inputBias', [4 * H], gates);
+  const stateBias = make('stateBias', [4 * H], gates);
 
   const parts = Object.entries<Shape>(says);
   const fanOut = parts.reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
@@ -63,9 +61,10 @@ export function makeController<Part extends string>(
   ) as Readonly<Record<Part, { readonly weight: Variable; readonly bias: Variable }>>;
 
   return {
-    weights,
+    weights: Object.fromEntries(make.variables.map((each) => [each.name.slice(system.length + 1), each])),
+    variables: make.variables,
     step: (x, reads, state) => {
-      const ofInput = matmul(x, inputGates, add(at(biases, 0), at(biases, 1)));
+      const ofInput = matmul(x, inputGates, add(inputBias, stateBias));
       const ofReads = matmul(reshape(reads, [-1, readSize]), readGates, ofInput);
       return lstmStep(ofReads, state, stateGates).state;
     },

@@ -108,7 +108,7 @@ export function dnc(options: DNCOptions, random: { readonly seed: number }): DNC
   checkSizes('DNC', options, KNOWN, sizes);
   const { inputSize, hiddenSize, slots, slotSize, readHeads } = sizes;
   const controller = makeController<Said>(
-    'dnc',
+    'DNC',
     {
       inputSize,
       hiddenSize,
@@ -141,9 +141,9 @@ export function dnc(options: DNCOptions, random: { readonly seed: number }): DNC
     const { hidden, ...trace } = outputs;
     return { hidden, state, trace };
   };
-  const { weights } = controller;
+  const { weights, variables } = controller;
   const outputSize = hiddenSize + readHeads * slotSize;
-  return Object.assign(run, { system: 'DNC', outputSize, weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'DNC', outputSize, weights, variables });
 }
 
 /** Constants of every step. */

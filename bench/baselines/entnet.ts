@@ -3,7 +3,8 @@
 //
 // Always: a slot has length 1 after every step, or less where it was shorter than 1e-6: nothing is divided by 0. Other than the
 // paper: no question is asked, so the slots are put out side by side, for a readout; and an input of another size than a slot's
-// goes through a learned matrix first. Not here: the bias of U that the authors' code has, which the learned V·w_j contains.
+// goes through a learned matrix first. Not here: the bias of U that the
+// authors' code has; V·w_j, which does not depend on the input either, takes its place.
 
 import {
   add,
@@ -21,19 +22,20 @@ import {
   sigmoid,
   sqrt,
   type Tensor,
-  Variable,
+  type Variable,
   where,
 } from '../../engine/core.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
 import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { weightMaker } from './weights.ts';
 
 /** Sizes of an entity network. */
 export interface EntNetOptions {
   /** D: size of the input; where it is not `slotSize`, the input is multiplied by a learned [D,slotSize] first. */
   readonly inputSize: number;
-  /** J: how many slots. */
+  /** Slots of the memory. */
   readonly slots: number;
-  /** M: size of a slot and of its key. */
+  /** Size of a slot and of its key. */
   readonly slotSize: number;
   /** True: each gate has a learned bias, as in the authors' code; false, as in the paper, where left out. */
   readonly gateBias?: boolean;
@@ -41,24 +43,31 @@ export interface EntNetOptions {
 
 /** The state of an entity network. */
 export type EntNetState = {
-  /** The slots, [B,J,M]; at the beginning the keys. */
+  /** The slots, [B,slots,slotSize]. */
   readonly h: Tensor;
 };
 
-/** What an entity network returns: `hidden` is the slots side by side, [T,B,J*M]. Trace: `gates` [T,B,J], how far each slot opened. */
+/** What an entity network returns: `hidden` is the slots side by side, [T,B,slots*slotSize]. Trace: `gates` [T,B,slots], how far each opened. */
 export type EntNetResult = SequenceResult<EntNetState>;
 
-/** An entity network over sequences; call it with x [T,B,D]. */
+/** An entity network over sequences; call it with x [T,B,D]. Its beginning is the keys. */
 export interface EntNet extends SequenceModel<EntNetState> {
-  /**
-   * keys w [J,M]; stateWeight U, keyWeight V, inputWeight W [M,M], as they stand behind a row; slope [1] of the PReLU; gateBias [J]
-   * and projection [D,M] where there are such.
-   */
-  readonly weights: Readonly<Record<'keys' | 'stateWeight' | 'keyWeight' | 'inputWeight' | 'slope', Variable>> & {
-    /** [J] */
-    readonly gateBias?: Variable;
-    /** [D,M] */
-    readonly projection?: Variable;
+  /** Its weights by what they are for; matrices stand behind a row. */
+  readonly weights: {
+    /** w, [slots,slotSize] */
+    readonly keys: Variable;
+    /** U, [slotSize,slotSize] */
+    readonly stateWeight: Variable;
+    /** V, [slotSize,slotSize] */
+    readonly keyWeight: Variable;
+    /** W, [slotSize,slotSize] */
+    readonly inputWeight: Variable;
+    /** What the PReLU multiplies negative numbers by, [1]. */
+    readonly slope: Variable;
+    /** [slots] where the options have it. */
+    readonly gateBias: Variable | undefined;
+    /** [D,slotSize] where the input has another size than a slot. */
+    readonly projection: Variable | undefined;
   };
 }
 
@@ -72,23 +81,19 @@ const LEAST_SQUARE = 1e-12;
  * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
  */
 export function entnet(options: EntNetOptions, random: { readonly seed: number }): EntNet {
-  const { inputSize: D, slots: J, slotSize: M, gateBias = false } = options;
-  const sizes = { inputSize: D, slots: J, slotSize: M };
+  const { inputSize: D, slots, slotSize, gateBias = false } = options;
+  const sizes = { inputSize: D, slots, slotSize };
   checkSizes('EntNet', options, [...Object.keys(sizes), 'gateBias'], sizes);
-  const weight = (
-    name: string,
-    shape: readonly number[],
-    stream: number,
-    initial: initialisers.Initialiser = initialisers.normal(0.1),
-  ): Variable => new Variable(`entnet.${name}`, shape, initial(shape, { seed: random.seed, stream }));
+  const make = weightMaker('EntNet', random.seed);
+  const small = initialisers.normal(0.1);
   const weights = {
-    keys: weight('keys', [J, M], 0),
-    stateWeight: weight('stateWeight', [M, M], 1),
-    keyWeight: weight('keyWeight', [M, M], 2),
-    inputWeight: weight('inputWeight', [M, M], 3),
-    slope: weight('slope', [1], 4, initialisers.ones()),
-    ...(gateBias && { gateBias: weight('gateBias', [J], 5) }),
-    ...(D !== M && { projection: weight('projection', [D, M], 6, initialisers.fanInUniform()) }),
+    keys: make('keys', [slots, slotSize], small),
+    stateWeight: make('stateWeight', [slotSize, slotSize], small),
+    keyWeight: make('keyWeight', [slotSize, slotSize], small),
+    inputWeight: make('inputWeight', [slotSize, slotSize], small),
+    slope: make('slope', [1], initialisers.ones()),
+    gateBias: gateBias ? make('gateBias', [slots], small) : undefined,
+    projection: D === slotSize ? undefined : make('projection', [D, slotSize], initialisers.fanInUniform()),
   };
   const { keys } = weights;
   const run = (x: Tensor, start?: ModelState): EntNetResult => {
@@ -99,24 +104,20 @@ export function entnet(options: EntNetOptions, random: { readonly seed: number }
         const bias = weights.gateBias === undefined ? {} : { plus: ['j', weights.gateBias] as const };
         const likeKeys = einsum('bm,jm->bj', s, keys, bias);
         const gates = sigmoid(einsum('bm,bjm->bj', s, h, { plus: ['bj', likeKeys] }));
-        const given = add(reshape(matmul(s, weights.inputWeight), [B, 1, M]), matmul(keys, weights.keyWeight));
+        const given = add(reshape(matmul(s, weights.inputWeight), [B, 1, slotSize]), matmul(keys, weights.keyWeight));
         const wanted = einsum('bjm,mn->bjn', h, weights.stateWeight, { plus: ['bjn', given] });
-        const moved = add(h, mul(reshape(gates, [B, J, 1]), prelu(wanted, weights.slope)));
+        const moved = add(h, mul(reshape(gates, [B, slots, 1]), prelu(wanted, weights.slope)));
         const next = normalised(moved);
         return { state: { h: next }, output: { h: next, gates } };
       },
       { x },
-      startingState('EntNet', { h: broadcastTo(reshape(keys, [1, J, M]), [B, J, M]) }, start),
-      { chunk: stepsAtOnce(steps, B * J * M) },
+      startingState('EntNet', { h: broadcastTo(reshape(keys, [1, slots, slotSize]), [B, slots, slotSize]) }, start),
+      { chunk: stepsAtOnce(steps, B * slots * slotSize) },
     );
-    return { hidden: reshape(outputs.h, [steps, B, J * M]), state, trace: { gates: outputs.gates } };
+    return { hidden: reshape(outputs.h, [steps, B, slots * slotSize]), state, trace: { gates: outputs.gates } };
   };
-  return Object.assign(run, {
-    system: 'EntNet',
-    outputSize: J * M,
-    weights,
-    variables: Object.values(weights),
-  });
+  const outputSize = slots * slotSize;
+  return Object.assign(run, { system: 'EntNet', outputSize, weights, variables: make.variables });
 }
 
 /** x where positive, else slope x (He et al., arXiv 1502.01852). */
@@ -124,9 +125,9 @@ function prelu(x: Tensor, slope: Tensor): Tensor {
   return where(greater(x, fill(0, [])), x, mul(slope, x));
 }
 
-/** h [B,J,M] divided by its lengths over M. */
+/** Slots [B,slots,slotSize], each divided by its length. */
 function normalised(h: Tensor): Tensor {
-  const [B = 0, J = 0] = h.shape;
+  const [B = 0, slots = 0] = h.shape;
   const squares = einsum('bjm,bjm->bj', h, h);
-  return div(h, reshape(sqrt(maximum(squares, fill(LEAST_SQUARE, []))), [B, J, 1]));
+  return div(h, reshape(sqrt(maximum(squares, fill(LEAST_SQUARE, []))), [B, slots, 1]));
 }

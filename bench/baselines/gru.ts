@@ -14,10 +14,11 @@ import {
   sigmoid,
   slice,
   type Tensor,
-  Variable,
+  type Variable,
 } from '../../engine/core.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
 import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { weightMaker } from './weights.ts';
 
 /** Sizes of a GRU. */
 export interface GRUOptions {
@@ -52,13 +53,12 @@ export function gru(options: GRUOptions, random: { readonly seed: number }): GRU
   checkSizes('GRU', options, ['inputSize', 'hiddenSize'], { ...options });
   const { inputSize: D, hiddenSize: H } = options;
   const initial = initialisers.uniform(1 / Math.sqrt(H));
-  const weight = (name: string, shape: readonly number[], stream: number): Variable =>
-    new Variable(`gru.${name}`, shape, initial(shape, { seed: random.seed, stream }));
+  const make = weightMaker('GRU', random.seed);
   const weights = {
-    inputGates: weight('inputGates', [D, 3 * H], 0),
-    stateGates: weight('stateGates', [H, 3 * H], 1),
-    inputBias: weight('inputBias', [3 * H], 2),
-    stateBias: weight('stateBias', [3 * H], 3),
+    inputGates: make('inputGates', [D, 3 * H], initial),
+    stateGates: make('stateGates', [H, 3 * H], initial),
+    inputBias: make('inputBias', [3 * H], initial),
+    stateBias: make('stateBias', [3 * H], initial),
   };
   const run = (x: Tensor, start?: ModelState): GRUResult => {
     const { steps, batch } = checkSequence('GRU', x, D);
@@ -78,5 +78,5 @@ export function gru(options: GRUOptions, random: { readonly seed: number }): GRU
     const { h: hidden, ...trace } = outputs;
     return { hidden, state, trace };
   };
-  return Object.assign(run, { system: 'GRU', outputSize: H, weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'GRU', outputSize: H, weights, variables: make.variables });
 }

@@ -25,17 +25,19 @@ import {
   OptionError,
   relu,
   reshape,
+  type Shape,
   scan,
   slice,
   sub,
   type Tensor,
-  Variable,
+  type Variable,
 } from '../../engine/core.ts';
 import { at } from '../../engine/errors.ts';
 import { type Initialiser, kaimingUniform, ones, zeros } from '../../engine/initialisers.ts';
 import { uniformArray } from '../../engine/random.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
 import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { weightMaker } from './weights.ts';
 
 /** Sizes of an IndRNN, and how far it remembers. */
 export interface IndRNNOptions {
@@ -43,7 +45,7 @@ export interface IndRNNOptions {
   readonly inputSize: number;
   /** H: units of each layer. */
   readonly hiddenSize: number;
-  /** L; 2 where left out. */
+  /** Layers; 2 where left out. */
   readonly layers?: number;
   /**
    * The largest |u|; 1 where left out, with which nothing grows over any number of steps. The authors' is 5^(1/T).
@@ -57,11 +59,11 @@ export interface IndRNNOptions {
 
 /** The state of an IndRNN. */
 export type IndRNNState = {
-  /** The units of all layers, [B,L,H]. */
+  /** The units of all layers, [B,layers,H]. */
   readonly h: Tensor;
 };
 
-/** What an IndRNN returns: `hidden` is the last layer's h of every step, [T,B,H]. Trace: `h` of all layers, [T,B,L,H]. */
+/** What an IndRNN returns: `hidden` is the last layer's h of every step, [T,B,H]. Trace: `h` of all layers, [T,B,layers,H]. */
 export type IndRNNResult = SequenceResult<IndRNNState>;
 
 /** The weights of one layer of an IndRNN. */
@@ -72,13 +74,10 @@ export interface IndRNNLayer {
   readonly bias: Variable;
   /** u, [H]; in use within the bound, whatever it is. */
   readonly factors: Variable;
-  /** Scale and shift [H] of the layer normalisation in front, where there is one. */
-  readonly norm?: {
-    /** [H] */
-    readonly weight: Variable;
-    /** [H] */
-    readonly bias: Variable;
-  };
+  /** Layer norm of what comes from the layer below, [H], where there is one. */
+  readonly norm: Variable | undefined;
+  /** [H] */
+  readonly normBias: Variable | undefined;
 }
 
 /** An IndRNN over sequences; call it with x [T,B,D]. Its beginning is zeros. */
@@ -104,20 +103,18 @@ export function indrnn(options: IndRNNOptions, random: { readonly seed: number }
   const lasting = MAGNITUDE ** (-1 / memory);
   if (!(bound > lasting && Number.isFinite(bound)))
     throw new OptionError(`IndRNN: bound must be a number above 5^(-1/memory) = ${lasting.toFixed(4)}, not ${bound}`);
+  const make = weightMaker('IndRNN', random.seed);
   const layers = Array.from({ length: L }, (_, layer): IndRNNLayer => {
-    const weight = (name: string, shape: readonly number[], part: number, initial: Initialiser): Variable =>
-      new Variable(`indrnn.${layer}.${name}`, shape, initial(shape, { seed: random.seed, stream: 5 * layer + part }));
+    const own = (name: string, shape: Shape, initial: Initialiser): Variable =>
+      make(`layer${layer + 1}.${name}`, shape, initial);
     const low = layer === L - 1 ? lasting : 0;
+    const normed = normalise && layer > 0;
     return {
-      input: weight('input', [layer === 0 ? D : H, H], 0, kaimingUniform({ slope: 8 })),
-      bias: weight('bias', [H], 1, zeros()),
-      factors: weight('factors', [H], 2, (_shape, { seed, stream }) =>
-        uniformArray(H, { seed, stream, low, high: bound }),
-      ),
-      ...(normalise &&
-        layer > 0 && {
-          norm: { weight: weight('norm.weight', [H], 3, ones()), bias: weight('norm.bias', [H], 4, zeros()) },
-        }),
+      input: own('input', [layer === 0 ? D : H, H], kaimingUniform({ slope: 8 })),
+      bias: own('bias', [H], zeros()),
+      factors: own('factors', [H], (_, place) => uniformArray(H, { ...place, low, high: bound })),
+      norm: normed ? own('norm', [H], ones()) : undefined,
+      normBias: normed ? own('normBias', [H], zeros()) : undefined,
     };
   });
   const run = (x: Tensor, start?: ModelState): IndRNNResult => {
@@ -125,9 +122,10 @@ export function indrnn(options: IndRNNOptions, random: { readonly seed: number }
     const before = startingState('IndRNN', { h: fill(0, [batch, L, H]) }, start);
     const sequences: Tensor[] = [];
     const ends: Tensor[] = [];
-    layers.forEach(({ input, bias, factors, norm }, layer) => {
+    layers.forEach(({ input, bias, factors, norm, normBias }, layer) => {
       const below = sequences.at(-1) ?? x;
-      const given = matmul(norm === undefined ? below : layerNorm(below, norm), input, bias);
+      const normed = norm && normBias ? layerNorm(below, { weight: norm, bias: normBias }) : below;
+      const given = matmul(normed, input, bias);
       const first = reshape(slice(before.h, 1, layer, 1), [batch, H]);
       const { hidden, last } = recurrence(given, bounded(factors, bound), first);
       sequences.push(hidden);
@@ -144,8 +142,7 @@ export function indrnn(options: IndRNNOptions, random: { readonly seed: number }
       trace: { h: all(sequences, [steps, batch]) },
     };
   };
-  const variables = layers.flatMap(({ norm, ...rest }) => [...Object.values(rest), ...Object.values(norm ?? {})]);
-  return Object.assign(run, { system: 'IndRNN', outputSize: H, layers, variables });
+  return Object.assign(run, { system: 'IndRNN', outputSize: H, layers, variables: make.variables });
 }
 
 /**

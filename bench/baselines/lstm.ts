@@ -4,10 +4,21 @@
 // Always: the input's part of the gates is one product over all steps; a step is a product and the gates. Not here: stacks of
 // layers, and peephole connections.
 
-import { add, fill, initialisers, matmul, scan, sigmoid, slice, type Tensor, Variable } from '../../engine/core.ts';
+import {
+  add,
+  fill,
+  initialisers,
+  matmul,
+  scan,
+  sigmoid,
+  slice,
+  type Tensor,
+  type Variable,
+} from '../../engine/core.ts';
 import { lstmStep } from './lstm-cell.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
 import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { weightMaker } from './weights.ts';
 
 /** Sizes of an LSTM. */
 export interface LSTMOptions {
@@ -43,13 +54,12 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
   checkSizes('LSTM', options, ['inputSize', 'hiddenSize'], { ...options });
   const { inputSize: D, hiddenSize: H } = options;
   const initial = initialisers.uniform(1 / Math.sqrt(H));
-  const weight = (name: string, shape: readonly number[], stream: number): Variable =>
-    new Variable(`lstm.${name}`, shape, initial(shape, { seed: random.seed, stream }));
+  const make = weightMaker('LSTM', random.seed);
   const weights = {
-    inputGates: weight('inputGates', [D, 4 * H], 0),
-    stateGates: weight('stateGates', [H, 4 * H], 1),
-    inputBias: weight('inputBias', [4 * H], 2),
-    stateBias: weight('stateBias', [4 * H], 3),
+    inputGates: make('inputGates', [D, 4 * H], initial),
+    stateGates: make('stateGates', [H, 4 * H], initial),
+    inputBias: make('inputBias', [4 * H], initial),
+    stateBias: make('stateBias', [4 * H], initial),
   };
   const run = (x: Tensor, start?: ModelState): LSTMResult => {
     const { steps, batch } = checkSequence('LSTM', x, D);
@@ -68,5 +78,5 @@ export function lstm(options: LSTMOptions, random: { readonly seed: number }): L
     const { h: hidden, ...trace } = outputs;
     return { hidden, state, trace };
   };
-  return Object.assign(run, { system: 'LSTM', outputSize: H, weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'LSTM', outputSize: H, weights, variables: make.variables });
 }

@@ -2,13 +2,14 @@
 // writes through heads, which find slots by content and move on from where they were (section 3).
 //
 // What the paper leaves open, as its implementations have it: heads address and read the memory as the step before left it, then it
-// is written. Every head begins at the first slot: from an even weighting over equal slots nothing would ever tell them apart. The
-// memory begins at one small constant, which learns twice as fast as the next best beginning that Collier and Beel (arXiv 1807.08518)
-// tried; it is the same at any number of slots. `hidden` is [h; reads], so that a readout is linear in both.
+// is written. h and c begin at 0, every head at the first slot: from an even weighting over equal slots nothing would ever tell them
+// apart. The memory begins at one small constant, which learns twice as fast as the next best beginning that Collier and Beel (arXiv
+// 1807.08518) tried; it is the same at any number of slots. `hidden` is [h; reads], so that a readout is linear in both.
 //
 // Every source of NaN that users report is mended in the equations: the cosine has a guarded norm (addressing.ts); sharpening,
 // `w^γ / Σ w^γ`, is softmax(γ log(w + 1e-16)), which divides by no vanishing sum and has a slope at w = 0, of at most γ·slots, for
 // the shifted weights sum to 1 because heads begin with a weighting. They are never below 0: w + g(c - w) rounds to no less.
+// What remains is that the slope of sharpening is γ at an even weighting: with γ in the thousands gradients over many steps pass f32.
 // Strengths are softplus, and softmax takes scores of any size.
 
 import {
@@ -105,7 +106,7 @@ export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM
     throw new OptionError(`NTM: shifts must be odd and no more than the ${slots} slots, not ${shifts}; 3 is usual`);
   const heads = readHeads + writeHeads;
   const controller = makeController<Said>(
-    'ntm',
+    'NTM',
     {
       inputSize,
       hiddenSize,
@@ -139,9 +140,9 @@ export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM
     const { hidden, ...trace } = outputs;
     return { hidden, state, trace };
   };
-  const { weights } = controller;
+  const { weights, variables } = controller;
   const outputSize = hiddenSize + readHeads * slotSize;
-  return Object.assign(run, { system: 'NTM', outputSize, weights, variables: Object.values(weights) });
+  return Object.assign(run, { system: 'NTM', outputSize, weights, variables });
 }
 
 function step(

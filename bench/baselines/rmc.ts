@@ -25,11 +25,11 @@ import {
   tanh,
   type Variable,
 } from '../../engine/core.ts';
-import { at, OptionError } from '../../engine/errors.ts';
-import { initialised } from '../../engine/layers.ts';
+import { at } from '../../engine/errors.ts';
 import { attend } from './attention.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { checkChoice, checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { type WeightMaker, weightMaker } from './weights.ts';
 
 /** Sizes and choices of a Relational Memory Core. The size of a slot is heads*headSize. */
 export interface RMCOptions {
@@ -41,11 +41,11 @@ export interface RMCOptions {
   readonly heads: number;
   /** Size of a query, key or value in one head. */
   readonly headSize: number;
-  /** Rounds of attention in a step, each with weights of its own but for the MLP; 1 when left out. */
+  /** Rounds of attention in a step, each with weights of its own but for the MLP; 1 where left out. */
   readonly blocks?: number;
-  /** Layers of the MLP behind the attention, ReLU between them; 2 when left out. */
+  /** Layers of the MLP behind the attention, ReLU between them; 2 where left out. */
   readonly mlpLayers?: number;
-  /** A gate for every `unit` of the memory, when left out, or one for every slot (`memory`). */
+  /** A gate for every `unit` of the memory, where left out, or one for every slot (`memory`). */
   readonly gates?: 'unit' | 'memory';
 }
 
@@ -75,13 +75,13 @@ export interface RMCBlockWeights {
   readonly norm2Bias: Variable;
 }
 
-/** One gate; G is the size of a slot, or 1. */
+/** One gate; gateSize is the size of a slot, or 1. */
 export interface RMCGateWeights {
-  /** For the mapped input, [size,G]. */
+  /** For the mapped input, [size,gateSize]. */
   readonly input: Variable;
-  /** For the memory, [size,G]. */
+  /** For the memory, [size,gateSize]. */
   readonly memory: Variable;
-  /** [G] */
+  /** [gateSize] */
   readonly bias: Variable;
 }
 
@@ -108,7 +108,7 @@ export interface RMCWeights {
 
 /**
  * What a Relational Memory Core returns: `hidden` is the memory, slots one after the other, [T,B,slots*size]. Trace: `inputGate` and
- * `forgetGate` [T,B,slots,G]; `attention1` and so on by block, [T,B,heads,rows,slots+1], where each slot looks: at the slots, and
+ * `forgetGate` [T,B,slots,gateSize]; `attention1` and so on by block, [T,B,heads,rows,slots+1], where each slot looks: at the slots, and
  * last at the input, which is a row that looks itself in every block but the last.
  */
 export type RMCResult = SequenceResult<RMCState>;
@@ -130,11 +130,10 @@ export function rmc(options: RMCOptions, random: { readonly seed: number }): RMC
   const { inputSize: D, slots, heads, headSize, blocks = 1, mlpLayers = 2, gates = 'unit' } = options;
   const known = ['inputSize', 'slots', 'heads', 'headSize', 'blocks', 'mlpLayers', 'gates'];
   checkSizes('RMC', options, known, { inputSize: D, slots, heads, headSize, blocks, mlpLayers });
-  if (gates !== 'unit' && gates !== 'memory') {
-    throw new OptionError(`RMC: gates is '${String(gates)}'; use 'unit' or 'memory'`);
-  }
+  checkChoice('RMC', 'gates', gates, ['unit', 'memory']);
   const size = heads * headSize;
-  const weights = weightsOf({ D, size, blocks, mlpLayers, gateSize: gates === 'unit' ? size : 1 }, random.seed);
+  const make = weightMaker('RMC', random.seed);
+  const weights = weightsOf({ D, size, blocks, mlpLayers, gateSize: gates === 'unit' ? size : 1 }, make);
 
   /** Queries, keys and values of rows [..., size], side by side: [...,3,size]. */
   const project = (rows: Tensor, block: RMCBlockWeights): Tensor => {
@@ -169,11 +168,11 @@ export function rmc(options: RMCOptions, random: { readonly seed: number }): RMC
     return { rows, attention };
   };
 
-  /** A gate [B,slots,G]: the input's part is spread over the slots outside of the loop. */
+  /** A gate [B,slots,gateSize]: the input's part is spread over the slots outside of the loop. */
   const gateOf = (row: Tensor, memory: Tensor, gate: RMCGateWeights): Tensor => {
     const ofInput = linear(row, gate.input, gate.bias);
-    const [B, G] = [at(ofInput.shape, 0), at(ofInput.shape, 1)];
-    return sigmoid(linear(memory, gate.memory, broadcastTo(reshape(ofInput, [B, 1, G]), [B, slots, G])));
+    const [B, gateSize] = [at(ofInput.shape, 0), at(ofInput.shape, 1)];
+    return sigmoid(linear(memory, gate.memory, broadcastTo(reshape(ofInput, [B, 1, gateSize]), [B, slots, gateSize])));
   };
 
   const run = (x: Tensor, start?: ModelState): RMCResult => {
@@ -205,7 +204,7 @@ export function rmc(options: RMCOptions, random: { readonly seed: number }): RMC
     const { hidden, ...trace } = result.outputs;
     return { hidden, state: result.state, trace };
   };
-  return Object.assign(run, { system: 'RMC', outputSize: slots * size, weights, variables: variablesOf(weights) });
+  return Object.assign(run, { system: 'RMC', outputSize: slots * size, weights, variables: make.variables });
 }
 
 /**
@@ -247,11 +246,10 @@ interface Sizes {
   readonly gateSize: number;
 }
 
-function weightsOf({ D, size, blocks, mlpLayers, gateSize }: Sizes, seed: number): RMCWeights {
+function weightsOf({ D, size, blocks, mlpLayers, gateSize }: Sizes, make: WeightMaker): RMCWeights {
   const matrix = (name: string, from: number, to: number): Variable =>
-    initialised(`rmc.${name}`, [from, to], initialisers.normal(1 / Math.sqrt(from)), seed);
-  const row = (name: string, length: number, value = 0): Variable =>
-    initialised(`rmc.${name}`, [length], initialisers.constant(value), seed);
+    make(name, [from, to], initialisers.normal(1 / Math.sqrt(from)));
+  const row = (name: string, length: number, value = 0): Variable => make(name, [length], initialisers.constant(value));
   const gate = (name: string, bias: number): RMCGateWeights => ({
     input: matrix(`${name}.input`, size, gateSize),
     memory: matrix(`${name}.memory`, size, gateSize),
@@ -278,9 +276,4 @@ function weightsOf({ D, size, blocks, mlpLayers, gateSize }: Sizes, seed: number
     inputGate: gate('inputGate', 0),
     forgetGate: gate('forgetGate', 1),
   };
-}
-
-function variablesOf({ input, inputBias, blocks, mlp, inputGate, forgetGate }: RMCWeights): readonly Variable[] {
-  const groups = [...blocks, ...mlp, inputGate, forgetGate];
-  return [input, inputBias, ...groups.flatMap((group): Variable[] => Object.values(group))];
 }

@@ -82,6 +82,15 @@ export function checkSizes(
   }
 }
 
+/**
+ * An option that is one of several words.
+ * @throws OptionError for another one
+ */
+export function checkChoice(system: string, name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new OptionError(`${system}: ${name} is '${value}'; use ${choices.map((each) => `'${each}'`).join(' or ')}`);
+}
+
 /** Bytes that a sequence within a loop may take: three quarters of what every device binds at once. */
 const CHUNK_BYTES = 96 * 2 ** 20;
 

@@ -7,7 +7,7 @@
 import { add, concat, einsum, gelu, layerNorm, matmul, relu, reshape, slice, type Tensor } from '../../engine/core.ts';
 import { attend } from './attention.ts';
 
-/** Keys and values of a layer, of all steps so far: [S,B,width] each. */
+/** Keys and values of a layer, of all steps so far: [seen,B,width] each. */
 export interface Cache {
   readonly keys: Tensor;
   readonly values: Tensor;
@@ -50,11 +50,11 @@ export interface LayerOptions {
   readonly norm: 'post' | 'pre';
 }
 
-/** Who sees whom: of the T steps of a piece, in a sequence of S so far. */
+/** Who sees whom: of the T steps of a piece, in a sequence of which `seen` are there so far. */
 export interface View {
-  /** [T,S]: 0 where a step does not see another; all are seen where it is left out. */
+  /** [T,seen]: 0 where a step does not see another; all are seen where it is left out. */
   readonly mask?: Tensor | undefined;
-  /** [heads,T,S], added to the scores. */
+  /** [heads,T,seen], added to the scores. */
   readonly bias?: Tensor | undefined;
 }
 
@@ -64,7 +64,7 @@ export interface LayerResult {
   readonly y: Tensor;
   /** Keys and values with those of this piece behind. */
   readonly cache: Cache;
-  /** [B,heads,T,S] */
+  /** [B,heads,T,seen] */
   readonly attention: Tensor;
 }
 

@@ -14,16 +14,17 @@ import {
   initialisers,
   layerNorm,
   permute,
+  type Shape,
   slice,
   type Tensor,
   type Variable,
 } from '../../engine/core.ts';
 import { at, need, OptionError, ShapeError } from '../../engine/errors.ts';
-import { initialised } from '../../engine/layers.ts';
 import { alibiDistances, alibiSlopes, causalMask, sinusoids } from './positions.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { checkChoice, checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
 import { type Cache, type LayerWeights, transformerLayer, type View } from './transformer-layer.ts';
+import { type WeightMaker, weightMaker } from './weights.ts';
 
 /**
  * How steps know their order. `sinusoidal`: the paper's, added to the input, defined at any length. `learned`: a row for each of
@@ -38,17 +39,17 @@ export interface TransformerOptions {
   readonly inputSize: number;
   /** Width of every layer and of `hidden`. */
   readonly width: number;
-  /** Layers, 2 when left out. */
+  /** Layers, 2 where left out. */
   readonly layers?: number;
-  /** Heads of every layer, which divide the width; 4 when left out. */
+  /** Heads of every layer, which divide the width; 4 where left out. */
   readonly heads?: number;
-  /** Width between the two maps of a layer; 4 times the width when left out, as in the paper. */
+  /** Width between the two maps of a layer; 4 times the width where left out, as in the paper. */
   readonly feedForward?: number;
-  /** `relu` as in the paper, when left out, or the exact `gelu`. */
+  /** `relu` as in the paper, where left out, or the exact `gelu`. */
   readonly activation?: 'relu' | 'gelu';
-  /** Layer norm behind each residual, `post` as in the paper, when left out; or `pre`, before each sublayer and at the end. */
+  /** Layer norm behind each residual, `post` as in the paper, where left out; or `pre`, before each sublayer and at the end. */
   readonly norm?: 'post' | 'pre';
-  /** `sinusoidal` when left out. */
+  /** `sinusoidal` where left out. */
   readonly positions?: Positions;
   /** Positions that are learned, where they are: no sequence may be longer. */
   readonly longest?: number;
@@ -71,8 +72,8 @@ export interface TransformerWeights {
 }
 
 /**
- * What a Transformer returns. Its state are the keys and values of all S steps so far, `keys1`, `values1` for the first layer and
- * so on, [B,S,width] each: it grows with the sequence. Trace: `attention1` and so on, [T,B,heads,S], where each step looks.
+ * What a Transformer returns. Its state are the keys and values of all steps so far, `keys1`, `values1` for the first layer and
+ * so on, [B,steps,width] each: it grows with the sequence. Trace: `attention1` and so on, [T,B,heads,steps], where each step looks.
  */
 export type TransformerResult = SequenceResult;
 
@@ -86,7 +87,7 @@ const KNOWN = ['inputSize', 'width', 'layers', 'heads', 'feedForward', 'activati
 
 /**
  * Makes a Transformer. `h_0 = sqrt(width) (x·input) + inputBias + positions`, then layer upon layer (transformer-layer.ts). Matrices
- * begin as Glorot and Bengio's uniform numbers, as torch.nn.Transformer's do, biases as zeros, the scales of layer norms as ones, learned
+ * begin as Glorot and Bengio's uniform numbers, those of queries, keys and values each by itself, biases as zeros, the scales of layer norms as ones, learned
  * positions as N(0, 1/width).
  * @throws OptionError for sizes that are none, heads that do not divide the width, or choices that do not exist; at a call
  *   ShapeError for an x or a state that does not fit, or a sequence longer than its learned positions
@@ -96,9 +97,9 @@ export function transformer(options: TransformerOptions, random: { readonly seed
   const { activation = 'relu', norm = 'post', positions = 'sinusoidal', longest } = options;
   const limited = longest === undefined ? {} : { longest };
   checkSizes('Transformer', options, KNOWN, { inputSize: D, width, layers, heads, feedForward, ...limited });
-  checkChoice('activation', activation, ['relu', 'gelu']);
-  checkChoice('norm', norm, ['post', 'pre']);
-  checkChoice('positions', positions, ['sinusoidal', 'learned', 'alibi', 'none']);
+  checkChoice('Transformer', 'activation', activation, ['relu', 'gelu']);
+  checkChoice('Transformer', 'norm', norm, ['post', 'pre']);
+  checkChoice('Transformer', 'positions', positions, ['sinusoidal', 'learned', 'alibi', 'none']);
   if (width % heads !== 0) {
     throw new OptionError(`Transformer: ${heads} heads do not divide the width ${width}; choose numbers that do`);
   }
@@ -107,7 +108,8 @@ export function transformer(options: TransformerOptions, random: { readonly seed
       `Transformer: longest is ${longest} with ${positions} positions; give it for learned ones, and for no others`,
     );
   }
-  const weights = weightsOf({ D, width, layers, feedForward, norm, longest }, random.seed);
+  const make = weightMaker('Transformer', random.seed);
+  const weights = weightsOf({ D, width, layers, feedForward, norm, longest }, make);
 
   /** Steps of a piece: its input with positions, and what it sees. */
   const entrance = (x: Tensor, before: number): { readonly h: Tensor; readonly view: View } => {
@@ -151,22 +153,15 @@ export function transformer(options: TransformerOptions, random: { readonly seed
       );
     }
     const chunk = stepsAtOnce(steps, batch * Math.max(3 * width, feedForward, heads * all));
-    const run = (each: Piece, before: readonly Cache[]): PieceResult => piece(pieceOf(x, each), before);
-    const { results, state } = overPieces(piecesOf(steps, chunk), caches, run, { reverse: false, recompute: false });
+    const over = (each: Piece, before: readonly Cache[]): PieceResult => piece(pieceOf(x, each), before);
+    const { results, state } = overPieces(piecesOf(steps, chunk), caches, over, { reverse: false, recompute: false });
     const hidden = concat(
       results.map((result) => result.hidden),
       0,
     );
     return { hidden, state: stateOf(state), trace: traceOf(results, layers, all) };
   };
-  const { layers: byLayer, ...rest } = weights;
-  const variables = [...Object.values(rest), ...byLayer.flatMap((layer) => Object.values(layer))];
-  return Object.assign(run, {
-    system: 'Transformer',
-    outputSize: width,
-    weights,
-    variables: variables.filter((each) => each !== undefined),
-  });
+  return Object.assign(run, { system: 'Transformer', outputSize: width, weights, variables: make.variables });
 }
 
 /** What a piece of a sequence gives: see `LayerResult`, by layer. */
@@ -185,13 +180,11 @@ interface Sizes {
   readonly longest: number | undefined;
 }
 
-function weightsOf({ D, width, layers, feedForward, norm, longest }: Sizes, seed: number): TransformerWeights {
+function weightsOf({ D, width, layers, feedForward, norm, longest }: Sizes, make: WeightMaker): TransformerWeights {
   const { xavierUniform, zeros, ones, normal } = initialisers;
-  const made = (name: string, shape: readonly number[], initialiser = xavierUniform()): Variable =>
-    initialised(`transformer.${name}`, shape, initialiser, seed);
   const layerOf = (i: number): LayerWeights<Variable> => {
-    const own = (name: string, shape: readonly number[], initialiser = xavierUniform()): Variable =>
-      made(`layer${i + 1}.${name}`, shape, initialiser);
+    const own = (name: string, shape: Shape, initial = xavierUniform()): Variable =>
+      make(`layer${i + 1}.${name}`, shape, initial);
     return {
       attention: own('attention', [3, width, width]),
       attentionBias: own('attentionBias', [3, width], zeros()),
@@ -208,11 +201,11 @@ function weightsOf({ D, width, layers, feedForward, norm, longest }: Sizes, seed
     };
   };
   return {
-    input: made('input', [D, width]),
-    inputBias: made('inputBias', [width], zeros()),
-    positions: longest === undefined ? undefined : made('positions', [longest, width], normal(1 / Math.sqrt(width))),
-    norm: norm === 'pre' ? made('norm', [width], ones()) : undefined,
-    normBias: norm === 'pre' ? made('normBias', [width], zeros()) : undefined,
+    input: make('input', [D, width], xavierUniform()),
+    inputBias: make('inputBias', [width], zeros()),
+    positions: longest === undefined ? undefined : make('positions', [longest, width], normal(1 / Math.sqrt(width))),
+    norm: norm === 'pre' ? make('norm', [width], ones()) : undefined,
+    normBias: norm === 'pre' ? make('normBias', [width], zeros()) : undefined,
     layers: Array.from({ length: layers }, (_, i) => layerOf(i)),
   };
 }
@@ -232,14 +225,14 @@ function stateOf(caches: readonly Cache[]): ModelState {
 function cachesOf(state: ModelState | undefined, layers: number, batch: number, width: number): readonly Cache[] {
   if (state === undefined) return [];
   const names = Array.from({ length: layers }, (_, i) => [`keys${i + 1}`, `values${i + 1}`] as const);
-  const S = state.keys1?.shape[1] ?? 1;
-  const expected = Object.fromEntries(names.flat().map((name) => [name, fill(0, [batch, S, width])]));
+  const seen = state.keys1?.shape[1] ?? 1;
+  const expected = Object.fromEntries(names.flat().map((name) => [name, fill(0, [batch, seen, width])]));
   const given = startingState('Transformer', expected, state);
   const rowsFirst = (name: string): Tensor => permute(need(given[name], name), [1, 0, 2]);
   return names.map(([keys, values]) => ({ keys: rowsFirst(keys), values: rowsFirst(values) }));
 }
 
-/** Attention by layer, [T,B,heads,S]: what a piece cannot see yet is 0. */
+/** Attention by layer, [T,B,heads,steps]: what a piece cannot see yet is 0. */
 function traceOf(pieces: readonly PieceResult[], layers: number, all: number): Readonly<Record<string, Tensor>> {
   const whole = (attention: Tensor): Tensor => {
     const first = permute(attention, [2, 0, 1, 3]);
@@ -251,9 +244,4 @@ function traceOf(pieces: readonly PieceResult[], layers: number, all: number): R
     return [`attention${i + 1}`, concat(parts, 0)];
   });
   return Object.fromEntries(traced);
-}
-
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  throw new OptionError(`Transformer: ${name} is '${value}'; use ${choices.map((each) => `'${each}'`).join(' or ')}`);
 }

@@ -13,7 +13,7 @@ import { renderPage } from './page.ts';
 import { measureProducts } from './products.ts';
 import { stageProgress } from './progress.ts';
 import type { BenchResult } from './result.ts';
-import { timeSystems } from './systems.ts';
+import { formatSystems, timeSystems } from './systems.ts';
 import { formatResult } from './table.ts';
 
 /** Runs the benchmark in this process. @returns its exit code */
@@ -37,7 +37,8 @@ export async function bench(args: readonly string[]): Promise<number> {
     const { options } = request;
     const { stdout, stderr } = process;
     if (options.systems) {
-      stdout.write(await timeSystems(options.rounds, options.quick, controller.signal));
+      const result = await timeSystems(options.rounds, options.quick, controller.signal);
+      stdout.write(options.json ? `${JSON.stringify(result)}\n` : formatSystems(result));
       return EXIT.done;
     }
     const progress = stageProgress(stderr.isTTY ? stderr : stdout, stagesOf(options)); // the set-up pipes stderr
