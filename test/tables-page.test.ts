@@ -115,6 +115,37 @@ test('what is damaged is told, not counted, and leaves no path on the page', asy
   }
 });
 
+test('whose data it is stands with every table, and not where they lie', async () => {
+  const folder = join(out, 'data');
+  const rows = ['smnist', '--scale', 'tiny', '--rows', 'lstm', '--out', folder, '--show'];
+  const digits = cellsOf(DEFINITIONS.smnist, { scale: 'tiny', rows: ['lstm'] });
+  for (const cell of digits) await writeCell(folder, cell);
+  const drawn = await tableJob(rows);
+  assert.match(drawn.stdout, /^Data: drawn digits \(.*not MNIST/m);
+  assert.match(tableFile(folder, 'smnist-tiny', 'table.html'), /<p class="meta">Data: drawn digits/);
+  for (const { name } of digits) {
+    const file = join(folder, name, 'config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as { options: object; task: object };
+    const options = { ...config.options, mnist: 'elsewhere' };
+    writeFileSync(file, JSON.stringify({ ...config, options, task: { ...config.task, source: `MNIST of ${name}` } }));
+  }
+  const given = join('no', 'such', 'folder');
+  const files = await tableJob([...rows, '--mnist', given]);
+  assert.equal([files.code, files.stderr], [0, ''], 'what is shown needs none of their files');
+  assert.match(files.stdout, /^Data: MNIST of .*\nData: MNIST of .*\nCells were trained on different data/m);
+  const html = tableFile(folder, 'smnist-tiny', 'table.html');
+  assert.match(html, /trained on different data: their figures do not compare/);
+  assert.ok(html.includes('--mnist DIR') && !html.includes(given), 'a folder of this machine');
+});
+
+test('a level that depends on the setting is drawn as no line', async () => {
+  const lines = async (metric: string): Promise<number> => {
+    await tableJob([...show, '--metric', metric]);
+    return tableFile(out, 'copying-small', 'table.html').split('>nothing learned</text>').length - 1;
+  };
+  assert.equal([await lines('crossEntropy'), await lines('meanCrossEntropy')], [1, 0]);
+});
+
 const path = chromiumPath();
 if (path === undefined) skip(test, 'the page in a browser', 'no Chromium found; RIMGRAD_CHROMIUM names one');
 else {

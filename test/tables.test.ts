@@ -118,6 +118,7 @@ test('a wrong command line is told with the mend', () => {
     ['copying --mnist d', /--mnist: it is for the table smnist/],
     ['copying --list --show', /--list and --show do not go together/],
     ['copying --seeds 1,x', /Give a whole number/],
+    ['copying --seeds 1,2,1', /Give each seed once/],
     ['', /missing required argument 'name'/],
   ];
   for (const [line, message] of refusals) {
@@ -198,6 +199,7 @@ test('claims are decided by the numbers', () => {
   assert.is(outcome(beats, { rim: [0.2, 0.3, 0.25], lstm: [0.9, 0.92, 0.94] }), 'does not hold');
   assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
   assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
+  assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3] }), 'not decided', 'a seed is missing');
   const { because } = judge(reaches, evidence({ rim: [0.9, 0.89, 1] })) ?? { because: '' };
   assert.is(because, 'RIM at 40: accuracy least 89.0 % of 3 seeds, at least 90.0 % is asked for; 2 of 3 seeds do');
   const both = judge({ ...beats, where: 'beyond' }, evidence({ rim: [0.9, 0.92], lstm: [0.2, 0.3] }));
