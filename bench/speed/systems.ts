@@ -1,7 +1,7 @@
 // `npm run bench -- --systems`: what a training step of each system costs, RIMs and those that they are compared with, at one hidden
 // size: kernel calls a time step and in all, and the time of a step beside the RIM's.
 //
-// Always: all learn the same input with Adam and have as many hidden units in all; they are timed in rounds, so that what slows the
+// Always: all learn the same input with Adam and have as many hidden units in all, a memory of their own beside; they are timed in rounds, so that what slows the
 // machine for a while slows all of them. One that cannot run is a line with the reason. Not here: tasks, and what anything learns.
 
 import { adam, compile, type Device, grad, input, meanSquare, openDevice, type Tensor } from '../../engine/node.ts';
@@ -9,7 +9,7 @@ import { normalArray } from '../../engine/random.ts';
 import { sizeOf } from '../../engine/tensor.ts';
 import type { Variable } from '../../engine/variable.ts';
 import { RIM } from '../../rims/index.ts';
-import { entnet, gru, indrnn, lstm } from '../baselines/index.ts';
+import { dnc, entnet, gru, indrnn, lstm, ntm, rmc, transformer } from '../baselines/index.ts';
 import { environmentOf } from './environment.ts';
 import { programFacts } from './facts.ts';
 import type { ProgramFacts } from './result.ts';
@@ -21,7 +21,7 @@ import { columns, milliseconds } from './table.ts';
 export interface SystemSizes {
   readonly T: number;
   readonly B: number;
-  /** Size of the input, and hidden units in all; a multiple of 8. */
+  /** Size of the input, and hidden units in all; a multiple of 16. */
   readonly H: number;
 }
 
@@ -40,6 +40,10 @@ export const SYSTEMS: Readonly<Record<string, (H: number) => TimedSystem>> = {
     ),
   LSTM: (H) => lstm({ inputSize: H, hiddenSize: H }, { seed: 1 }),
   GRU: (H) => gru({ inputSize: H, hiddenSize: H }, { seed: 1 }),
+  RMC: (H) => rmc({ inputSize: H, slots: 4, heads: 4, headSize: H / 16 }, { seed: 1 }),
+  NTM: (H) => ntm({ inputSize: H, hiddenSize: H, slots: 32, slotSize: 16 }, { seed: 1 }),
+  DNC: (H) => dnc({ inputSize: H, hiddenSize: H, slots: 16, slotSize: 16 }, { seed: 1 }),
+  'Transformer, 2 layers': (H) => transformer({ inputSize: H, width: H, layers: 2, heads: 4 }, { seed: 1 }),
   EntNet: (H) => entnet({ inputSize: H, slots: 8, slotSize: H / 8, gateBias: true }, { seed: 1 }),
   'IndRNN, 2 layers': (H) => indrnn({ inputSize: H, hiddenSize: H, layers: 2 }, { seed: 1 }),
 };
