@@ -27,6 +27,7 @@ test.after(() => rmSync(out, { recursive: true, force: true }));
 
 /** RIMs 6/4 solve the task; LSTMs are without memory at four times the blank. */
 function held(cell: Cell, done: number, setting: number): number {
+  if (cell.row.id === 'lstm' && setting === 10) return done;
   if (cell.row.id === 'rim-6-4') return done === 1 ? 1 : 0.5;
   return setting === 40 && cell.row.model === 'lstm' ? 0 : skill(cell, done, setting);
 }
@@ -60,9 +61,10 @@ test('the page tells means, spreads, counts and the paper beside them', async ()
   const outcomes = [...html.matchAll(/<strong class="outcome">([^<]*)<\/strong> ([^<]*)\./g)].map(
     ([, outcome, claim]) => `${outcome}: ${claim}`,
   );
-  assert.equal(outcomes.slice(0, 3), [
+  assert.equal(outcomes.slice(0, 4), [
     'holds: RIM solves the task at the blank it was trained at',
     'holds: RIM holds at the longest blank',
+    'holds: LSTM solves the task at the blank it was trained at',
     'holds: LSTM falls to the memoryless level or worse at the longest blank',
   ]);
   assert.match(html, /Share of the steps of each part of the sequence/);
