@@ -72,6 +72,8 @@ export function parseTable(args: readonly string[]): TableRequest | string {
   cellsOf(table, part);
   const [first, second] = [list && '--list', show && '--show', options.cell !== undefined && '--cell'].filter(Boolean);
   if (first && second) throw new OptionError(`${first} and ${second} do not go together; leave one out`);
+  if (show && force) throw new OptionError('--show: it trains nothing; leave out --force');
+  if (list && json) throw new OptionError('--list: its lines are commands; leave out --json');
   const cell = options.cell === undefined ? undefined : cellNamed(table, scale, options.cell);
   const asked = { table, part, out, merge, list, show, force, json, select };
   return { ...asked, ...(mnist && { mnist }), ...(metric && { metric }), ...(cell && { cell }) };
