@@ -119,12 +119,18 @@ test('what is damaged is told, not counted, and leaves no path on the page', asy
 
 test('whose data it is stands with every table, and not where they lie', async () => {
   const folder = join(out, 'data');
-  const rows = ['smnist', '--scale', 'tiny', '--rows', 'lstm', '--out', folder, '--show'];
-  const digits = cellsOf(DEFINITIONS.smnist, { scale: 'tiny', rows: ['lstm'] });
+  const rows = ['smnist', '--scale', 'tiny', '--rows', 'lstm,rim', '--out', folder, '--show'];
+  const digits = cellsOf(DEFINITIONS.smnist, { scale: 'tiny', rows: ['lstm', 'rim'] });
   for (const cell of digits) await writeCell(folder, cell);
   const drawn = await tableJob(rows);
   assert.match(drawn.stdout, /^Data: drawn digits \(.*not MNIST/m);
-  assert.match(tableFile(folder, 'smnist-tiny', 'table.html'), /<p class="meta">Data: drawn digits/);
+  const page = tableFile(folder, 'smnist-tiny', 'table.html');
+  assert.match(page, /<p class="meta">Data: drawn digits/);
+  assert.match(
+    page,
+    /--rim\)"><\/i>RIM<\/li><li><i style="background:var\(--lstm\)"><\/i>LSTM<\/li>/,
+    'all RIMs are one system',
+  );
   for (const { name } of digits) {
     const file = join(folder, name, 'config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { options: object; task: object };

@@ -4,7 +4,7 @@
 
 import { InvalidArgumentError, Option } from 'commander';
 import { nearest, OptionError } from '../../engine/errors.ts';
-import { commandOf, readArguments, wholes } from '../command-line.ts';
+import { commandOf, readArguments, seedList } from '../command-line.ts';
 import { type SelectionRule, selectionRules } from '../selection.ts';
 import { type Cell, cellsOf, type Part, SCALES, type Scale, TABLES, type TableDefinition } from './definition.ts';
 import { DEFINITIONS } from './index.ts';
@@ -47,7 +47,7 @@ export function parseTable(args: readonly string[]): TableRequest | string {
   )
     .argument('<name>', `the table: ${TABLES.join(', ')}`)
     .addOption(new Option('--scale <scale>', 'how large').choices([...SCALES]).default('small'))
-    .addOption(new Option('--seeds <list>', "seeds, as in 1,2,3 (default: the scale's)").argParser(seedsOf))
+    .addOption(new Option('--seeds <list>', "seeds, as in 1,2,3 (default: the scale's)").argParser(seedList))
     .addOption(
       new Option('--rows <list>', 'rows by their names or the beginnings of them (default: all)').argParser(names),
     )
@@ -131,13 +131,6 @@ function cellNamed(table: TableDefinition, scale: Scale, name: string): Cell {
   throw new OptionError(
     `--cell ${name}: the table ${table.name} at scale ${scale} has no such cell; ${near === undefined ? 'see --list' : `did you mean ${near}? See --list`}`,
   );
-}
-
-/** A seed that stood twice would count twice in a mean. */
-function seedsOf(text: string): number[] {
-  const seeds = wholes(0, 0xffff_ffff)(text);
-  if (new Set(seeds).size === seeds.length) return seeds;
-  throw new InvalidArgumentError('Give each seed once.');
 }
 
 function names(text: string): string[] {

@@ -10,6 +10,7 @@ import { type Line, lineChart } from '../charts.ts';
 import { escapeText, htmlPage } from '../html-page.ts';
 import type { Evaluation } from '../metrics.ts';
 import { dashOf, lookOf } from '../model-looks.ts';
+import { systemOf } from '../models.ts';
 import type { Figure } from '../tasks/task.ts';
 import type { Cell, ScaledTable, TableDefinition } from './definition.ts';
 import { showFigure, showSummary } from './numbers.ts';
@@ -204,10 +205,9 @@ async function generalisation({ table, result }: TablePage): Promise<string> {
     charts.push(framed(group.title, chart, text));
   }
   if (charts.length === 0) return '';
-  const systems = [...new Map(result.groups.flatMap(({ rows }) => rows.map((row) => [row.model, row.label] as const)))];
-  const legend = systems.map(
-    ([model, label]) =>
-      `<li><i style="background:${colourOf(model)}"></i>${escapeText(label.replace(/ \d+\/\d+$/, ''))}</li>`,
+  const models = [...new Set(result.groups.flatMap(({ rows }) => rows.map((row) => row.model)))];
+  const legend = models.map(
+    (model) => `<li><i style="background:${colourOf(model)}"></i>${escapeText(systemOf(model).system)}</li>`,
   );
   return `<section aria-labelledby="generalisation">
 <h2 id="generalisation">Beyond the training</h2>
