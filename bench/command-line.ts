@@ -87,6 +87,13 @@ export function wholes(least: number, most: number): (text: string) => number[] 
   return (text) => text.split(',').map(one);
 }
 
+/** A parser of seeds with commas between, each once: one that stood twice would count twice in a mean. */
+export function seedList(text: string): number[] {
+  const list = wholes(0, 0xffff_ffff)(text);
+  if (new Set(list).size === list.length) return list;
+  throw new InvalidArgumentError('Give each seed once.');
+}
+
 // Commander's message without its prefix; an unknown option gets the nearest known one.
 function clearer(error: CommanderError, command: Command): string {
   const message = error.message

@@ -26,8 +26,8 @@ export type Report = Pick<Run, 'name' | 'config' | 'metrics'>;
 const CURVE_POINTS = 200;
 // More models than these fill the width of the page by themselves.
 const MANY = 3;
-// Options that tell where a run was put, not what was run: a page that is passed on does not show them.
-const PLACES: readonly string[] = ['out', 'name', 'force', 'json'];
+// Options that tell where a run or its data were put, not what was run: a page that is passed on does not show them.
+const PLACES: readonly string[] = ['out', 'name', 'force', 'json', 'mnist'];
 
 /** The report page of a run: a whole HTML document. */
 export async function renderReport(report: Report): Promise<string> {

@@ -1,6 +1,6 @@
 // Which modules of a RIM are active on test sequences: every step of one sequence, for a picture, and counts over many.
 //
-// Always: at the training setting and at the farthest from it; with the weights as they are. Nothing of systems that are no RIM.
+// Always: at the training setting and at the largest that is tested; with the weights as they are. Nothing of systems that are no RIM.
 // Not here: when it is looked (train.ts), and what is counted (usage.ts).
 
 import { compile, type Data, type Device } from '../engine/core.ts';

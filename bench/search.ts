@@ -8,7 +8,7 @@ import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Option } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
-import { commandOf, EXIT, fail, readArguments, wholes } from './command-line.ts';
+import { commandOf, EXIT, fail, readArguments, seedList } from './command-line.ts';
 import { jobTask } from './job-tasks.ts';
 import type { Evaluation } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
@@ -30,9 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
       ['--seeds 1,2,3 --modules 8 --active 3', 'another RIM, three times'],
     ],
   )
-    .addOption(
-      new Option('--seeds <list>', 'seeds, as in 1,2,3').argParser(wholes(0, 0xffff_ffff)).default([1, 2, 3, 4, 5]),
-    )
+    .addOption(new Option('--seeds <list>', 'seeds, as in 1,2,3').argParser(seedList).default([1, 2, 3, 4, 5]))
     .option('--record <file>', 'results are appended here, a line of JSON a seed', 'runs/search.jsonl')
     .allowUnknownOption()
     .allowExcessArguments();

@@ -65,7 +65,7 @@ export interface TrainResult {
   readonly stopped: boolean;
   /** Why it could not have gone on: where it was stopped, and a step before that was not finite. What is left is of the step before. */
   readonly failure?: NonFiniteError;
-  /** Samples of RIMs at the training setting and the farthest from it; none where it was stopped before a step. */
+  /** Samples of RIMs at the training setting and the largest tested one; none where it was stopped before a step. */
   readonly activations: readonly Activation[];
   /** All weights, under names such as `rim.cell.0.weight`; a model that did not do a step is left out. */
   readonly weights: ReadonlyMap<string, SafetensorsTensor>;

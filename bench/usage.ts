@@ -135,7 +135,7 @@ export function parseUsage(value: unknown, where: string): readonly Usage[] {
     if (!isTable(active) || !isTable(switched)) throw damaged();
     const counts = new Set([names, steps, active, switched].map(({ length }) => length));
     const widths = new Set([...active, ...switched].map(({ length }) => length));
-    if (counts.size > 1 || widths.size > 1) throw damaged();
+    if (names.length === 0 || counts.size > 1 || widths.size > 1) throw damaged();
     return { by, names, steps, active, switched };
   });
 }

@@ -165,6 +165,7 @@ test('a signal stops between two steps, and what there is stands in the table', 
     );
   const { code, stdout } = await tableJob([...table, '--out', out], stopping, controller.signal);
   assert.is(code, 130);
+  assert.match(stdout, /^Stopped\. The same command goes on from here$/m);
   assert.match(stdout, /1 of 4 cells finished/);
   assert.is(readRecord(at(cells, 1), [out]).state, 'begun');
   assert.not(
@@ -191,6 +192,8 @@ test('a cell that fails ends no other, and the exit code tells of it', async () 
   assert.is(code, 1);
   assert.match(stderr, new RegExp(`^rimgrad: ${at(cells, 0).name}: .*out of luck\n$`));
   assert.match(stdout, /3 of 4 cells finished/);
+  assert.is(readRecord(at(cells, 0), [out]).state, 'failed');
+  assert.match(tableFile(out, 'copying-tiny', 'table.html'), /1 failed<[\s\S]*seed1: .*out of luck</);
   assert.is((await tableJob([...table, '--out', out])).code, 0, 'it goes on');
 });
 
@@ -206,6 +209,31 @@ test('a run of other options is told and not counted; --force makes it anew', as
   assert.is(readRecord(cell, [out]).state, 'finished');
 });
 
+test('of folders that are merged the finished cell counts, whatever the others have', async () => {
+  const [out, bad, good] = (['', '-bad', '-good'] as const).map((end) => join(folder, `merging${end}`));
+  if (out === undefined || bad === undefined || good === undefined) throw new Error('three folders');
+  const cell = at(cells, 0);
+  await writeCell(bad, { ...cell, args: [...cell.args, '--learning-rate', '0.5'] });
+  await writeCell(good, cell);
+  assert.is(readRecord(cell, [out, bad]).state, 'refused');
+  assert.is(readRecord(cell, [out, bad, good]).state, 'finished');
+  const args = ['copying', '--scale', 'tiny', '--cell', cell.name, '--out', out, '--merge'];
+  const { code, stderr } = await tableJob([...args, bad]);
+  assert.equal([code, stderr, readRecord(cell, [out]).state], [0, '', 'finished'], 'it may be trained here');
+  const none = await tableJob([...args, bad, join(folder, 'nowhere')]);
+  assert.is(none.code, 1);
+  assert.match(none.stderr, /--merge .*nowhere: there is no such folder/);
+  const list = await tableJob(['copying', '--list', '--out', out, '--force', '--merge', bad, good]);
+  assert.ok(list.stdout.split('\n')[0]?.endsWith(`--out ${out} --force --merge ${bad} ${good}`), list.stdout);
+});
+
+test('a figure that there is not is refused before anything is trained', async () => {
+  const { train, steps } = counting();
+  const { code, stderr } = await tableJob([...table, '--out', join(folder, 'none'), '--metric', 'acuracy'], train);
+  assert.equal([code, steps.size], [2, 0]);
+  assert.match(stderr, /--metric acuracy: there is crossEntropy/);
+});
+
 test('a cell is held by one process: of this machine while it lives, of another while it renews', async () => {
   const out = join(folder, 'held');
   mkdirSync(out);
@@ -216,6 +244,11 @@ test('a cell is held by one process: of this machine while it lives, of another 
   own.release();
   own.release();
   assert.not(existsSync(file));
+  const late = need(hold(out, cell.name), 'a hold');
+  writeFileSync(file, JSON.stringify({ pid: 1, host: 'another-machine' }));
+  late.release();
+  assert.ok(existsSync(file), 'another took it after a long sleep of this one');
+  rmSync(file);
   const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 600000)'], { stdio: 'ignore' });
   const ended = new Promise((resolve) => child.on('close', resolve));
   writeFileSync(file, JSON.stringify({ pid: child.pid, host: hostname() }));

@@ -11,7 +11,7 @@ import { showFigure, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
 import { optionsOf } from '../bench/tables/records.ts';
 import { compare, summarise } from '../bench/tables/statistics.ts';
-import { describeSteps, usageOf } from '../bench/usage.ts';
+import { describeSteps, parseUsage, usageOf } from '../bench/usage.ts';
 import { at, OptionError } from '../engine/errors.ts';
 
 const every = TABLES.flatMap((name) => SCALES.map((scale) => [DEFINITIONS[name], scale] as const));
@@ -117,7 +117,10 @@ test('a wrong command line is told with the mend', () => {
     ['copying --scale tiny --cell copying-small-lstm-seed1', /at scale tiny has no such cell/],
     ['copying --mnist d', /--mnist: it is for the table smnist/],
     ['copying --list --show', /--list and --show do not go together/],
+    ['copying --show --force', /--show: it trains nothing; leave out --force/],
+    ['copying --list --json', /--list: its lines are commands; leave out --json/],
     ['copying --seeds 1,x', /Give a whole number/],
+    ['copying --seeds 1,2,1', /Give each seed once/],
     ['', /missing required argument 'name'/],
   ];
   for (const [line, message] of refusals) {
@@ -198,6 +201,7 @@ test('claims are decided by the numbers', () => {
   assert.is(outcome(beats, { rim: [0.2, 0.3, 0.25], lstm: [0.9, 0.92, 0.94] }), 'does not hold');
   assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
   assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
+  assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3] }), 'not decided', 'a seed is missing');
   const { because } = judge(reaches, evidence({ rim: [0.9, 0.89, 1] })) ?? { because: '' };
   assert.is(because, 'RIM at 40: accuracy least 89.0 % of 3 seeds, at least 90.0 % is asked for; 2 of 3 seeds do');
   const both = judge({ ...beats, where: 'beyond' }, evidence({ rim: [0.9, 0.92], lstm: [0.2, 0.3] }));
@@ -237,6 +241,8 @@ test('usage counts how often modules were active, and at what they switched', ()
     kinds?.switched.map((row) => row[0]),
     [0.5, 0.5, 0, 0, 1],
   );
+  assert.equal(parseUsage([parts, kinds], 'here'), [parts, kinds]);
+  assert.throws(() => parseUsage([{ by: 'part', names: [], steps: [], active: [], switched: [] }], 'here'), /damaged/);
   const adding = describeSteps('adding');
   assert.equal(adding([0.5, 0, 1], 7, 10, 10), { part: 'second half', input: 'second mark' });
   assert.equal(adding([0.5, 0, 0], 4, 10, 10), { part: 'first half', input: 'no mark' });

@@ -117,6 +117,8 @@ function order(claim: Claim & { readonly other: string }, setting: number, evide
   const better = figure.better === 'higher' ? own.mean > others.mean : own.mean < others.mean;
   const sure = compare(own, others);
   if (sure === 'unknown') return { outcome: 'not decided', because: `${because}; one seed decides nothing` };
+  const missing = 2 * evidence.seeds - own.count - others.count;
+  if (missing > 0) return { outcome: 'not decided', because: `${because}; ${missing} still to come` };
   if (sure === 'together') return { outcome: 'does not hold', because: `${because}, within twice the standard error` };
   return { outcome: better ? 'holds' : 'does not hold', because };
 }

@@ -3,11 +3,11 @@
 // Always: what is printed is whole lines; a failed cell does not end the others, but the exit code tells of it; Ctrl-C keeps everything,
 // and the table of what there is. Not here: the process (table-command.ts), and each of the steps.
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Device } from '../../engine/core.ts';
-import { at, need } from '../../engine/errors.ts';
+import { at, FileError, need } from '../../engine/errors.ts';
 import { called, EXIT } from '../command-line.ts';
 import { onDisk, writeAtomically } from '../disk.ts';
 import { jobTask } from '../job-tasks.ts';
@@ -15,14 +15,14 @@ import { adapterName } from '../messages.ts';
 import { formatDuration, type ProgressStream } from '../progress.ts';
 import { factsOf, type TaskFacts } from '../task-facts.ts';
 import type { TrainJob } from '../train.ts';
-import { type Cell, cellsOf, partOf } from './definition.ts';
+import { type Cell, cellsOf, type Group, partOf } from './definition.ts';
 import { Estimates } from './estimate.ts';
 import { parseTable, type TableRequest } from './options.ts';
 import { renderTable } from './page.ts';
 import { tableProgress } from './progress.ts';
 import { measureRates, type Rates } from './rates.ts';
 import { type CellRecord, optionsOf, readRecord, readRecords } from './records.ts';
-import { type TableResult, tableJSON, tabulate } from './result.ts';
+import { metricOf, type TableResult, tableJSON, tabulate } from './result.ts';
 import { type RunnerResult, runCells } from './runner.ts';
 import { formatTable } from './text.ts';
 
@@ -49,19 +49,23 @@ export async function runTable(args: readonly string[], around: TableSurrounding
     return EXIT.done;
   }
   if (request.list) {
-    around.stdout.write(listOf(request, args));
+    around.stdout.write(listOf(request));
     return EXIT.done;
   }
   return new TableJob(request, around).run();
 }
 
 /** A command for each cell, a line each. */
-function listOf({ table, part, out }: TableRequest, args: readonly string[]): string {
-  const mnist = args.findIndex((arg) => arg === '--mnist' || arg.startsWith('--mnist='));
-  const folder = mnist < 0 ? [] : args.slice(mnist, mnist + (at(args, mnist) === '--mnist' ? 2 : 1));
+function listOf({ table, part, out, merge, mnist, force }: TableRequest): string {
+  const shared = [
+    ...['--out', out],
+    ...(mnist === undefined ? [] : ['--mnist', mnist]),
+    ...(force ? ['--force'] : []),
+    ...(merge.length === 0 ? [] : ['--merge', ...merge]),
+  ];
   return cellsOf(table, part)
     .map(({ name }) => {
-      const words = [table.name, '--scale', part.scale, '--cell', name, '--out', out, ...folder];
+      const words = [table.name, '--scale', part.scale, '--cell', name, ...shared];
       return `${called('table')} ${words.map(quoted).join(' ')}\n`;
     })
     .join('');
@@ -91,11 +95,23 @@ class TableJob {
 
   async run(): Promise<number> {
     const { show, cell, json } = this.#request;
+    await this.#check();
     const result = show ? undefined : await this.#train();
     if (cell === undefined || json) await this.#tell(cell === undefined);
     if (result === undefined) return EXIT.done;
     if (result.stopped) return EXIT.stopped;
     return result.failed > 0 ? EXIT.failed : EXIT.done;
+  }
+
+  /** Refuses before anything is trained what would be refused at the end. @throws OptionError, FileError */
+  async #check(): Promise<void> {
+    const { table, part, merge, show, metric } = this.#request;
+    for (const folder of merge) {
+      if (!existsSync(folder))
+        throw new FileError(`--merge ${folder}: there is no such folder; give one with run folders`);
+    }
+    if (show || metric === undefined) return;
+    metricOf((await this.#facts(at(partOf(table, part).groups, 0), [])).figures, metric);
   }
 
   async #train(): Promise<RunnerResult> {
@@ -120,7 +136,7 @@ class TableJob {
         onStep: (_cell, step) => progress.update(step),
         onWarning: ({ name }, line) => stderr.write(`rimgrad: ${name}: ${line}\n`),
         onEnd: (record, trained, problem) => {
-          if (trained || record.state === 'finished') open.delete(record.cell.name);
+          open.delete(record.cell.name); // whatever became of it, this process is done with it
           if (trained && record.metrics !== undefined) estimates?.learn(record.cell, record.metrics);
           const seconds = (performance.now() - began) / 1000;
           if (trained || record.state !== 'finished' || force) {
@@ -133,7 +149,9 @@ class TableJob {
         },
       },
     );
-    if (result.stopped) this.#out.write('Stopped. The same command goes on from here\n');
+    if (result.stopped) {
+      this.#out.write(`Stopped. The same command${force ? ' without --force' : ''} goes on from here\n`);
+    }
     if (result.elsewhere > 0) {
       this.#out.write(`${result.elsewhere} left to other processes; --show makes the table again when they are done\n`);
     }
@@ -166,16 +184,9 @@ class TableJob {
   /** Writes and prints the table of what there is. */
   async #tell(write: boolean): Promise<void> {
     const { table, part, json, select, metric } = this.#request;
-    const scaled = partOf(table, part);
-    const facts = new Map<string, TaskFacts>();
-    for (const group of scaled.groups) {
-      const cell = need(
-        cellsOf(table, part).find((each) => each.group.title === group.title),
-        'a cell',
-      );
-      facts.set(group.title, factsOf(await jobTask(optionsOf(cell))));
-    }
     const records = readRecords(table, part, this.#folders);
+    const facts = new Map<string, TaskFacts>();
+    for (const group of partOf(table, part).groups) facts.set(group.title, await this.#facts(group, records));
     const view = { select, ...(metric !== undefined && { metric }) };
     const result = tabulate(table, part, records, ({ title }) => need(facts.get(title), title), view);
     if (json) this.#around.stdout.write(tableJSON(result));
@@ -184,6 +195,14 @@ class TableJob {
       this.#around.stderr.write(`rimgrad: ${cell.name} is not counted: ${note ?? 'it cannot be read'}\n`);
     }
     if (write) this.#out.write(`\nPage: ${await this.#write(result, records)}\n`);
+  }
+
+  /** What is known of a group's task: what its first finished cell was told of it, so that a table needs no task's files. */
+  async #facts({ title }: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
+    const { table, part } = this.#request;
+    const told = records.find(({ cell, config }) => cell.group.title === title && config !== undefined)?.config?.task;
+    const cell = cellsOf(table, part).find(({ group }) => group.title === title);
+    return told ?? factsOf(await jobTask(optionsOf(need(cell, 'a cell'))));
   }
 
   async #write(result: TableResult, records: readonly CellRecord[]): Promise<string> {
@@ -201,6 +220,6 @@ class TableJob {
 function stateWords({ state, note }: CellRecord): string {
   if (state === 'finished') return 'finished before';
   if (state === 'running') return `left to ${note ?? 'another process'}`;
-  if (state === 'begun') return `begun${note === undefined ? '' : `, ${note}`}`;
+  if (state === 'begun' || state === 'failed') return `${state}${note === undefined ? '' : `, ${note}`}`;
   return state === 'refused' ? 'not counted' : 'missing';
 }

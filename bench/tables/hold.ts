@@ -40,18 +40,20 @@ export function hold(out: string, cell: string): Hold | undefined {
 }
 
 function held(file: string): Hold {
+  // After a long sleep it may be another's by now, who is neither renewed nor removed: the run folder itself still tells who trains.
+  const isOwn = (): boolean => look(file)?.own === true;
   const renewing = setInterval(() => {
     try {
-      utimesSync(file, new Date(), new Date());
+      if (isOwn()) utimesSync(file, new Date(), new Date());
     } catch {
-      // It was taken away: the run folder itself still tells who trains.
+      // It was taken away since.
     }
   }, RENEW_MS);
   renewing.unref();
   return {
     release: () => {
       clearInterval(renewing);
-      rmSync(file, { force: true });
+      if (isOwn()) rmSync(file, { force: true });
     },
   };
 }

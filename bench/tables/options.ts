@@ -4,7 +4,7 @@
 
 import { InvalidArgumentError, Option } from 'commander';
 import { nearest, OptionError } from '../../engine/errors.ts';
-import { commandOf, readArguments, wholes } from '../command-line.ts';
+import { commandOf, readArguments, seedList } from '../command-line.ts';
 import { type SelectionRule, selectionRules } from '../selection.ts';
 import { type Cell, cellsOf, type Part, SCALES, type Scale, TABLES, type TableDefinition } from './definition.ts';
 import { DEFINITIONS } from './index.ts';
@@ -17,6 +17,8 @@ export interface TableRequest {
   readonly out: string;
   /** Folders whose finished cells count too. */
   readonly merge: readonly string[];
+  /** The folder of MNIST's files. */
+  readonly mnist?: string;
   /** The one cell that is to be trained. */
   readonly cell?: Cell;
   readonly list: boolean;
@@ -45,9 +47,7 @@ export function parseTable(args: readonly string[]): TableRequest | string {
   )
     .argument('<name>', `the table: ${TABLES.join(', ')}`)
     .addOption(new Option('--scale <scale>', 'how large').choices([...SCALES]).default('small'))
-    .addOption(
-      new Option('--seeds <list>', "seeds, as in 1,2,3 (default: the scale's)").argParser(wholes(0, 0xffff_ffff)),
-    )
+    .addOption(new Option('--seeds <list>', "seeds, as in 1,2,3 (default: the scale's)").argParser(seedList))
     .addOption(
       new Option('--rows <list>', 'rows by their names or the beginnings of them (default: all)').argParser(names),
     )
@@ -67,13 +67,16 @@ export function parseTable(args: readonly string[]): TableRequest | string {
   if (help !== undefined) return help;
   const options = command.opts<Given>();
   const table = tableOf(command.args[0] ?? '', options.mnist);
-  const { scale, seeds, rows, out, merge = [], list, show, force, json, select, metric } = options;
+  const { scale, seeds, rows, out, merge = [], mnist, list, show, force, json, select, metric } = options;
   const part: Part = { scale, ...(seeds && { seeds }), ...(rows && { rows }) };
   cellsOf(table, part);
   const [first, second] = [list && '--list', show && '--show', options.cell !== undefined && '--cell'].filter(Boolean);
   if (first && second) throw new OptionError(`${first} and ${second} do not go together; leave one out`);
+  if (show && force) throw new OptionError('--show: it trains nothing; leave out --force');
+  if (list && json) throw new OptionError('--list: its lines are commands; leave out --json');
   const cell = options.cell === undefined ? undefined : cellNamed(table, scale, options.cell);
-  return { table, part, out, merge, list, show, force, json, select, ...(metric && { metric }), ...(cell && { cell }) };
+  const asked = { table, part, out, merge, list, show, force, json, select };
+  return { ...asked, ...(mnist && { mnist }), ...(metric && { metric }), ...(cell && { cell }) };
 }
 
 interface Given {

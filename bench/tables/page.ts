@@ -10,12 +10,13 @@ import { type Line, lineChart } from '../charts.ts';
 import { escapeText, htmlPage } from '../html-page.ts';
 import type { Evaluation } from '../metrics.ts';
 import { dashOf, lookOf } from '../model-looks.ts';
+import { systemOf } from '../models.ts';
 import type { Figure } from '../tasks/task.ts';
 import type { Cell, ScaledTable, TableDefinition } from './definition.ts';
 import { showFigure, showSummary } from './numbers.ts';
 import { modulesSection } from './page-modules.ts';
 import { levelColours, pageStyle } from './page-style.ts';
-import type { CellRecord } from './records.ts';
+import type { CellRecord, CellState } from './records.ts';
 import { type Entry, metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
 import { SELECTION_WORDS } from './text.ts';
 
@@ -44,7 +45,7 @@ export async function renderTable(page: TablePage): Promise<string> {
 }
 
 function header({ table, scaled, result }: TablePage): string {
-  const { finished, cells, seeds, adapters } = result;
+  const { finished, cells, seeds, adapters, data } = result;
   const missing =
     finished === cells
       ? ''
@@ -56,6 +57,8 @@ function header({ table, scaled, result }: TablePage): string {
 <p class="lead">${escapeText(table.about)}</p>
 <p class="protocol">Scale <strong>${result.scale}</strong>: ${escapeText(scaled.protocol)}</p>
 <p class="meta">${seeds.length === 1 ? 'Seed' : 'Seeds'} ${seeds.join(', ')}${where}</p>
+${data.map((source) => `<p class="meta">Data: ${escapeText(source)}</p>`).join('\n')}
+${data.length > 1 ? '<p class="note">Cells of this table were trained on different data: their figures do not compare.</p>' : ''}
 ${missing}
 </header>`;
 }
@@ -135,14 +138,14 @@ function cellOf(entry: Entry, figure: Figure, published: boolean, isBest: boolea
 
 /** What is not finished of a row. */
 function stateOf({ cells }: ResultRow): string {
-  const open = cells.filter(({ state }) => state !== 'finished');
-  if (open.length === 0) return '';
-  const refused = open.filter(({ state }) => state === 'refused').length;
-  const words = [
-    ...(refused === 0 ? [] : [`${refused} not counted`]),
-    ...(open.length === refused ? [] : [`${open.length - refused} to come`]),
-  ];
-  return `<small class="open">${words.join(', ')}</small>`;
+  const count = (...states: readonly CellState[]): number => cells.filter(({ state }) => states.includes(state)).length;
+  const counts = [
+    [count('refused'), 'not counted'],
+    [count('failed'), 'failed'],
+    [count('missing', 'begun', 'running'), 'to come'],
+  ] as const;
+  const words = counts.filter(([cells]) => cells > 0).map(([cells, what]) => `${cells} ${what}`);
+  return words.length === 0 ? '' : `<small class="open">${words.join(', ')}</small>`;
 }
 
 function reproductions({ table, result }: TablePage): string {
@@ -187,7 +190,9 @@ async function generalisation({ table, result }: TablePage): Promise<string> {
       return points.length < 2 ? [] : [{ name: row.id, colour: colourOf(row.model), dash: dashOf(row.model), points }];
     });
     if (lines.length === 0) continue;
-    const text = `${sentence(figure.label)} against the ${table.setting}, a line for each row, means over seeds: ${escapeText(group.title)}. The table holds the numbers.`;
+    const text = escapeText(
+      `${sentence(figure.label)} against the ${table.setting}, a line for each row, means over seeds: ${group.title}. The table holds the numbers.`,
+    );
     const chart = await lineChart({
       text,
       x: table.setting,
@@ -200,10 +205,9 @@ async function generalisation({ table, result }: TablePage): Promise<string> {
     charts.push(framed(group.title, chart, text));
   }
   if (charts.length === 0) return '';
-  const systems = [...new Map(result.groups.flatMap(({ rows }) => rows.map((row) => [row.model, row.label] as const)))];
-  const legend = systems.map(
-    ([model, label]) =>
-      `<li><i style="background:${colourOf(model)}"></i>${escapeText(label.replace(/ \d+\/\d+$/, ''))}</li>`,
+  const models = [...new Set(result.groups.flatMap(({ rows }) => rows.map((row) => row.model)))];
+  const legend = models.map(
+    (model) => `<li><i style="background:${colourOf(model)}"></i>${escapeText(systemOf(model).system)}</li>`,
   );
   return `<section aria-labelledby="generalisation">
 <h2 id="generalisation">Beyond the training</h2>
@@ -228,7 +232,9 @@ async function curves({ table, result, records }: TablePage): Promise<string> {
         return points.length === 0 ? [] : [{ name: `${setting}`, colour: at(levelColours, i), points }];
       });
       if (lines.every(({ points }) => points.length < 2)) continue;
-      const text = `${escapeText(row.label)}, ${escapeText(row.sizes)}: ${figure.label} on test sequences of each ${table.setting} after so many updates, means over seeds.`;
+      const text = escapeText(
+        `${row.label}, ${row.sizes}: ${figure.label} on test sequences of each ${table.setting} after so many updates, means over seeds.`,
+      );
       const scale = figure.unit === 'share' ? 'share' : 'log';
       const level = levelOf(group, figure, '');
       const chart = await lineChart({ text, x: 'update', y: figure.label, lines, scale, size: [220, 150], ...level });
@@ -271,15 +277,15 @@ function setup({ records, table, result }: TablePage): string {
   for (const { cell } of records) if (!rows.has(cell.row.id)) rows.set(cell.row.id, cell);
   const lines = [...rows.values()].map(
     ({ row, args }) =>
-      `<tr><th scope="row">${escapeText(row.label)} <small>${escapeText(row.sizes)}</small></th><td class="command">rimgrad train ${escapeText(args.join(' '))}</td></tr>`,
+      `<tr><th scope="row">${escapeText(row.label)} <small>${escapeText(row.sizes)}</small></th><td class="command">rimgrad train ${escapeText(withoutPlaces(args).join(' '))}</td></tr>`,
   );
-  const refused = records.filter(({ state }) => state === 'refused');
-  const damaged = refused.map(
-    ({ cell, note }) => `<li>${escapeText(cell.name)}: ${escapeText(basenames(note ?? ''))}</li>`,
+  const uncounted = records.filter(({ state }) => state === 'refused' || state === 'failed');
+  const reasons = uncounted.map(
+    ({ cell, state, note = state }) => `<li>${escapeText(cell.name)}: ${escapeText(basenames(note))}</li>`,
   );
   return `<section aria-labelledby="setup">
 <h2 id="setup">What was run</h2>
-${damaged.length === 0 ? '' : `<p class="note">Not counted:</p><ul>${damaged.join('')}</ul>`}
+${reasons.length === 0 ? '' : `<p class="note">Not counted:</p><ul>${reasons.join('')}</ul>`}
 <p>Each cell is one training, a row with a seed. <code>rimgrad table ${table.name} --scale ${result.scale}</code> trains them all; the command of the first seed of each row:</p>
 <details>
 <summary>Commands</summary>
@@ -303,13 +309,14 @@ function framed(title: string, svg: string, caption: string): string {
   return `<figure>\n<h3>${escapeText(title)}</h3>\n${svg}\n<figcaption>${caption}</figcaption>\n</figure>`;
 }
 
+/** The line of what has learned nothing; none where that depends on the setting. */
 function levelOf(
   group: ResultGroup,
   { name }: Figure,
   words: string = 'nothing learned',
 ): { level?: { name: string; value: number } } {
-  const value = group.trivial[0]?.[name];
-  return value === undefined ? {} : { level: { name: words, value } };
+  const [value, ...others] = new Set(group.trivial.map((each) => each[name]));
+  return value === undefined || others.length > 0 ? {} : { level: { name: words, value } };
 }
 
 function bestOf(rows: readonly ResultRow[], column: number, { name, better }: Figure): number | undefined {
@@ -327,6 +334,11 @@ function range(figure: Figure, values: readonly number[]): string {
 
 function shown(figure: Figure, value: number | undefined): string {
   return value === undefined ? '–' : showFigure(figure, value);
+}
+
+/** Arguments without where MNIST's files lie on this machine. */
+function withoutPlaces(args: readonly string[]): readonly string[] {
+  return args.map((arg, i) => (args[i - 1] === '--mnist' ? 'DIR' : arg));
 }
 
 /** Without the folders of this machine: a page that is passed on does not show them. */

@@ -19,8 +19,10 @@ import { holderOf } from './hold.ts';
 export type CellState =
   /** Nothing. */
   | 'missing'
-  /** A run that was stopped, killed or failed: it can go on. */
+  /** A run that was stopped or killed: it can go on. */
   | 'begun'
+  /** A run that ended with an error, as one whose figures were not finite any more: it can be tried again from its checkpoint. */
+  | 'failed'
   /** Another process trains it. */
   | 'running'
   | 'finished'
@@ -44,15 +46,13 @@ export function readRecords(table: TableDefinition, part: Part, folders: readonl
   return cellsOf(table, part).map((cell) => readRecord(cell, folders));
 }
 
-/** Looks for a cell. */
+/** Looks for a cell: a finished one wherever it lies, else what the first folder has, else why another folder's does not count. */
 export function readRecord(cell: Cell, [out = '', ...others]: readonly string[]): CellRecord {
   const own = lookAt(cell, out);
   if (own.state === 'finished') return own;
-  for (const folder of others) {
-    const found = lookAt(cell, folder);
-    if (found.state === 'finished' || (found.state === 'refused' && own.state === 'missing')) return found;
-  }
-  return own;
+  const elsewhere = others.map((folder) => lookAt(cell, folder));
+  const refused = own.state === 'missing' ? elsewhere.find(({ state }) => state === 'refused') : undefined;
+  return elsewhere.find(({ state }) => state === 'finished') ?? refused ?? own;
 }
 
 /** The options that a cell trains with. @throws OptionError where the definition is wrong */
@@ -86,7 +86,8 @@ function recordOf(cell: Cell, { config, metrics }: Run, holder: string | undefin
   const pid = config.status === 'running' ? runsAs(config) : undefined;
   const trains = holder ?? (pid === undefined ? undefined : `process ${pid}`);
   if (trains !== undefined) return { cell, state: 'running', note: trains };
-  return { cell, state: 'begun', ...(config.note !== undefined && { note: config.note }) };
+  const state = config.status === 'failed' ? 'failed' : 'begun';
+  return { cell, state, ...(config.note !== undefined && { note: config.note }) };
 }
 
 /** Why a run is not that of a cell, where it is not. */
@@ -96,7 +97,12 @@ function otherwise(cell: Cell, { config }: Run, path: string): string | undefine
   const names = [...new Set([...Object.keys(asked), ...Object.keys(made)])];
   const differing = names.filter((name) => JSON.stringify(asked[name]) !== JSON.stringify(made[name]));
   const [first] = differing;
-  if (first === undefined) return undefined;
+  const { group } = cell;
+  if (first === undefined) {
+    const { trained, tested } = config.task;
+    const same = trained === group.trained && group.columns.every(({ setting }) => tested.includes(setting));
+    return same ? undefined : `${path}: its settings are not those of its options; it is damaged`;
+  }
   const more = differing.length === 1 ? '' : ` (and ${differing.length - 1} more)`;
   return `${path}: made with ${first} ${JSON.stringify(made[first])}, and the table asks for ${JSON.stringify(asked[first])}${more}; give --force to make it anew, or another --out`;
 }

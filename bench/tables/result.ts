@@ -65,6 +65,8 @@ export interface TableResult {
   readonly figures: readonly Figure[];
   readonly seeds: readonly number[];
   readonly adapters: readonly string[];
+  /** Whose data the finished cells are of, where their task says so: one, unless folders were merged that do not belong together. */
+  readonly data: readonly string[];
   readonly finished: number;
   readonly cells: number;
   readonly groups: readonly ResultGroup[];
@@ -105,6 +107,7 @@ export function tabulate(
     figures,
     seeds,
     adapters: [...new Set(finished.flatMap(({ config }) => config?.adapter ?? []))].sort(),
+    data: [...new Set(finished.flatMap(({ config }) => config?.task.source ?? []))].sort(),
     finished: finished.length,
     cells: records.length,
     groups: shown,

@@ -1,8 +1,8 @@
 // The rows of all tables: a RIM or one of the systems it is compared with, at the sizes of a scale.
 //
-// Always: the paper's sizes stand here once; a smaller scale takes the same share of all of them. The paper gives sizes for RIMs and
-// LSTMs only: those of the other systems are ours, near their own papers' and of about as many units. Not here: which rows a table
-// has, and what was published of them.
+// Always: the paper's sizes stand here once; a smaller scale takes the same share of the units of RIMs, LSTMs and GRUs. The paper gives
+// sizes for RIMs and LSTMs only: those of the other systems are ours at every scale, at the paper's near their own papers'. Not here:
+// which rows a table has, and what was published of them.
 
 import type { Row, Scale } from './definition.ts';
 

@@ -10,7 +10,7 @@ import { describe } from '../messages.ts';
 import type { TrainJob } from '../train.ts';
 import type { Cell } from './definition.ts';
 import { hold } from './hold.ts';
-import { type CellRecord, readRecord } from './records.ts';
+import { type CellRecord, type CellState, readRecord } from './records.ts';
 
 /** How to train cells. */
 export interface RunnerOptions {
@@ -60,13 +60,17 @@ export async function runCells(
   return { failed, elsewhere, stopped: options.signal.aborted };
 }
 
+/** What a cell is that is to be trained without `--force`. */
+const TRAINABLE: readonly CellState[] = ['missing', 'begun', 'failed'];
+
 type Outcome = 'done' | 'failed' | 'elsewhere' | 'stopped';
 
 async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents): Promise<Outcome> {
   const { out, others, force } = options;
   const look = (): CellRecord => readRecord(cell, [out, ...others]);
-  if (!force && look().state === 'finished') {
-    events.onEnd(look(), false);
+  const found = look();
+  if (!force && found.state === 'finished') {
+    events.onEnd(found, false);
     return 'done';
   }
   const held = hold(out, cell.name);
@@ -75,13 +79,14 @@ async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents)
     return 'elsewhere';
   }
   try {
-    // What was true before the cell was held may have changed meanwhile.
-    const before = look();
-    if (!force && before.state !== 'missing' && before.state !== 'begun') {
+    // What was true before the cell was held may have changed meanwhile. What is refused elsewhere keeps nobody from training it here.
+    const now = look();
+    const before = now.state === 'refused' ? readRecord(cell, [out]) : now;
+    if (!force && !TRAINABLE.includes(before.state)) {
       events.onEnd(before, false, before.state === 'refused' ? before.note : undefined);
       return before.state === 'refused' ? 'failed' : before.state === 'running' ? 'elsewhere' : 'done';
     }
-    const goesOn = before.state === 'begun' && !force;
+    const goesOn = before.state !== 'missing' && !force;
     events.onBegin(cell, goesOn);
     const { status, problem } = await train(cell, goesOn, options, events);
     events.onEnd(look(), true, problem);

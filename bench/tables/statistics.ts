@@ -1,6 +1,6 @@
 // The statistics of a table's cell: mean, spread and count over seeds, and whether two rows can be told apart by them.
 //
-// Always: the spread is that of a sample (n - 1), and one seed has none. Not here: which values are counted (select.ts).
+// Always: the spread is that of a sample (n - 1), and one seed has none. Not here: which values are counted (selection.ts).
 
 /** Values over seeds. */
 export interface Summary {
