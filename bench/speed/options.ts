@@ -3,7 +3,7 @@
 // Always: what comes out is complete and checked. Not here: what the options do (bench.ts).
 
 import { InvalidArgumentError, Option } from 'commander';
-import { nearest, OptionError } from '../../engine/errors.ts';
+import { nearest } from '../../engine/errors.ts';
 import { commandOf, readArguments, whole } from '../command-line.ts';
 import { PEER_NAMES, type PeerName } from './peers/index.ts';
 import { SIZES } from './work.ts';
@@ -101,7 +101,6 @@ export function parseBenchOptions(args: readonly string[]): BenchRequest {
 
 /** @throws OptionError for options that do not go together */
 function complete(given: Given): BenchOptions {
-  if (given.systems && given.json) throw new OptionError('--systems: it is a table only; leave out --json');
   const { all = false, html = false, quick = false, json = false, systems = false, out, peers } = given;
   const sizes = given.sizes ?? (quick ? (['S'] as const) : all ? NAMES : undefined);
   return {
