@@ -12,7 +12,7 @@ import { at, formatShape, LimitError, type NonFiniteError, need, OptionError } f
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
 import type { Guard, KeptRun } from './guard.ts';
-import { askedBy, checkLimits } from './limits.ts';
+import { askedBy, checkBuffer, checkLimits, FEWER_CALLS } from './limits.ts';
 import type { CompiledKernel } from './pipelines.ts';
 import { dispatchesOf, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
@@ -156,11 +156,9 @@ export class Program {
       this.#slots = plan.slots.map((bytes, i) =>
         buffer(`slot ${i}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget),
       );
-      this.#uniforms = buffer(
-        `uniforms of ${uniforms.offsets.size} kernel calls`,
-        uniforms.bytes.byteLength,
-        USAGE.uniform | USAGE.copyTarget,
-      );
+      const label = `uniforms of ${uniforms.offsets.size} kernel calls`;
+      checkBuffer(label, uniforms.bytes.byteLength, device.gpu.limits.maxBufferSize, FEWER_CALLS);
+      this.#uniforms = buffer(label, uniforms.bytes.byteLength, USAGE.uniform | USAGE.copyTarget);
       device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
       this.#writeConstants();
       const bufferOf = (place: Place): GPUBuffer => this.#bufferOf(place);
