@@ -175,7 +175,7 @@ class Screen {
       data: config?.task.source ?? null,
       parameters: config?.parameters ?? {},
       select: this.#options.select,
-      evaluations: (end?.results ?? []).map(({ split: _, ...evaluation }) => evaluation),
+      evaluations: (end?.results ?? []).map(({ model, step, setting, figures }) => ({ model, step, setting, figures })),
       trivial: config === undefined ? [] : trivialFigures(config.task),
     };
     this.#around.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
