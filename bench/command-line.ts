@@ -99,7 +99,7 @@ function clearer(error: CommanderError, command: Command): string {
   const message = error.message
     .replace(/^error: /, '')
     .replace(/\s+/g, ' ')
-    .trim();
+    .replace(/\.?\s*$/, '');
   if (error.code !== 'commander.unknownOption') return `${message}; see --help`;
   const given = /'(-[^']*)'/.exec(message)?.[1] ?? '';
   const near = nearest(

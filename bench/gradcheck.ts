@@ -3,7 +3,16 @@
 // limit. What is checked stands in check/, how another runtime is asked in gradcheck-elsewhere.ts.
 
 import { Option } from 'commander';
-import { formatLine, formatVerdict, type GradientCheckLine, gradientCheck, TABLE_HEAD } from '../check/index.ts';
+import {
+  allCases,
+  formatLine,
+  formatVerdict,
+  type GradientCheckLine,
+  gradientCheck,
+  TABLE_HEAD,
+  updateCases,
+} from '../check/index.ts';
+import { nearest, OptionError, quote } from '../engine/errors.ts';
 import { openDevice } from '../engine/node.ts';
 import { commandOf, EXIT, endWhenUnread, readArguments, whole } from './command-line.ts';
 import { checkElsewhere, type Elsewhere } from './gradcheck-elsewhere.ts';
@@ -25,6 +34,16 @@ async function checkHere(filter: string, seed: number, onLine: (line: GradientCh
   } finally {
     device.dispose();
   }
+}
+
+/** @throws OptionError where no case has it in its name, with some that have something like it */
+function checkFilter(filter: string): void {
+  const names = [...allCases, ...updateCases].map(({ name }) => name);
+  if (names.some((name) => name.includes(filter))) return;
+  const word = nearest(filter, [...new Set(names.flatMap((name) => name.split(/\W+/)))]);
+  const like = names.filter((name) => word !== undefined && name.includes(word)).slice(0, 3);
+  const mend = like.length === 0 ? 'leave it out to check everything' : `there is ${like.map(quote).join(', ')}`;
+  throw new OptionError(`gradcheck: no case has ${quote(filter)} in its name; ${mend}`);
 }
 
 /** Checks a device of this machine. @returns the exit code */
@@ -51,6 +70,7 @@ export async function gradcheck(args: readonly string[]): Promise<number> {
     return EXIT.done;
   }
   const [filter = ''] = command.args;
+  checkFilter(filter);
   const { seed, json = false, runtime } = command.opts<Options>();
   let began = false;
   const onLine = (line: GradientCheckLine): void => {
@@ -65,7 +85,6 @@ export async function gradcheck(args: readonly string[]): Promise<number> {
   const failed = lines.filter((line) => !line.ok).length;
   const ok = failed === 0 && lines.length > 0;
   if (json) console.log(JSON.stringify({ adapter, runtime, ok, checks: lines.length, failed, lines }, null, 2));
-  else if (lines.length === 0) console.log(`no case has '${filter}' in its name`);
   else console.log(formatVerdict(lines, runtime === 'node' ? adapter : `${adapter}, in ${runtime}`));
   return ok ? EXIT.done : EXIT.failed;
 }

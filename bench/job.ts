@@ -2,8 +2,8 @@
 // report out. Whoever runs it is told what happens: the terminal (main-job.ts), or a runner of many jobs.
 //
 // Always: a stopped or failed training keeps its config, metrics and report (a stopped one its weights too); an error before the
-// training began leaves no folder. What cannot be written while a training runs is told and tried again, and the training goes on:
-// only what is missing at its end is an error. Nothing is printed here. Not here: the training (train.ts), the process and its signals.
+// training began leaves no folder. What cannot be written while a training runs is told and tried again, and the training goes on;
+// a folder that was removed is made anew. Only what is missing at the end is an error, and hides no result. Nothing is printed here. Not here: the training (train.ts), the process and its signals.
 
 import { hostname } from 'node:os';
 import { FileError, type NonFiniteError, RimgradError } from '../engine/errors.ts';
@@ -52,6 +52,8 @@ export interface JobEnd extends JobBegun {
   readonly note?: string;
   /** What it failed with. */
   readonly error?: unknown;
+  /** Whether the training came to its end, or to its stop: then its results are whole, even where they could not be written. */
+  readonly trained: boolean;
   /** Where it stopped. */
   readonly failure?: NonFiniteError;
   /** The model in training and its step, where it stopped. */
@@ -68,9 +70,10 @@ export interface JobEnd extends JobBegun {
  * Arguments are those of `rimgrad train`: `['--task', 'copying', '--models', 'rim', '--seed', '1', '--out', 'runs', '--name', 'a']`,
  * or `['--resume', 'a', '--out', 'runs']` for a run that was stopped, killed or failed. Jobs of one process run one after the other.
  *
- * @returns how it ended, also where it failed after it had begun; its folder holds the same
+ * @returns how it ended, also where it failed after it had begun, or its end could not be written; its folder holds the same, as far
+ *   as it could be written
  * @throws OptionError for wrong arguments or a run that is finished; FileError for a folder that is taken or cannot be written; what
- *   opening a device or building a model throws. Then nothing was made, unless it was the end of the run that could not be written
+ *   opening a device or building a model throws. Then nothing was made
  */
 export async function runJob(
   args: readonly string[],
@@ -113,12 +116,9 @@ export class Job {
     try {
       result = await train(this.options, this.#events(), this.#resumed?.checkpoint);
       for (const activation of result.activations) this.#record({ kind: 'activation', ...activation });
-      this.#writeModel(result);
     } catch (error) {
       if (this.#begun === undefined) throw error;
-      const end = { status: 'failed', note: describe(error) } as const;
-      await this.#finish(end).catch(() => undefined);
-      return { ...this.#ended(this.#begun, end), error };
+      return await this.#finish({ status: 'failed', note: describe(error), error, trained: false });
     }
     const { failure, stopped } = result;
     if (failure !== undefined) {
@@ -126,20 +126,12 @@ export class Job {
       watcher.onWarning?.(describe(failure));
     }
     const note = failure === undefined ? this.#at : `${this.#at}; ${describe(failure)}`;
-    const end = stopped ? ({ status: 'stopped', note } as const) : ({ status: 'finished' } as const);
-    await this.#finish(end);
-    if (this.#begun === undefined) throw new RimgradError('the trainer never began: a bug of rimgrad');
-    return { ...this.#ended(this.#begun, end), ...(failure && { failure }) };
+    const status = stopped ? ({ status: 'stopped', note } as const) : ({ status: 'finished' } as const);
+    return await this.#finish({ ...status, trained: true, ...(failure && { failure }) }, result);
   }
 
   get #at(): string {
     return `stopped at step ${this.#step} of the ${this.#model || 'training'}`;
-  }
-
-  #ended(begun: JobBegun, end: Pick<JobEnd, 'status' | 'note'>): JobEnd {
-    const { evaluations } = sortMetrics(this.#metrics);
-    const results = selected(evaluations, this.options.select, begun.config.task);
-    return { ...begun, ...end, at: this.#at, metrics: this.#metrics, results };
   }
 
   #events(): TrainEvents {
@@ -159,7 +151,10 @@ export class Job {
         this.#watcher.onEvaluation?.(evaluation);
       },
       onCheckpoint: (bytes) => {
-        this.#tryToWrite('the last checkpoint stays as it was', (folder) => folder.writeCheckpoint(bytes));
+        this.#tryToWrite('the last checkpoint stays as it was', (folder) => {
+          this.#restore(folder);
+          folder.writeCheckpoint(bytes);
+        });
       },
       onNewDevice: (adapter) => this.#move(adapter),
       onLoss: (loss, told) => {
@@ -220,11 +215,11 @@ export class Job {
   }
 
   // With the options, so that the file alone is enough to use the weights (eval-command.ts), and with the steps that they are of.
-  #writeModel({ weights, weightSteps }: TrainResult): void {
+  #writeModel(folder: RunFolder, { weights, weightSteps }: TrainResult): void {
     if (weights.size === 0) return;
     const { task } = this.options;
     const options = JSON.stringify(lastingOptions(this.options));
-    this.#folder?.writeModel(weights, { task, run: this.#plan.name, options, steps: JSON.stringify(weightSteps) });
+    folder.writeModel(weights, { task, run: this.#plan.name, options, steps: JSON.stringify(weightSteps) });
   }
 
   // What cannot be written now may be written later, when somebody has made room: hours of training are worth more than a file.
@@ -242,17 +237,58 @@ export class Job {
     }
   }
 
-  // Writes what ends a run folder; nothing where the training never began.
-  async #finish(end: Pick<RunConfig, 'status' | 'note'>): Promise<void> {
-    if (this.#folder === undefined || this.#begun === undefined) return;
-    const { process: _process, ...known } = this.#begun.config;
-    const config: RunConfig = { ...known, ...end };
-    this.#begun = { ...this.#begun, config };
-    this.#folder.close();
-    this.#folder.writeReport(await renderReport({ name: this.#plan.name, config, metrics: this.#metrics }));
-    // Last: a run that says that it is finished has everything.
-    this.#folder.writeConfig(config);
+  // A folder that somebody removed: the figures are told once, and are worth another.
+  #restore(folder: RunFolder): void {
+    if (!folder.restore()) return;
+    this.#watcher.onWarning?.(
+      `${folder.path}: the run folder was removed while it was in use. It is made anew, with all figures`,
+    );
   }
+
+  // Writes what ends a run folder, each part whatever became of the others: where one cannot be written the run has failed.
+  async #finish(end: Ending, result?: TrainResult): Promise<JobEnd> {
+    const [folder, begun] = [this.#folder, this.#begun];
+    if (folder === undefined || begun === undefined) {
+      throw new RimgradError('the trainer never began: a bug of rimgrad');
+    }
+    const { evaluations } = sortMetrics(this.#metrics);
+    const results = selected(evaluations, this.options.select, begun.config.task);
+    const { process: _process, ...known } = begun.config;
+    let missing: FileError | undefined;
+    const attempt = (write: () => void): void => {
+      try {
+        write();
+      } catch (error) {
+        if (!(error instanceof FileError)) throw error;
+        missing ??= error;
+      }
+    };
+    const ended = (): JobEnd => {
+      const how = missing === undefined || !end.trained ? end : { ...end, ...failedWith(missing) };
+      const { status, note } = how;
+      const config: RunConfig = { ...known, status, ...(note !== undefined && { note }) };
+      return { ...begun, ...how, config, at: this.#at, metrics: this.#metrics, results };
+    };
+    attempt(() => this.#restore(folder));
+    if (missing === undefined) {
+      attempt(() => folder.flush());
+      if (result !== undefined) attempt(() => this.#writeModel(folder, result));
+      const page = await renderReport({ name: this.#plan.name, config: ended().config, metrics: this.#metrics });
+      attempt(() => folder.writeReport(page));
+      // Last: a run that says that it is finished has everything.
+      attempt(() => folder.writeConfig(ended().config));
+    }
+    attempt(() => folder.close());
+    if (missing !== undefined && !end.trained) this.#watcher.onWarning?.(describe(missing));
+    return ended();
+  }
+}
+
+/** How a job ended, before it is written. */
+type Ending = Pick<JobEnd, 'status' | 'note' | 'error' | 'failure' | 'trained'>;
+
+function failedWith(error: FileError): Pick<JobEnd, 'status' | 'note' | 'error'> {
+  return { status: 'failed', note: describe(error), error };
 }
 
 /** The arguments of a job ask for help. */

@@ -111,6 +111,7 @@ class Screen {
       this.#progress.end();
       this.#sayToMachines(end.status, end.note, end);
       if (end.status === 'failed') {
+        if (end.trained) this.#sayResults(end);
         this.#out.write(`What there is lies in ${end.path}\n`);
         return fail(end.error, stderr);
       }
@@ -184,10 +185,15 @@ class Screen {
     return (performance.now() - this.#began) / 1000;
   }
 
-  #say({ status, at, results, path, config }: JobEnd): void {
+  #sayResults({ config, results }: JobEnd): void {
     const tables = formatResults(config.task, results, this.#options.select);
-    const how = status === 'stopped' ? at.replace('stopped', 'Stopped') : 'Done';
     this.#out.write(`\n${tables}${tables === '' ? '' : '\n'}`);
+  }
+
+  #say(end: JobEnd): void {
+    const { status, at, path } = end;
+    const how = status === 'stopped' ? at.replace('stopped', 'Stopped') : 'Done';
+    this.#sayResults(end);
     this.#out.write(`${how} after ${formatDuration(this.#seconds())}. Report: ${join(path, 'report.html')}\n`);
   }
 }

@@ -13,7 +13,7 @@ import { type Activation, type Evaluation, sortMetrics, type TrainStep } from '.
 import { dashOf, lookOf } from './model-looks.ts';
 import { stripsSection } from './report-strips.ts';
 import { count, figureName, figureText, minutes, sentence, shown, words } from './report-words.ts';
-import { ruleInWords, TRIVIAL } from './results-table.ts';
+import { ruleInWords, TRIVIAL, worseThanTrivial } from './results-table.ts';
 import type { Run } from './runs.ts';
 import { type SelectionRule, selected, selectionRules } from './selection.ts';
 import { shownFigure, type TaskFacts, trivialAt } from './task-facts.ts';
@@ -185,7 +185,8 @@ ${list(options, '')}
     if (parts.length === 0) return 'There is no evaluation of this run.';
     const after = steps.size === 1 ? `After ${count(Math.max(...steps), 'training step')}, ` : '';
     const level = figureText(this.#shown, trivialAt(this.#task, trained)[this.#shown.name]);
-    return `${sentence(after + parts.join('; '))}. ${sentence(TRIVIAL)} has ${level}.`;
+    const told = [`${sentence(after + parts.join('; '))}. ${sentence(TRIVIAL)} has ${level}.`];
+    return [...told, ...worseThanTrivial(this.#task, this.#results)].join(' ');
   }
 
   // The checkpoint of each model that the results are of.

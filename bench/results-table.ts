@@ -3,7 +3,7 @@
 
 import { at } from '../engine/errors.ts';
 import type { Evaluation } from './metrics.ts';
-import type { SelectionRule } from './selection.ts';
+import { isBetter, type SelectionRule } from './selection.ts';
 import { type TaskFacts, trivialAt } from './task-facts.ts';
 import type { Figure } from './tasks/index.ts';
 
@@ -22,8 +22,28 @@ export function ruleInWords(rule: SelectionRule, { setting, trained }: Pick<Task
 export function formatResults(task: TaskFacts, results: readonly Evaluation[], rule: SelectionRule = 'last'): string {
   if (results.length === 0) return '';
   const tables = task.figures.map((figure) => tableOf(task, figure, results));
-  const note = `Test sequences, ${ruleInWords(rule, task)}. trivial: ${TRIVIAL}.`;
-  return `${tables.join('\n')}\n${note}\n`;
+  const note = [`Test sequences, ${ruleInWords(rule, task)}. trivial: ${TRIVIAL}.`, ...worseThanTrivial(task, results)];
+  return `${tables.join('\n')}\n${note.join('\n')}\n`;
+}
+
+/** A sentence for each model that is worse than the trivial one in the deciding figure, with the settings at which it is. */
+export function worseThanTrivial(task: TaskFacts, results: readonly Evaluation[]): string[] {
+  const figure = at(task.figures, 0);
+  const settings = new Map<string, number[]>();
+  for (const { model, setting, figures } of results) {
+    const [value, trivial] = [figures[figure.name], trivialAt(task, setting)[figure.name]];
+    if (value === undefined || trivial === undefined || !isBetter(figure, trivial, value)) continue;
+    settings.set(model, [...(settings.get(model) ?? []), setting]);
+  }
+  return [...settings].map(
+    ([model, worse]) =>
+      `${model} at a ${task.setting} of ${inWords(worse.sort((a, b) => a - b))} is worse in ${figure.label} than ${TRIVIAL}.`,
+  );
+}
+
+/** `1`, `1 and 2`, `1, 2 and 3`. */
+function inWords(numbers: readonly number[]): string {
+  return numbers.join(', ').replace(/, (\d+)$/, ' and $1');
 }
 
 function tableOf(task: TaskFacts, figure: Figure, results: readonly Evaluation[]): string {

@@ -3,10 +3,11 @@
 // Always: nothing is changed here, so that a refusal leaves the run as it was; the options are those that the run was begun with,
 // but for the few that may change. Not here: the training (train.ts), and the cutting back of the metrics (runs.ts).
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../engine/core.ts';
 import { FileError, OptionError } from '../engine/errors.ts';
+import { namesIn } from './disk.ts';
 import { flagOf } from './option-rows.ts';
 import {
   CHANGEABLE,
@@ -65,16 +66,25 @@ export function describeProgress(models: readonly ModelProgress[]): string {
   return begun.length === 0 ? 'the beginning' : begun.join(' and ');
 }
 
-/** A run by its name or by its folder. */
+/** A run by its name or by its folder. @throws FileError naming the newest runs where there is none of it */
 function folderOf(run: string, out: string): string {
   const named = join(out, run);
-  return existsSync(named) || !existsSync(run) ? named : run;
+  if (existsSync(named)) return named;
+  if (existsSync(run)) return run;
+  const newest = runsIn(out).slice(0, LISTED);
+  if (newest.length === 0)
+    throw new FileError(`${named}: no such folder, and ${out} holds no run; give --out, or the folder of a run`);
+  const names = newest.map(({ path }) => basename(path)).join(', ');
+  throw new FileError(`${named}: no such folder; the newest runs in ${out} are ${names}`);
 }
 
-/** The run of a folder that was begun last. */
-function newestRun(out: string): string {
-  const folders = existsSync(out) ? readdirSync(out).map((name) => join(out, name)) : [];
-  const runs = folders
+/** The most runs that a message names. */
+const LISTED = 5;
+
+/** The runs of a folder, the newest first. */
+function runsIn(out: string): { readonly path: string; readonly started: string }[] {
+  const folders = existsSync(out) ? namesIn(out).map((name) => join(out, name)) : [];
+  return folders
     .filter((path) => existsSync(join(path, 'config.json')))
     .flatMap((path) => {
       try {
@@ -84,7 +94,11 @@ function newestRun(out: string): string {
       }
     })
     .sort((a, b) => (a.started < b.started ? 1 : -1));
-  const [newest, second] = runs;
+}
+
+/** The run of a folder that was begun last. */
+function newestRun(out: string): string {
+  const [newest, second] = runsIn(out);
   if (newest === undefined)
     throw new FileError(`${out}: no run in it to go on with; give --out, or the folder of a run`);
   if (newest.started === second?.started) {

@@ -11,10 +11,9 @@ import {
   existsSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -28,7 +27,23 @@ import {
   type SafetensorsTensor,
   writeSafetensors,
 } from '../engine/safetensors.ts';
-import { flushFolder, onDisk, readBytes, remainsIn, removeRemains, writeAll, writeAtomically } from './disk.ts';
+import {
+  checkWritable,
+  dropRoom,
+  flushFolder,
+  keepRoom,
+  type Mends,
+  makeFolders,
+  namesIn,
+  nearestExisting,
+  onDisk,
+  readBytes,
+  remainsIn,
+  removeRemains,
+  WRITING_THERE,
+  writeAll,
+  writeAtomically,
+} from './disk.ts';
 import { type Metric, parseMetric, parseMetrics } from './metrics.ts';
 import { parseConfig, type RunConfig, textOf, writeConfig } from './run-config.ts';
 
@@ -82,16 +97,20 @@ export function checkRunPlan({ out, name, force = false }: RunPlan): void {
   const above = nearestExisting(path);
   if (above === path) {
     if (!statSync(path).isDirectory()) throw new FileError(`${path}: a file is in the way; take another --name`);
-    if (readdirSync(path).length === remainsIn(path, FILES).length) return;
+    checkWritable(path);
+    if (namesIn(path).length === remainsIn(path, FILES).length) return;
     if (!existsSync(join(path, CONFIG)))
       throw new FileError(`${path}: holds other things than a run; take another --name`);
     if (!force)
       throw new FileError(`${path}: there is a run already; take another --name, or give --force to replace it`);
-    const pid = runningIn(path);
+    const there = configIn(path);
+    const pid = there && runsAs(there);
     if (pid !== undefined)
       throw new FileError(`${path}: this run still trains, as process ${pid}; stop it first, or take another --name`);
   } else if (!statSync(above).isDirectory()) {
     throw new FileError(`${above}: not a folder, so ${path} cannot be made; take another --out`);
+  } else {
+    checkWritable(above);
   }
 }
 
@@ -99,18 +118,22 @@ export function checkRunPlan({ out, name, force = false }: RunPlan): void {
 export class RunFolder {
   readonly path: string;
   readonly name: string;
-  readonly #metrics: number;
+  #metrics: number;
+  #config: RunConfig;
+  readonly #mends: Mends | undefined;
   /** Where each line on the disk ends, in bytes. */
   readonly #ends: number[];
   #waiting: string[] = [];
   #flushed = 0;
   #closed = false;
 
-  private constructor(path: string, metrics: number, ends: number[] = []) {
+  private constructor(path: string, metrics: number, config: RunConfig, ends: number[] = [], mends?: Mends) {
     this.path = path;
     this.name = basename(path);
     this.#metrics = metrics;
+    this.#config = config;
     this.#ends = ends;
+    this.#mends = mends;
   }
 
   /**
@@ -122,7 +145,7 @@ export class RunFolder {
     checkRunPlan(plan);
     const path = join(plan.out, plan.name);
     const metrics = onDisk(path, () => {
-      mkdirSync(path, { recursive: true });
+      makeFolders(path);
       removeRemains(path, FILES);
       for (const file of FILES) if (file !== CONFIG) rmSync(join(path, file), { force: true });
       writeConfigFile(path, config);
@@ -131,7 +154,7 @@ export class RunFolder {
       flushFolder(dirname(path));
       return file;
     });
-    return new RunFolder(path, metrics);
+    return new RunFolder(path, metrics, config);
   }
 
   /**
@@ -143,12 +166,12 @@ export class RunFolder {
   static reopen(path: string, lines: number, config: RunConfig): { folder: RunFolder; metrics: Metric[] } {
     const file = join(path, METRICS);
     const { metrics, ends } = firstLines(file, lines);
-    const opened = onDisk(path, () => {
+    const open = (): number => {
       removeRemains(path, FILES);
       const descriptor = openSync(file, existsSync(file) ? 'r+' : 'wx+');
       try {
         // First: a kill from here on leaves no run that says that it is finished and has lost its last lines.
-        writeConfigFile(path, config);
+        writeConfigFile(path, config, WRITING_THERE);
         ftruncateSync(descriptor, ends.at(-1) ?? 0);
         fsyncSync(descriptor);
         return descriptor;
@@ -156,8 +179,9 @@ export class RunFolder {
         closeSync(descriptor);
         throw error;
       }
-    });
-    return { folder: new RunFolder(path, opened, ends), metrics };
+    };
+    const opened = onDisk(path, open, WRITING_THERE);
+    return { folder: new RunFolder(path, opened, config, ends, WRITING_THERE), metrics };
   }
 
   /** Adds a line to metrics.jsonl, on the disk within a second of steady calls, or at `flush` or `close`. */
@@ -208,20 +232,58 @@ export class RunFolder {
    */
   writeCheckpoint(bytes: Uint8Array): void {
     this.flush();
-    writeAtomically(join(this.path, CHECKPOINT), bytes);
+    this.#write(CHECKPOINT, bytes);
   }
 
   writeConfig(config: RunConfig): void {
-    writeConfigFile(this.path, config);
+    writeConfigFile(this.path, config, this.#mends);
+    this.#config = config;
   }
 
   writeModel(weights: ReadonlyMap<string, SafetensorsTensor>, metadata: Readonly<Record<string, string>> = {}): void {
-    writeAtomically(join(this.path, MODEL), writeSafetensors(weights, metadata));
+    this.#write(MODEL, writeSafetensors(weights, metadata));
   }
 
-  /** @returns the path of the page. */
-  writeReport(html: string): string {
-    return writeReport(this.path, html);
+  writeReport(html: string): void {
+    this.#write(REPORT, html);
+  }
+
+  #write(file: string, content: string | Uint8Array): void {
+    writeAtomically(join(this.path, file), content, this.#mends);
+  }
+
+  /**
+   * Makes the folder anew where it was removed while the run goes on, with all metrics so far; its other files come as they are written.
+   * @returns whether it was gone
+   * @throws FileError where it cannot be made, or another run has taken its place
+   */
+  restore(): boolean {
+    const { path } = this;
+    const there = configIn(path);
+    if (there !== undefined && there.started !== this.#config.started) {
+      throw new FileError(`${path}: another run has taken the place of this one; move that one away`);
+    }
+    const file = join(path, METRICS);
+    if (existsSync(file)) return false;
+    makeFolders(path);
+    onDisk(file, () => {
+      const lines = Buffer.alloc(this.#ends.at(-1) ?? 0);
+      readSync(this.#metrics, lines, 0, lines.length, 0);
+      const opened = openSync(file, 'wx+');
+      try {
+        writeAll(opened, lines, 0);
+        fsyncSync(opened);
+        if (there === undefined) writeConfigFile(path, this.#config);
+        flushFolder(dirname(path));
+      } catch (error) {
+        closeSync(opened);
+        rmSync(file, { force: true });
+        throw error;
+      }
+      closeSync(this.#metrics);
+      this.#metrics = opened;
+    });
+    return true;
   }
 
   /** Flushes and closes; safe to call twice. */
@@ -232,6 +294,7 @@ export class RunFolder {
     } finally {
       this.#closed = true;
       closeSync(this.#metrics);
+      dropRoom(join(this.path, CONFIG));
     }
   }
 }
@@ -258,12 +321,15 @@ export function readRunCheckpoint(path: string): Checkpoint | undefined {
 /** Writes the report page into a run folder. @returns its path. @throws FileError when it cannot be written */
 export function writeReport(folder: string, html: string): string {
   const path = join(folder, REPORT);
-  writeAtomically(path, html);
+  writeAtomically(path, html, WRITING_THERE);
   return path;
 }
 
-function writeConfigFile(path: string, config: RunConfig): void {
-  writeAtomically(join(path, CONFIG), writeConfig(config));
+/** Writes a config, and keeps room for the next, which says how the run ended: on a full disk too. */
+function writeConfigFile(path: string, config: RunConfig, mends?: Mends): void {
+  const [file, text] = [join(path, CONFIG), writeConfig(config)];
+  writeAtomically(file, text, mends);
+  keepRoom(file, 2 * text.length);
 }
 
 /** Reads what was run. @throws FileError where the folder is that of no run, or the file is damaged */
@@ -298,16 +364,10 @@ function firstLines(file: string, count: number): { metrics: Metric[]; ends: num
   return { metrics, ends };
 }
 
-function nearestExisting(path: string): string {
-  let above = path;
-  while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
-  return above;
-}
-
-/** The process that still carries out the run of a folder; a damaged one has none. */
-function runningIn(path: string): number | undefined {
+/** What is run in a folder; undefined where there is none, or a damaged one. */
+function configIn(path: string): RunConfig | undefined {
   try {
-    return runsAs(readRunConfig(path));
+    return readRunConfig(path);
   } catch (error) {
     if (error instanceof FileError) return undefined;
     throw error;

@@ -4,11 +4,12 @@
 // Always: every finished seed is appended to a file at once, so that a search that is stopped keeps what there is.
 // Not here: the training (train.ts), its options (options.ts), and what counts as the effect (verdict.ts).
 
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Option } from 'commander';
 import { FileError, OptionError } from '../engine/errors.ts';
 import { commandOf, EXIT, fail, readArguments, seedList } from './command-line.ts';
+import { makeFolders } from './disk.ts';
 import { jobTask } from './job-tasks.ts';
 import type { Evaluation } from './metrics.ts';
 import { type MainOptions, parseMainOptions } from './options.ts';
@@ -87,8 +88,8 @@ function formatSeed({ seed, seconds, evaluations }: SeedResult, task: TaskFacts)
 }
 
 function keep(file: string, result: object): void {
+  makeFolders(dirname(file));
   try {
-    mkdirSync(dirname(file), { recursive: true });
     appendFileSync(file, `${JSON.stringify(result)}\n`);
   } catch (cause) {
     throw new FileError(`${file}: cannot be written; choose another --record`, { cause });

@@ -7,7 +7,7 @@
 // Not: convolution kernels, whose fans cover their window. Give those their fan by option.
 
 import { at, checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
-import { checkElements } from './limits.ts';
+import { checkElements, SMALLER_WEIGHTS } from './limits.ts';
 import { normalArray, uniformArray } from './random.ts';
 
 /**
@@ -189,7 +189,7 @@ function countOf(where: string, shape: readonly number[]): number {
       );
     }
   }
-  checkElements(`${where}: the weight`, shape, count);
+  checkElements(`${where}: the weight`, shape, count, SMALLER_WEIGHTS);
   return count;
 }
 

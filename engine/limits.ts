@@ -11,8 +11,10 @@ import type { Variable } from './variable.ts';
 /** What a user can do about a tensor that is too large. */
 const SMALLER = 'use a smaller batch, fewer time steps, shorter chunks of them (the option chunk of a scan or RIM)';
 /** The same of a Variable, which neither batch nor time change. */
-const SMALLER_WEIGHTS =
+export const SMALLER_WEIGHTS: string =
   'make the weights smaller (fewer hidden units; of a RIM the options valueSize, hiddenSize, modules)';
+/** The same of the uniforms of a program: there is a part for every call, and a loop's calls share theirs. */
+export const FEWER_CALLS: string = 'compile it in parts, as several programs';
 /** What a user can do about memory that is full. */
 const LESS_MEMORY = `dispose of programs and Variables that are no longer used, ${SMALLER}, or recompute (the option recompute)`;
 /** What only a fault of the library asks for: its kernels keep to what every WebGPU device has. */
@@ -135,10 +137,10 @@ export function tooManyWorkgroups(
 }
 
 /** @throws LimitError for a tensor of more elements than kernels can count; `what` says which, without its shape */
-export function checkElements(what: string, shape: readonly number[], size: number): void {
+export function checkElements(what: string, shape: readonly number[], size: number, mend: string = SMALLER): void {
   if (size <= MAX_ELEMENTS) return;
   throw new LimitError(
-    `${what} ${formatShape(shape)}: ${size} elements, ${formatBytes(4 * size)}, and kernels count ${MAX_ELEMENTS} at most; ${SMALLER}`,
+    `${what} ${formatShape(shape)}: ${size} elements, ${formatBytes(4 * size)}, and kernels count ${MAX_ELEMENTS} at most; ${mend}`,
   );
 }
 

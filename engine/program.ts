@@ -3,22 +3,24 @@
 // `compile` makes every buffer, pipeline, bind group and uniform; `run` checks the feeds, writes them and replays the list
 // of kernel calls, making nothing but the encoder, pass and command buffer that WebGPU demands. It resolves as soon as the
 // step is submitted and at most three are in flight; results are read separately.
+// Not here: pipelines and bind groups (bind.ts), the list of calls (planner.ts), what a step that is not finite is told of (replay.ts).
 
+import { bindCalls, compileKernels } from './bind.ts';
 import { type Call, cutsOf, encodeCalls } from './calls.ts';
 import { type BufferPart, type Device, USAGE } from './device.ts';
 import { at, formatShape, LimitError, type NonFiniteError, need, OptionError } from './errors.ts';
 import { explainPlan } from './explain.ts';
 import { checkFeeds, checkInputs, type Feeds } from './feeds.ts';
 import type { Guard, KeptRun } from './guard.ts';
-import { askedBy, checkLimits } from './limits.ts';
+import { askedBy, checkBuffer, checkLimits, FEWER_CALLS } from './limits.ts';
 import type { CompiledKernel } from './pipelines.ts';
-import { type Dispatch, dispatchesOf, isLoop, type Place, type Plan } from './plan.ts';
+import { dispatchesOf, type Place, type Plan } from './plan.ts';
 import { planProgram } from './planner.ts';
 import { type Profile, profileCalls } from './profile.ts';
 import { explainRun, type Replay } from './replay.ts';
 import type { Tensor } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
-import { packAll, type Uniforms } from './uniforms.ts';
+import { packAll } from './uniforms.ts';
 import type { Update } from './update.ts';
 import type { Data, Variable } from './variable.ts';
 
@@ -154,44 +156,19 @@ export class Program {
       this.#slots = plan.slots.map((bytes, i) =>
         buffer(`slot ${i}`, bytes, USAGE.storage | USAGE.copySource | USAGE.copyTarget),
       );
-      this.#uniforms = buffer(
-        `uniforms of ${uniforms.offsets.size} kernel calls`,
-        uniforms.bytes.byteLength,
-        USAGE.uniform | USAGE.copyTarget,
-      );
-      this.#calls = this.#record(kernels, uniforms);
+      const label = `uniforms of ${uniforms.offsets.size} kernel calls`;
+      checkBuffer(label, uniforms.bytes.byteLength, device.gpu.limits.maxBufferSize, FEWER_CALLS);
+      this.#uniforms = buffer(label, uniforms.bytes.byteLength, USAGE.uniform | USAGE.copyTarget);
+      device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
+      this.#writeConstants();
+      const bufferOf = (place: Place): GPUBuffer => this.#bufferOf(place);
+      this.#calls = bindCalls(device, plan, { kernels, buffer: this.#uniforms, offsets: uniforms.offsets, bufferOf });
     } catch (error) {
       for (const own of made) device.free(own);
       throw error;
     }
     this.#cuts = cutsOf(this.#calls);
     for (const guard of this.#guards) guard.join(this, making.fresh(guard));
-  }
-
-  /** Writes what stays the same, and makes the calls. */
-  #record(kernels: ReadonlyMap<string, CompiledKernel>, uniforms: Uniforms): Call[] {
-    const { device, plan } = this;
-    device.gpu.queue.writeBuffer(this.#uniforms, 0, uniforms.bytes);
-    this.#writeConstants();
-    const calls: Call[] = [];
-    for (const item of plan.items) {
-      if (!isLoop(item)) {
-        calls.push(this.#call(item, 0, kernels, uniforms.offsets));
-        continue;
-      }
-      const still = item.body.map((dispatch) =>
-        dispatch.buffers.some(({ place }) => place.step !== 0)
-          ? undefined
-          : this.#call(dispatch, 0, kernels, uniforms.offsets),
-      );
-      for (let i = 0; i < item.steps; i++) {
-        const t = item.reverse ? item.steps - 1 - i : i;
-        item.body.forEach((dispatch, k) => {
-          calls.push(still[k] ?? this.#call(dispatch, t, kernels, uniforms.offsets));
-        });
-      }
-    }
-    return calls;
   }
 
   /** The kernel calls of a run, in order. @internal */
@@ -409,46 +386,4 @@ export class Program {
     const { variable, slot } = place.value;
     return variable === undefined ? at(this.#slots, slot) : this.device.storageOf(variable);
   }
-
-  #call(
-    dispatch: Dispatch,
-    t: number,
-    kernels: ReadonlyMap<string, CompiledKernel>,
-    uniforms: ReadonlyMap<Dispatch, number>,
-  ): Call {
-    const { pipeline, layout } = need(kernels.get(dispatch.source), `the pipeline of ${dispatch.kernel.name}`);
-    const group = this.device.bindGroup(layout, [
-      {
-        binding: 0,
-        resource: {
-          buffer: this.#uniforms,
-          offset: need(uniforms.get(dispatch), 'uniforms'),
-          size: dispatch.uniforms.byteLength,
-        },
-      },
-      ...dispatch.buffers.map(({ binding, place }) => ({
-        binding,
-        resource: { buffer: this.#bufferOf(place), offset: place.offset + t * place.step, size: place.bytes },
-      })),
-    ]);
-    return { dispatch, pipeline, group };
-  }
-}
-
-async function compileKernels(
-  device: Device,
-  plan: Plan,
-  onProgress: CompileOptions['onProgress'],
-): Promise<Map<string, CompiledKernel>> {
-  const wanted = new Map<string, Dispatch>();
-  for (const each of dispatchesOf(plan)) wanted.set(each.source, each);
-  let done = 0;
-  const compiled = await Promise.all(
-    [...wanted].map(async ([source, { kernel }]) => {
-      const result = await device.pipeline(kernel, source);
-      onProgress?.(++done, wanted.size);
-      return [source, result] as const;
-    }),
-  );
-  return new Map(compiled);
 }

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { NotFlushedError, writeAtomically } from '../bench/disk.ts';
+import { NotFlushedError, readBytes, writeAtomically } from '../bench/disk.ts';
+import { readMnistFolder } from '../bench/mnist-files.ts';
 import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/runs.ts';
 import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
@@ -140,6 +141,12 @@ test('a full disk is told of, the training goes on, and what waits is written wh
     );
     assert.is(lasting.code, 1);
     assert.match(lasting.stderr, /\nrimgrad: .*: the disk is full; free some space\n$/);
+    // It trained all the same: its results are told, and the config has its last word in room that was kept for it.
+    assert.match(lasting.stdout, /\nAccuracy\n[\s\S]* 5 [^\n]*\n[\s\S]*\nWhat there is lies in .*\n$/);
+    const { status, note } = readRunConfig(path);
+    assert.is(status, 'failed');
+    assert.match(note ?? '', /: the disk is full; free some space$/);
+    assert.equal(remains(path), []);
     assert.is(stepOf(path), 20);
     unfill(disk);
     assert.is((await mainJob(['--resume', path])).code, 0);
@@ -147,6 +154,88 @@ test('a full disk is told of, the training goes on, and what waits is written wh
   } finally {
     unmount();
   }
+});
+
+const remains = (path: string): string[] => readdirSync(path).filter((name) => name.endsWith('.part'));
+
+test('a run folder that is removed while it is used is told of once and made anew', async ({ out }) => {
+  const path = join(out, 'runs', 'a');
+  await mainJob([...args, '--out', out, '--name', 'a']);
+  const removing = (when: number): TrainJob =>
+    watched((step) => {
+      if (step === when) rmSync(join(out, 'runs'), { recursive: true });
+    });
+  for (const when of [20, 60]) {
+    // Between two checkpoints, and at the end.
+    const { code, stderr } = await mainJob([...args, '--out', join(out, 'runs'), '--name', 'a'], removing(when));
+    assert.is(code, 0, stderr);
+    assert.is(
+      stderr,
+      `rimgrad: ${path}: the run folder was removed while it was in use. It is made anew, with all figures\n`,
+    );
+    sameRuns(path, join(out, 'a'), `removed at ${when}`);
+    assert.is(readRunConfig(path).status, 'finished');
+    assert.is(stepOf(path), 60);
+    rmSync(path, { recursive: true });
+  }
+});
+
+test('a run never writes into the folder of another that has taken its place', async ({ out }) => {
+  const path = join(out, 'a');
+  const { code, stdout, stderr } = await mainJob(
+    [...args, '--out', out, '--name', 'a'],
+    watched((step) => {
+      if (step !== 30) return;
+      const config = readRunConfig(path);
+      rmSync(path, { recursive: true });
+      RunFolder.create({ out, name: 'a' }, { ...config, started: '2026-01-31T23:59:59.000Z' }).close();
+    }),
+  );
+  assert.is(code, 1);
+  assert.match(stderr, /^rimgrad: .*a: another run has taken the place of this one; move that one away\. The training/);
+  assert.match(stdout, /\nAccuracy\n/);
+  assert.equal(readdirSync(path).sort(), ['config.json', 'metrics.jsonl']);
+  assert.is(readRun(path).metrics.length, 0);
+});
+
+if (process.platform === 'linux') {
+  test('where no folder can be made, the run is refused at once, and its folder named', async ({ out }) => {
+    const refused = async (folder: string, said: RegExp): Promise<void> => {
+      const { code, stderr } = await mainJob([...args, '--out', folder, '--name', 'a']);
+      assert.is(code, 1);
+      assert.match(stderr, said);
+    };
+    // The recursive mkdir of Node 20 would try without end.
+    await refused('/proc/x/y', /^rimgrad: \/proc\/x: no folder can be made there; give another one with --out\n$/);
+    const disk = join(out, 'disk');
+    const unmount = smallDisk(disk, 512);
+    if (unmount === undefined) return;
+    try {
+      await mainJob([...args, '--out', disk, '--name', 'old', '--steps', '10']);
+      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      await refused(
+        join(disk, 'runs', 'new'),
+        /^rimgrad: .*disk: the file system is read-only; give another folder with --out\n$/,
+      );
+      const resumed = await mainJob(['--resume', join(disk, 'old'), '--steps', '20']);
+      assert.is(resumed.code, 1);
+      const mend = 'the file system is read-only; copy the run to a folder that can be written';
+      assert.match(resumed.stderr, new RegExp(`^rimgrad: .*old(/[a-z.]*)?: ${mend}\n$`));
+    } finally {
+      unmount();
+    }
+  });
+}
+
+test('what is only read is not told of with the mends of writing', ({ out }) => {
+  const name = join(out, 't10k-images-idx3-ubyte');
+  mkdirSync(name);
+  writeFileSync(join(out, 't10k-labels-idx1-ubyte'), 'x');
+  assert.throws(
+    () => readMnistFolder(out),
+    /t10k-images-idx3-ubyte: it is a folder where a file is wanted; name another/,
+  );
+  assert.throws(() => readBytes(join(name, 'x')), /x: no such file or folder; name another$/);
 });
 
 if (posix) {
@@ -165,10 +254,7 @@ if (posix) {
     const path = join(out, 'a');
     assert.is(need(readRunCheckpoint(path), 'a checkpoint').record.told, 1);
     assert.is(readRun(path).metrics.length, 2);
-    assert.equal(
-      readdirSync(path).filter((name) => name.endsWith('.part')),
-      [],
-    );
+    assert.equal(remains(path), []);
   });
 }
 

@@ -122,7 +122,7 @@ test('the command line: lines and a verdict, or JSON', () => {
 
 test('the command line: what is wrong is said without a stack trace', () => {
   for (const [args, code] of [
-    [['no such case'], 1],
+    [['no such case'], 2],
     [['--seed', 'x'], 2],
     [['--no-such-option'], 2],
     [['--runtime', 'moon'], 2],

@@ -11,11 +11,13 @@ import { jobTask } from '../bench/job-tasks.ts';
 import { runMainJob } from '../bench/main-job.ts';
 import type { MainOptions } from '../bench/options.ts';
 import { createProgress, formatDuration, Speed } from '../bench/progress.ts';
+import { worseThanTrivial } from '../bench/results-table.ts';
 import { readRun } from '../bench/runs.ts';
 import { factsOf } from '../bench/task-facts.ts';
 import { copyingBatch } from '../bench/tasks/copying.ts';
 import type { TrainEvents, TrainJob, TrainResult } from '../bench/train.ts';
 import { DeviceError, NonFiniteError } from '../engine/errors.ts';
+import { optionsOf } from './tiny-training.ts';
 
 const test = suite('main job', { out: '' });
 
@@ -108,7 +110,24 @@ test('a finished job leaves a whole run folder and prints the table', async ({ o
   assert.match(stdout, /\n +40 +4\.000 +4\.000 +2\.079\n/);
   assert.match(stdout, /\nAccuracy\n\n +blank +RIM +LSTM +trivial\n +10 \(trained\) +1\.000 +1\.000 +0\.125\n/);
   assert.match(stdout, /\n +40 +1\.000 +0\.250 +0\.125\n/);
+  // The made-up figures, from which 4 nats at a blank of 40 are worse than the ln 8 of knowing nothing.
+  const worse = ['RIM', 'LSTM'].map(
+    (model) =>
+      `${model} at a blank of 40 is worse in cross-entropy than a model that has learned nothing but the layout.`,
+  );
+  assert.match(stdout, `nothing but the layout.\n${worse.join('\n')}\n\nDone after`);
+  assert.match(readFileSync(join(out, 'a', 'report.html'), 'utf8'), worse.join(' '));
   assert.match(stdout, join(out, 'a', 'report.html'));
+});
+
+test('models are told to be worse than a trivial one only where they are, and at all these settings', async () => {
+  const facts = factsOf(await jobTask(optionsOf('--test-blanks', '20,40,80')));
+  const evaluation = (model: string, setting: number, crossEntropy: number) =>
+    ({ model, step: 1, split: 'test', setting, figures: { crossEntropy, accuracy: 0 } }) as const;
+  const results = [evaluation('A', 80, 3), evaluation('A', 10, 1), evaluation('A', 20, 3), evaluation('A', 40, 3)];
+  assert.equal(worseThanTrivial(facts, [...results, evaluation('B', 10, Math.log(8)), evaluation('B', 20, 2)]), [
+    'A at a blank of 20, 40 and 80 is worse in cross-entropy than a model that has learned nothing but the layout.',
+  ]);
 });
 
 test('a pipe gets about ten whole lines a model and no control characters', async ({ out }) => {

@@ -196,7 +196,7 @@ test('what may not change is refused with the option and what it was', async ({ 
   await refused(['--resume', 'a', '--seed', '2'], 2, '--seed');
   await refused(['--resume', 'a', '--steps', '5'], 2, '--steps 5: the RIM was trained for 10 already');
   await refused(['--resume', '--name', 'a'], 2, 'give it to --resume itself');
-  await refused(['--resume', 'b'], 1, 'b: no such folder');
+  await refused(['--resume', 'b'], 1, 'b: no such folder; the newest runs in', ' are a\n');
   await refused(['--resume', '--out', join(out, 'none')], 1, 'no run in it');
   await refused(['--name', 'a'], 1, '--force');
   const none: TrainJob = () => Promise.reject(new Error('no adapter'));

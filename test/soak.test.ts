@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FIELDS, type Field, judge, type Sample, Samples } from '../bench/soak/samples.ts';
+import { FEWEST_SAMPLES, FIELDS, type Field, judge, type Sample, Samples } from '../bench/soak/samples.ts';
 import { soak } from '../bench/soak/soak.ts';
 import { at } from '../engine/errors.ts';
 import { openDevice } from '../engine/node.ts';
@@ -33,6 +33,16 @@ test('1,000 steps keep heap, bytes and objects', () => {
   assert.is(samples.length, 40);
   assert.ok(at(samples, 39).loss < 0.8 * at(samples, 0).loss, 'it learned nothing: was anything trained?');
   assert.ok(at(samples, 39).asked > 100 && at(samples, 39).gpuBytes > 100_000);
+});
+
+test('a short run takes its samples more often by itself, and one that is too short says so', () => {
+  const out = join(folder, 'short.json');
+  const { stdout, stderr } = run('--steps', '60', '--out', out);
+  const { every, samples } = JSON.parse(readFileSync(out, 'utf8')) as { every: number; samples: Sample[] };
+  assert.equal([every, samples.length], [Math.floor(60 / FEWEST_SAMPLES), Math.floor(60 / every)], stdout + stderr);
+  const none = run('--steps', `${FEWEST_SAMPLES - 1}`);
+  assert.is(none.status, 2);
+  assert.match(none.stderr, /it needs \d+; raise --steps or lower --every\n$/);
 });
 
 /** Samples of a run in which nothing grows but what `value` says, by the share of the run that is over. */

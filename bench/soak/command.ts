@@ -14,10 +14,13 @@ import { soak } from './soak.ts';
 
 interface Options {
   readonly steps: number;
-  readonly every: number;
+  /** By default 100, or fewer where the run would be too short for that. */
+  readonly every?: number;
   readonly out?: string;
 }
 
+/** Steps between samples, where there are many. */
+const USUALLY = 100;
 /** Rows that are printed of a run, at most. */
 const ROWS = 20;
 
@@ -44,7 +47,9 @@ async function main(args: readonly string[]): Promise<number> {
     ],
   )
     .addOption(new Option('--steps <n>', 'training steps').argParser(steps).default(20_000))
-    .addOption(new Option('--every <n>', 'steps between samples').argParser(steps).default(100))
+    .addOption(
+      new Option('--every <n>', `steps between samples (default: ${USUALLY}, fewer in a short run)`).argParser(steps),
+    )
     .option('--out <file>', 'write the samples and the findings here, as JSON');
   const help = readArguments(command, args);
   if (help !== undefined) {
@@ -54,7 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
   return await run(command.opts<Options>(), args);
 }
 
-async function run({ steps, every, out }: Options, args: readonly string[]): Promise<number> {
+async function run({ steps, out, ...given }: Options, args: readonly string[]): Promise<number> {
+  const every = given.every ?? Math.max(1, Math.min(USUALLY, Math.floor(steps / FEWEST_SAMPLES)));
   const count = Math.floor(steps / every);
   if (count < FEWEST_SAMPLES) {
     throw new OptionError(

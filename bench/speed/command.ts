@@ -3,10 +3,11 @@
 // Always: what is piped or written to a file holds the tables alone, progress goes to a terminal and is gone at the end; Ctrl-C
 // ends it at once and closes all peers; an error is one line and an exit code. Not here: the measurements (bench.ts).
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileError } from '../../engine/errors.ts';
 import { called, EXIT, fail } from '../command-line.ts';
+import { makeFolders } from '../disk.ts';
 import { runBench, stagesOf } from './bench.ts';
 import { parseBenchOptions } from './options.ts';
 import { renderPage } from './page.ts';
@@ -68,8 +69,8 @@ async function keep(folder: string, html: boolean, result: BenchResult): Promise
   const stamp = result.environment.date.slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
   const files: [string, string][] = [[join(folder, `bench-${stamp}.json`), `${JSON.stringify(result, null, 1)}\n`]];
   if (html) files.push([join(folder, `bench-${stamp}.html`), await renderPage(result)]);
+  makeFolders(folder);
   try {
-    mkdirSync(folder, { recursive: true });
     for (const [file, text] of files) writeFileSync(file, text);
   } catch (cause) {
     throw new FileError(`${folder}: cannot be written; choose another --out`, { cause });
