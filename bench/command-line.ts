@@ -17,13 +17,21 @@ export function called(name: string): string {
   return process.env.RIMGRAD_CALLED ?? `rimgrad ${name}`;
 }
 
+/** The same for what goes on to another program: npm would begin standard output with words of its own. */
+function calledInPipe(name: string): string {
+  return called(name).replace(/^npm (run|start)/, '$& --silent');
+}
+
 /** An empty command with our manners of help. @param examples arguments and what they are for, shown under its help */
 export function commandOf(
   name: string,
   about: string,
   examples: readonly (readonly [args: string, meaning: string])[],
 ): Command {
-  const lines = examples.map(([args, meaning]) => [`  ${called(name)} ${args}`.trimEnd(), meaning] as const);
+  const lines = examples.map(([args, meaning]) => {
+    const begin = /[|>]/.test(args) ? calledInPipe(name) : called(name);
+    return [`  ${begin} ${args}`.trimEnd(), meaning] as const;
+  });
   const width = Math.max(...lines.map(([line]) => line.length));
   const shown = lines.map(([line, meaning]) => `${line.padEnd(width)}   ${meaning}`.trimEnd());
   return new Command(called(name))
@@ -43,6 +51,9 @@ export function commandOf(
  */
 export function readArguments(command: Command, args: readonly string[]): string | undefined {
   let help = '';
+  for (const option of command.options) {
+    if (option.argChoices !== undefined) option.argParser(oneOf(option.argChoices));
+  }
   command.configureOutput({
     writeOut: (text) => {
       help += text;
@@ -75,16 +86,24 @@ export function endWhenUnread(): void {
 /** A parser of whole numbers within limits. */
 export function whole(least: number, most: number): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text.trim()) && value >= least && value <= most) return value;
+    const value = wholeIn(text, least, most);
+    if (value !== undefined) return value;
     throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
   };
 }
 
+function wholeIn(text: string, least: number, most: number): number | undefined {
+  const value = Number(text);
+  return /^\d+$/.test(text.trim()) && value >= least && value <= most ? value : undefined;
+}
+
 /** A parser of lists of them, with commas between. */
 export function wholes(least: number, most: number): (text: string) => number[] {
-  const one = whole(least, most);
-  return (text) => text.split(',').map(one);
+  return (text) => {
+    const list = text.split(',').map((each) => wholeIn(each, least, most));
+    if (list.every((each) => each !== undefined)) return list;
+    throw new InvalidArgumentError(`Give whole numbers from ${least} to ${most} with commas between, as in 10,20.`);
+  };
 }
 
 /** A parser of seeds with commas between, each once: one that stood twice would count twice in a mean. */
@@ -92,6 +111,20 @@ export function seedList(text: string): number[] {
   const list = wholes(0, 0xffff_ffff)(text);
   if (new Set(list).size === list.length) return list;
   throw new InvalidArgumentError('Give each seed once.');
+}
+
+/** A parser of one of some names. */
+function oneOf(known: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (known.includes(text)) return text;
+    throw new InvalidArgumentError(meant(text, known));
+  };
+}
+
+/** What to do about a name that is none of those that there are. */
+export function meant(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return `${near === undefined ? '' : `Did you mean ${near}? `}There are ${known.join(', ')}.`;
 }
 
 // Commander's message without its prefix; an unknown option gets the nearest known one.

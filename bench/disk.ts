@@ -189,7 +189,7 @@ const MAKING: Mends = {
 };
 
 /** Where a file or folder is only read. */
-const READING: Mends = {
+export const READING: Mends = {
   EACCES: 'permission denied; change its permissions, or name another',
   EPERM: 'not permitted; change its permissions, or name another',
   ENOTDIR: 'a part of the path is a file, not a folder; name another',

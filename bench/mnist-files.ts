@@ -3,11 +3,11 @@
 // Always: a file is unpacked by what it begins with, not by its name; every failure is a FileError that names the file and the mend.
 // Not here: what the bytes mean and how images are split (tasks/idx.ts, tasks/digits.ts).
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { FileError } from '../engine/errors.ts';
-import { readBytes } from './disk.ts';
+import { onDisk, READING, readBytes } from './disk.ts';
 import { type DigitSource, type MnistPair, mnistDigits } from './tasks/index.ts';
 
 /** The most bytes that a file may unpack to; MNIST's largest has 47 million. */
@@ -20,23 +20,40 @@ const LARGEST = 2 ** 28;
  * @throws FileError where the t10k files or one of a pair are missing, and for what `mnistDigits` refuses
  */
 export function readMnistFolder(folder: string): DigitSource {
-  const test = readPair(folder, 't10k');
-  if (test === undefined) {
-    const names = 't10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, gzipped or not';
-    throw new FileError(`${folder}: MNIST's test images are not there; put ${names} into the folder, or name another`);
-  }
-  const train = readPair(folder, 'train');
-  return mnistDigits({ test, ...(train && { train }) });
+  const { test, train } = findFiles(folder);
+  return mnistDigits({ test: readPair(test), ...(train && { train: readPair(train) }) });
+}
+
+/** Looks whether a folder has the files, and reads none of them. @throws FileError as `readMnistFolder`, but for what is in the files */
+export function checkMnistFolder(folder: string): void {
+  findFiles(folder);
+}
+
+type FilePair = Required<Pick<MnistPair, 'imageFile' | 'labelFile'>>;
+
+function findFiles(folder: string): { readonly test: FilePair; readonly train: FilePair | undefined } {
+  const found = onDisk(folder, () => statSync(folder, { throwIfNoEntry: false }), READING);
+  if (found === undefined) throw new FileError(`${folder}: there is no such folder; name the one with MNIST's files`);
+  if (!found.isDirectory()) throw new FileError(`${folder}: it is a file; name the folder with MNIST's files`);
+  const [test, train] = [findPair(folder, 't10k'), findPair(folder, 'train')];
+  if (test !== undefined) return { test, train };
+  const what = train === undefined ? 'test images are not there' : 'training images are there, its test images are not';
+  const names = 't10k-images-idx3-ubyte and t10k-labels-idx1-ubyte';
+  throw new FileError(`${folder}: MNIST's ${what}; put ${names} there, each gzipped or not, or name another folder`);
 }
 
 /** A pair of files; undefined where neither is there. */
-function readPair(folder: string, set: 'train' | 't10k'): MnistPair | undefined {
+function findPair(folder: string, set: 'train' | 't10k'): FilePair | undefined {
   const [imageFile, labelFile] = [findFile(folder, `${set}-images`, 'idx3'), findFile(folder, `${set}-labels`, 'idx1')];
   if (imageFile === undefined && labelFile === undefined) return undefined;
   if (imageFile === undefined || labelFile === undefined) {
     const missing = imageFile === undefined ? `${set}-images-idx3-ubyte` : `${set}-labels-idx1-ubyte`;
     throw new FileError(`${join(folder, missing)}: it is missing beside ${imageFile ?? labelFile}; put it there`);
   }
+  return { imageFile, labelFile };
+}
+
+function readPair({ imageFile, labelFile }: FilePair): MnistPair {
   return { images: readUnpacked(imageFile), labels: readUnpacked(labelFile), imageFile, labelFile };
 }
 

@@ -4,6 +4,7 @@
 // Always: what comes out of a parser is checked. Not here: the tables (options.ts, job-tasks.ts).
 
 import { InvalidArgumentError, Option } from 'commander';
+import { meant } from './command-line.ts';
 
 /** An option. */
 export interface Row {
@@ -71,7 +72,9 @@ export function folderName(text: string): string {
 export function namesOf(known: readonly string[]): (text: string) => string[] {
   return (text) => {
     const names = text.split(',').map((name) => name.trim());
-    if (names.every((name, i) => known.includes(name) && names.indexOf(name) === i)) return names;
-    throw new InvalidArgumentError(`Give some of ${known.join(', ')}, each once, as in ${known.slice(0, 2).join()}.`);
+    const stranger = names.find((name) => !known.includes(name));
+    if (stranger !== undefined) throw new InvalidArgumentError(`There is no '${stranger}'. ${meant(stranger, known)}`);
+    if (new Set(names).size === names.length) return names;
+    throw new InvalidArgumentError(`Give each of ${known.join(', ')} once at most.`);
   };
 }

@@ -149,6 +149,8 @@ const EXAMPLES = [
   ['--steps 200 --models rim', 'a short look at the RIM alone'],
   ['--cell gru --modules 8 --active 3 --seed 7', 'another RIM'],
   ['--resume', 'go on with the newest run, where it was stopped or killed'],
+  ['--task adding --models rim,gru,ntm', 'other models on another task'],
+  ['--task smnist --mnist DIR --models lstm', "MNIST's files from a folder; without --mnist, digits that are drawn"],
   ['--json > result.json', 'for machines: one JSON object, nothing else'],
   ['--paper', "the paper's sizes"],
 ] as const;

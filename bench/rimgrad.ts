@@ -13,7 +13,7 @@ type Run = (args: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, readonly [about: string, load: () => Promise<Run>]>> = {
   train: [
-    'train models on a task: a RIM and an LSTM on copying',
+    'train models on a task: RIMs, LSTMs and others on copying, adding or digits',
     async () => (await import('./train-command.ts')).train,
   ],
   eval: ['test saved weights at settings of your own', async () => (await import('./eval-command.ts')).evaluateSaved],

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lstm } from '../bench/baselines/index.ts';
-import { addingTask, addingTolerance, type Split } from '../bench/tasks/index.ts';
-import { at, OptionError } from '../engine/errors.ts';
+import { addingTask, addingTolerance, copyingTask, drawnDigits, type Split, smnistTask } from '../bench/tasks/index.ts';
+import { at, OptionError, ShapeError } from '../engine/errors.ts';
 import { adam, compile, evaluate, grad, input, linear, reshape, slice } from '../engine/node.ts';
 import { isError, onAdapter, theDevice } from './on-adapter.ts';
 
@@ -29,6 +29,28 @@ const requests = fc.record({
 function marks(x: ArrayLike<number>, length: number, batch: number, b: number, c: number): number[] {
   return Array.from({ length }, (_, t) => t).filter((t) => at(x, 3 * (t * batch + b) + c) !== 0);
 }
+
+test('every task refuses scores of other steps than it wants, by the word that says which', () => {
+  const others = [
+    [
+      task,
+      /adding: the scores are \[6,2,1\], where y asks for \[2,1\]; `scored` is 'last step': give those of the last step/,
+    ],
+    [
+      smnistTask({ digits: drawnDigits() }),
+      /smnist: the scores are \[36,2,10\], where y asks for \[2,10\]; `scored` is/,
+    ],
+    [
+      copyingTask({ digits: 1 }),
+      /copying: the scores are \[2,10\], where y asks for \[8,2,10\]; `scored` is 'every step'/,
+    ],
+  ] as const;
+  for (const [{ scored, scores: O, steps, target, measures }, message] of others) {
+    const { shape, dtype } = target(6, 2);
+    const scores = input('scores', scored === 'every step' ? [2, O] : [steps(6), 2, O]);
+    assert.throws(() => measures(scores, input('y', shape, dtype), 6), isError(ShapeError, message));
+  }
+});
 
 test('one number of each half is marked, and their sum is wanted', () => {
   fc.assert(

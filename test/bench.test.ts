@@ -34,8 +34,11 @@ test('command lines: defaults, lists, and errors that name the mend', () => {
   assert.equal(options('--sizes', 'M', '--peers', 'tfjs-wasm').peers, ['tfjs-wasm']);
   const quick = options('--quick', '--kernels');
   assert.equal([quick.sizes, quick.peers, quick.scaling, quick.kernels], [['S'], [], false, true]);
-  throwsOption(() => options('--sizes', 'S,X'), /no size 'X'.*Known: S, M, P/);
-  throwsOption(() => options('--peers', 'jax-js-webgp'), /did you mean jax-js-webgpu/);
+  throwsOption(() => options('--sizes', 'S,X'), /no size 'X'.*There are S, M, P/);
+  throwsOption(
+    () => options('--peers', 'jax-js-webgp'),
+    /no peer 'jax-js-webgp'\. Did you mean jax-js-webgpu\? There are /,
+  );
   throwsOption(() => options('--rounds', '0'), /whole number from 1 to 1000/);
   throwsOption(() => options('--size', 'S'), /did you mean --sizes/);
   throwsOption(() => options('S'), /too many arguments/);

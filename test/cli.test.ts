@@ -116,10 +116,11 @@ test('wrong usage is one line and exit code 2, and asks nothing of the machine',
     [['report'], /missing required argument/],
     [['table', 'coping'], /no table 'coping'; did you mean copying\?/],
     [['gradcheck', '--seed', 'x'], /whole number/],
-    [['gradcheck', '--runtime', 'firefox'], /Allowed choices are node, deno, browser; see --help\n$/],
+    [['gradcheck', '--runtime', 'firefox'], /'firefox' is invalid\. There are node, deno, browser; see --help\n$/],
     [['gradcheck', 'sofmtax'], /no case has "sofmtax" in its name; there is "softmax: [^"]*", "softmax: /],
     [['gradcheck', 'xyzzy-xyzzy-xyzzy-xyzzy'], /in its name; leave it out to check everything\n$/],
     [['doctor', 'me'], /too many arguments/],
+    [['table', 'copying', '--scale', 'tinny'], /Did you mean tiny\? There are tiny, small, paper; see --help\n$/],
     [['bench', '--sizes', 'XL'], /no size 'XL'/],
   ];
   const all = await Promise.all(wrong.map(([args]) => rimgrad(args, bare)));

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { idxDefect, idxFiles, imageFiles, labelFiles, writeIdx } from '../bench/fuzz/idx-files.ts';
-import { readMnistFolder } from '../bench/mnist-files.ts';
+import { checkMnistFolder, readMnistFolder } from '../bench/mnist-files.ts';
 import { type MnistPair, mnistDigits, readIdxImages, readIdxLabels, type Split } from '../bench/tasks/index.ts';
 import { FileError } from '../engine/errors.ts';
 import { isError } from './on-adapter.ts';
@@ -200,10 +200,17 @@ test('a folder with the test images alone says so; one with files missing or dam
   const t10k = { 't10k-images-idx3-ubyte': images, 't10k-labels-idx1-ubyte': labels };
   const refused = (files: Readonly<Record<string, Uint8Array>>, message: RegExp): void =>
     inFolder(files, (folder) => assert.throws(() => readMnistFolder(folder), isError(FileError, message)));
+  const refusedUnread = (files: Readonly<Record<string, Uint8Array>>, message: RegExp): void => {
+    refused(files, message);
+    inFolder(files, (folder) => assert.throws(() => checkMnistFolder(folder), isError(FileError, message)));
+  };
   inFolder(t10k, (folder) => assert.match(readMnistFolder(folder).source, /test images alone/));
-  refused({}, /MNIST's test images are not there; put t10k-images-idx3-ubyte and /);
-  refused({ 'train-images-idx3-ubyte': images, 'train-labels-idx1-ubyte': labels }, /test images are not there/);
-  refused({ 't10k-images-idx3-ubyte': images }, /t10k-labels-idx1-ubyte: it is missing beside .*; put it there/);
+  refusedUnread({}, /MNIST's test images are not there; put t10k-images-idx3-ubyte and /);
+  refusedUnread(
+    { 'train-images-idx3-ubyte': images, 'train-labels-idx1-ubyte': labels },
+    /MNIST's training images are there, its test images are not; put t10k-images-idx3-ubyte and /,
+  );
+  refusedUnread({ 't10k-images-idx3-ubyte': images }, /t10k-labels-idx1-ubyte: it is missing beside .*; put it there/);
   refused({ ...t10k, 'train-labels-idx1-ubyte': labels }, /train-images-idx3-ubyte: it is missing beside/);
   refused(
     { ...t10k, 't10k-images-idx3-ubyte': gzipSync(images).subarray(0, 40) },
@@ -214,7 +221,15 @@ test('a folder with the test images alone says so; one with files missing or dam
     mkdirSync(join(folder, 't10k-images-idx3-ubyte'));
     assert.throws(() => readMnistFolder(folder), isError(FileError, /t10k-images-idx3-ubyte: .*; /));
   });
-  assert.throws(() => readMnistFolder('/nowhere/at/all'), isError(FileError, /nowhere.*; put/));
+  assert.throws(
+    () => readMnistFolder('/nowhere/at/all'),
+    isError(FileError, /nowhere.*: there is no such folder; name/),
+  );
+  inFolder(t10k, (folder) => {
+    checkMnistFolder(folder);
+    const file = join(folder, 't10k-images-idx3-ubyte');
+    assert.throws(() => checkMnistFolder(file), isError(FileError, /ubyte: it is a file; name the folder with/));
+  });
 });
 
 test.run();

@@ -195,6 +195,24 @@ test('the help names every option with its default', () => {
   assert.match(text, '(default: 2000; --paper: 30000)');
 });
 
+test('what is shown of a pipe keeps the words of npm out of it', () => {
+  const before = process.env.RIMGRAD_CALLED;
+  const help = (): string => {
+    const request = parseMainOptions(['--help']);
+    return request.kind === 'help' ? request.text : '';
+  };
+  try {
+    process.env.RIMGRAD_CALLED = 'npm start --';
+    assert.match(help(), /^ {2}npm start --silent -- --json > result\.json /m);
+    assert.match(help(), /^ {2}npm start -- --resume /m);
+    delete process.env.RIMGRAD_CALLED;
+    assert.match(help(), /^ {2}rimgrad train --json > result\.json /m);
+  } finally {
+    if (before === undefined) delete process.env.RIMGRAD_CALLED;
+    else process.env.RIMGRAD_CALLED = before;
+  }
+});
+
 test('bad values are refused with the option and the mend', () => {
   refused(['--steps', 'many'], "'--steps <n>'", "'many'", 'whole number from 1');
   refused(['--steps', '0'], '--steps', 'from 1');
@@ -252,7 +270,10 @@ test('models are a list of known ones, each once', () => {
   assert.equal(options('--models', 'lstm').models, ['lstm']);
   assert.equal(options('--models', 'lstm, rim').models, ['lstm', 'rim']);
   for (const list of ['rim,rim', 'rim,', '', 'mamba']) refused(['--models', list], '--models', 'rim, lstm');
-  refused(['--task', 'sorting'], '--task', 'copying');
+  refused(['--models', 'rim,lstmm'], "There is no 'lstmm'. Did you mean lstm? There are rim, lstm, ");
+  refused(['--task', 'parity-bits'], "'parity-bits' is invalid. There are copying, adding, smnist; see --help");
+  refused(['--task', 'addng'], 'Did you mean adding? There are copying, adding, smnist; see --help');
+  refused(['--test-blanks', '10 20'], 'Give whole numbers from 1 to 100000 with commas between, as in 10,20; see');
 });
 
 test('a RIM without input attention has all modules active; who listens to more than there are is refused', () => {

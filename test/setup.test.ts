@@ -2,7 +2,7 @@
 // sources, the packages that count as installed, the lock file, and its errors, which are one clear message each and
 // never a stack trace. Installing a driver on a bare system is not tried here; .ci/run does it on a bare machine.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -127,6 +127,33 @@ test('an unknown command is refused with the known ones', () => {
   });
   assert.is(status, 1);
   assert.match(stderr, /^rimgrad: no command nonsense; there are start, test, .*\n$/);
+});
+
+test('the command in a checkout is what the sources become, and not a bundle of before', ({ folder }) => {
+  cpSync(join(root, 'setup'), join(folder, 'setup'), { recursive: true });
+  const put = (path: string, text: string): void => {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  put('package.json', '{ "type": "module" }');
+  put('dist/cli/rimgrad.js', 'console.log("bundled")');
+  put('dist/bench/rimgrad.js', 'console.log("stale")');
+  put('setup/packages.mjs', 'export function ensurePackages() {}');
+  const built = 'console.log("built")';
+  put(
+    'setup/build.mjs',
+    `import { writeFileSync } from 'node:fs';
+    export function build() { writeFileSync('dist/bench/rimgrad.js', ${JSON.stringify(built)}); return true; }`,
+  );
+  const command = (): string => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['setup/rimgrad.mjs'], { cwd: folder, encoding: 'utf8' });
+    return stdout + stderr;
+  };
+  assert.is(command(), 'built\n');
+  put('setup/build.mjs', 'export function build() { return false; }');
+  assert.is(command(), 'rimgrad: the build failed (see above)\n');
+  rmSync(join(folder, 'setup/build.mjs'));
+  assert.is(command(), 'bundled\n', 'in the package');
 });
 
 const noAdapter = 'no adapter is one clear error';

@@ -119,7 +119,8 @@ test('a wrong command line is told with the mend', () => {
     ['copying --list --show', /--list and --show do not go together/],
     ['copying --show --force', /--show: it trains nothing; leave out --force/],
     ['copying --list --json', /--list: its lines are commands; leave out --json/],
-    ['copying --seeds 1,x', /Give a whole number/],
+    ['copying --seeds 1,x', /Give whole numbers from 0 to \d+ with commas between/],
+    ['copying --scale tinny', /Did you mean tiny\? There are tiny, small, paper; see/],
     ['copying --seeds 1,2,1', /Give each seed once/],
     ['', /missing required argument 'name'/],
   ];

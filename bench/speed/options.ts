@@ -3,8 +3,7 @@
 // Always: what comes out is complete and checked. Not here: what the options do (bench.ts).
 
 import { InvalidArgumentError, Option } from 'commander';
-import { nearest } from '../../engine/errors.ts';
-import { commandOf, readArguments, whole } from '../command-line.ts';
+import { commandOf, meant, readArguments, whole } from '../command-line.ts';
 import { PEER_NAMES, type PeerName } from './peers/index.ts';
 import { SIZES } from './work.ts';
 
@@ -125,9 +124,7 @@ function listOf<Name extends string>(what: string, names: readonly Name[]): (tex
       const word = each.trim();
       const name = names.find((known) => known.toLowerCase() === word.toLowerCase());
       if (name !== undefined) return name;
-      const near = nearest(word, names);
-      const mend = near === undefined ? '' : `, did you mean ${near}`;
-      throw new InvalidArgumentError(`There is no ${what} '${word}'${mend}? Known: ${names.join(', ')}.`);
+      throw new InvalidArgumentError(`There is no ${what} '${word}'. ${meant(word, names)}`);
     });
     return [...new Set(wanted)];
   };

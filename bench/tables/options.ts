@@ -5,6 +5,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { nearest, OptionError } from '../../engine/errors.ts';
 import { commandOf, readArguments, seedList } from '../command-line.ts';
+import { checkMnistFolder } from '../mnist-files.ts';
 import { type SelectionRule, selectionRules } from '../selection.ts';
 import { type Cell, cellsOf, type Part, SCALES, type Scale, TABLES, type TableDefinition } from './definition.ts';
 import { DEFINITIONS } from './index.ts';
@@ -37,7 +38,7 @@ const EXAMPLES = [
   ['copying --merge ../other/runs/tables --show', 'a table of what two machines trained'],
 ] as const;
 
-/** Reads a command line. @returns the text of its help where that was asked for. @throws OptionError naming the option and the mend */
+/** Reads a command line. @returns the text of its help where that was asked for. @throws OptionError naming the option and the mend, FileError for --mnist */
 export function parseTable(args: readonly string[]): TableRequest | string {
   const command = commandOf(
     'table',
@@ -75,6 +76,7 @@ export function parseTable(args: readonly string[]): TableRequest | string {
   if (show && force) throw new OptionError('--show: it trains nothing; leave out --force');
   if (list && json) throw new OptionError('--list: its lines are commands; leave out --json');
   const cell = options.cell === undefined ? undefined : cellNamed(table, scale, options.cell);
+  if (mnist !== undefined && !show) checkMnistFolder(mnist); // what is shown needs no data
   const asked = { table, part, out, merge, list, show, force, json, select };
   return { ...asked, ...(mnist && { mnist }), ...(metric && { metric }), ...(cell && { cell }) };
 }

@@ -10,6 +10,7 @@ import { abs, fill, less, mean, meanSquare, sub } from '../../engine/core.ts';
 import { at } from '../../engine/errors.ts';
 import { integers, uniformArray } from '../../engine/random.ts';
 import { checkRequest, checkWhole, numbersOf } from './request.ts';
+import { checkScores } from './scores.ts';
 import type { BatchRequest, Task, TaskBatch } from './task.ts';
 
 /** An answer this near to the sum counts as right: the criterion of Hochreiter and Schmidhuber (1997), experiment 4. */
@@ -21,6 +22,9 @@ const STREAMS = 0x0add_0000;
 
 /**
  * The adding task. Its setting is the length T, from 2 on: x f32 `[T,B,3]`, y f32 `[B,1]`, one score at the last step.
+ *
+ * The three channels of a step are its number, uniform in [0, 1); 1 at the first marked step and 0 elsewhere; 1 at the second marked
+ * step and 0 elsewhere. The first mark lies in the first half of the steps, the second in the second; y is the sum of the two numbers.
  *
  * The loss is the mean squared error, as in the authors' script (the paper's table says cross-entropy). Figures: `meanSquaredError`, and
  * `within`, the share of answers less than `addingTolerance` from the sum. Who always answers 1, the mean, has 1/6 and 0.0784.
@@ -43,6 +47,7 @@ export function addingTask(): Task {
     },
     batch: addingBatch,
     measures: (scores, y) => {
+      checkScores('adding', 'last step', scores, y.shape);
       const meanSquaredError = meanSquare(scores, y);
       const near = less(abs(sub(scores, y)), fill(addingTolerance, scores.shape));
       return { loss: meanSquaredError, figures: { meanSquaredError, within: mean(near) } };

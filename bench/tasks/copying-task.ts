@@ -7,6 +7,7 @@
 import { crossEntropy, mean, reshape, slice, takeAlong, topKMask } from '../../engine/core.ts';
 import { at, checkOptions } from '../../engine/errors.ts';
 import { copyingBatch, copyingClasses, copyingLength, copyingTokens, memoryless } from './copying.ts';
+import { checkScores } from './scores.ts';
 import type { Task } from './task.ts';
 
 /** What `copyingTask` takes. */
@@ -42,6 +43,7 @@ export function copyingTask(options: CopyingTaskOptions = {}): Task {
     batch: ({ setting, index, ...request }) => copyingBatch({ ...request, digits, blank: setting }, index),
     measures: (scores, y, blank) => {
       const length = copyingLength({ digits, blank });
+      checkScores('copying', 'every step', scores, [length, at(y.shape, 1), copyingClasses]);
       const recalled = slice(scores, 0, length - digits, digits);
       const wanted = slice(y, 0, length - digits, digits);
       const count = digits * at(y.shape, 1);

@@ -10,6 +10,7 @@ import { at, checkOptions, OptionError } from '../../engine/errors.ts';
 import { permutation } from '../../engine/random.ts';
 import { type DigitSource, digitClasses, digitSide } from './digits.ts';
 import { checkRequest, checkWhole } from './request.ts';
+import { checkScores } from './scores.ts';
 import type { BatchRequest, Task, TaskBatch } from './task.ts';
 
 const INK = 128;
@@ -57,6 +58,7 @@ export function smnistTask(options: SmnistOptions): Task {
     },
     batch: (request) => batchOf(digits, request, numbers(request)),
     measures: (scores, y) => {
+      checkScores('smnist', 'last step', scores, [at(y.shape, 0), digitClasses]);
       const loss = crossEntropy(scores, y);
       const right = takeAlong(topKMask(scores, 1), reshape(y, [at(y.shape, 0), 1]));
       return { loss, figures: { accuracy: mean(right), crossEntropy: loss } };

@@ -96,7 +96,12 @@ export interface Task {
   };
   /** @throws OptionError for values out of their range */
   batch(request: BatchRequest): TaskBatch;
-  /** Loss and figures from scores (see `scored`) and y (see `target`). */
+  /**
+   * Loss and figures of a model's scores.
+   * @param scores [T,B,O], or [B,O] where `scored` is 'last step'
+   * @param y as `target` says
+   * @throws ShapeError for others
+   */
   measures(scores: Tensor, y: Tensor, setting: number): TaskMeasures;
   /** The figures of a model that has learned nothing but the layout, by their names: what counts as doing the task lies beyond. */
   trivial(setting: number): Readonly<Record<string, number>>;
