@@ -124,7 +124,7 @@ test('bad options are refused with their mend', () => {
   refused(
     () => copyingBatch({ ...good, ...JSON.parse('{"split": "valid"}') }, 0),
     "split is 'valid'",
-    "'train' or 'test'",
+    "'train', 'validation' or 'test'",
   );
   refused(() => copyingBatch(good, 2 ** 40), 'past the end', 'another seed');
   refused(() => copyingBatch({ ...good, blank: 1_000_000, batch: 1_000_000 }, 0), 'too large');

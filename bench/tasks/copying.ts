@@ -9,6 +9,7 @@
 
 import { checkOptions, OptionError } from '../../engine/errors.ts';
 import { integers } from '../../engine/random.ts';
+import { checkRequest, checkWhole } from './request.ts';
 import type { Split } from './task.ts';
 
 /** Symbols that occur: 0 blank, 1 to 8 digits, 9 marker. The authors' script embeds 20, of which it uses these 10. */
@@ -96,18 +97,8 @@ export function copyingBatch(options: Omit<CopyingOptions, 'from' | 'steps'>, in
   checkOptions(where, options, ['digits', 'blank', 'batch', 'seed', 'split']);
   const { batch, seed, split = 'train' } = options;
   const { digits, blank } = checkSize(where, options);
-  checkWhole(where, 'batch', batch, 1, 1_000_000);
-  checkWhole(where, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  checkWhole(where, 'batch index', index, 0, Number.MAX_SAFE_INTEGER);
-  if (!Object.hasOwn(STREAMS, split)) {
-    throw new OptionError(`${where}: split is '${split}'; use 'train', 'validation' or 'test'`);
-  }
+  checkRequest(where, { split, setting: blank, batch, seed, index }, blank + 2 * digits);
   const length = blank + 2 * digits;
-  if (length * batch > 2 ** 28) {
-    throw new OptionError(
-      `${where}: a batch of ${batch} × ${length} steps is too large; take fewer sequences or steps`,
-    );
-  }
   const count = digits * batch;
   const start = index * count;
   if (start + count > 2 ** 32) {
@@ -157,9 +148,4 @@ function checkSize(where: string, size: CopyingSize): { digits: number; blank: n
   checkWhole(where, 'digits', digits, 1, LONGEST);
   checkWhole(where, 'blank', blank, 1, LONGEST);
   return { digits, blank };
-}
-
-function checkWhole(where: string, what: string, value: number, least: number, most: number): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new OptionError(`${where}: ${what} is ${value}; use a whole number from ${least} to ${most}`);
 }
