@@ -17,6 +17,11 @@ export function called(name: string): string {
   return process.env.RIMGRAD_CALLED ?? `rimgrad ${name}`;
 }
 
+/** The same as a shell carries it out: in a project that has this package installed no `rimgrad` is on the path. */
+export function shellCommand(name: string): string {
+  return process.env.RIMGRAD_CALLED ?? `npx ${called(name)}`;
+}
+
 /** An empty command with our manners of help. @param examples arguments and what they are for, shown under its help */
 export function commandOf(
   name: string,
