@@ -20,18 +20,19 @@ export const pageStyle: string = `
 header p.protocol { margin-top: .8rem; }
 .on-narrow { display: none; }
 figure .legend { font-size: .86rem; gap: .1rem 1.1rem; margin: 0 0 .7rem; }
+.charts figure .legend svg { display: inline-block; width: 2.4em; height: .9em; vertical-align: -.05em; }
 .legend small { color: var(--muted); }
 .results + .results, .scroll + .scroll { margin-top: 1.6rem; }
 .results td { vertical-align: top; }
 .results td small, .results th small { color: var(--muted); font-weight: 400; }
 .results caption { max-width: min(44rem, calc(100vw - 2rem)); }
-.results tbody th { white-space: normal; min-width: 8rem; }
+.results tbody th { white-space: normal; min-width: 8rem; vertical-align: top; }
 .results tr > :first-child { position: sticky; left: 0; background: var(--page); }
 /* A shadow at the side to which there is more: covered by the page's colour at the end, which scrolls with the table. */
 .scroll {
   background:
     linear-gradient(to left, var(--page) 1.5rem, transparent) right / 3rem 100% local no-repeat,
-    linear-gradient(to left, var(--more), transparent) right / 1rem 100% scroll no-repeat;
+    linear-gradient(to left, var(--more), transparent) right / .8rem 100% scroll no-repeat;
 }
 .results tbody th small { display: block; }
 i.hue { display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .5em; }
@@ -54,5 +55,5 @@ code { font: .9em ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monos
 details > .scroll { margin-top: .6rem; }
 .not-asked { color: var(--muted); }
 @media (max-width: 44rem) { .on-wide { display: none; } .on-narrow { display: block; } }
-@media (max-width: 36rem) { .results tbody th { min-width: 6.5rem; } }
+@media (max-width: 36rem) { .results tbody th { min-width: 6.5rem; } .results caption { padding-right: 1rem; } }
 `;
