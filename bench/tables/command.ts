@@ -120,7 +120,13 @@ class TableJob {
     const { out, merge, force } = this.#request;
     const { signal, train, stderr } = this.#around;
     const records = this.#cells.map((cell) => readRecord(cell, this.#folders));
-    const open = new Set(records.filter(({ state }) => force || state !== 'finished').map(({ cell }) => cell.name));
+    // What is refused elsewhere keeps nobody from training it here.
+    const open = new Set(
+      records
+        .filter(({ state }) => force || state !== 'finished')
+        .filter(({ cell, state }) => force || state !== 'refused' || readRecord(cell, [out]).state !== 'refused')
+        .map(({ cell }) => cell.name),
+    );
     const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
     const progress = tableProgress(this.#out, this.#cells.length);
     let began = 0;
@@ -178,7 +184,7 @@ class TableJob {
     const seconds = this.#cells
       .filter(({ name }) => open.has(name))
       .reduce((sum, cell) => sum + estimates.seconds(cell), 0);
-    const done = this.#cells.length - open.size;
+    const done = records.filter(({ cell, state }) => state === 'finished' && !open.has(cell.name)).length;
     this.#out.write(
       `${table.title}, scale ${part.scale}, on ${adapter}: ${open.size} of ${this.#cells.length} cells to train${done === 0 ? '' : `, ${done} finished`}\n` +
         `Estimated time: ${formatTime(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n${seconds > LONG_SECONDS ? LONG : ''}\n`,
@@ -234,7 +240,7 @@ class TableJob {
     const before = finishedIn(json);
     if (!force && before > result.finished) {
       this.#around.stderr.write(
-        `rimgrad: ${page} is of ${before} finished cells and stays as it is, for only ${result.finished} count now; give what it was made with, as --merge or --mnist, or move it away\n`,
+        `rimgrad: ${page} is of ${before} finished cells and stays as it is, for only ${result.finished} count now; give what it was made with, as --merge or --mnist, or move ${folder} away\n`,
       );
       return false;
     }
