@@ -16,6 +16,8 @@ export interface Line {
   readonly colour: string;
   /** Lengths of dashes and gaps; solid where left out. */
   readonly dash?: readonly number[];
+  /** The shape of its marks, as Vega names it; a circle where left out. */
+  readonly shape?: string;
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
@@ -26,13 +28,13 @@ export interface LineChart {
   readonly x: string;
   readonly y: string;
   readonly lines: readonly Line[];
-  /** A dashed horizontal line with its name. */
-  readonly level?: { readonly name: string; readonly value: number };
+  /** Where a dashed horizontal line is drawn, which the legend names. */
+  readonly level?: number;
   /** A share from 0 to 100 %, or a positive number on a logarithmic axis. */
   readonly scale: 'share' | 'log';
   /** Mark each point, and put an axis tick at each x. */
   readonly marked?: boolean;
-  /** Width and height of the lines' part, in pixels; 380 by 210 when left out. */
+  /** Width and height of the lines' part, in pixels; 280 by 180 when left out: on a phone its text can still be read. */
   readonly size?: readonly [width: number, height: number];
 }
 
@@ -45,7 +47,7 @@ const SHADE = 16;
 /** Draws lines over a number. */
 export function lineChart(chart: LineChart): Promise<string> {
   const log = chart.scale === 'log';
-  const [width, height] = chart.size ?? [380, 210];
+  const [width, height] = chart.size ?? [280, 180];
   const values = chart.lines.flatMap(({ name, points }) =>
     points.map(([x, y]) => ({ name, x, y: log ? Math.max(LEAST_LOSS, y) : y })),
   );
@@ -79,7 +81,17 @@ export function lineChart(chart: LineChart): Promise<string> {
       scale: { domain: chart.lines.map((line) => line.name), range: chart.lines.map(({ dash = [1, 0] }) => [...dash]) },
     },
   };
-  const point = chart.marked === true ? { filled: true, size: 46 } : false;
+  const { strokeDash: _, ...others } = encoding;
+  const marks = {
+    ...others,
+    size: { value: 52 },
+    shape: {
+      field: 'name',
+      type: 'nominal' as const,
+      legend: null,
+      scale: { domain: chart.lines.map((line) => line.name), range: chart.lines.map(({ shape = 'circle' }) => shape) },
+    },
+  };
   return draw(
     {
       width,
@@ -90,27 +102,15 @@ export function lineChart(chart: LineChart): Promise<string> {
           ? []
           : [
               {
-                data: { values: [{ y: level.value }] },
+                data: { values: [{ y: level }] },
                 mark: { type: 'rule' as const, color: 'var(--muted)', strokeDash: [4, 4] },
                 encoding: { y: { field: 'y', type: 'quantitative' as const } },
               },
-              {
-                data: { values: [{ y: level.value, name: level.name }] },
-                mark: {
-                  type: 'text' as const,
-                  align: 'right' as const,
-                  dy: log ? -6 : 9,
-                  color: 'var(--muted)',
-                  fontSize: 11,
-                },
-                encoding: {
-                  x: { value: width },
-                  y: { field: 'y', type: 'quantitative' as const },
-                  text: { field: 'name', type: 'nominal' as const },
-                },
-              },
             ]),
-        { mark: { type: 'line', strokeWidth: 2, strokeJoin: 'round', point }, encoding },
+        { mark: { type: 'line', strokeWidth: 2, strokeJoin: 'round' }, encoding },
+        ...(chart.marked === true
+          ? [{ mark: { type: 'point' as const, filled: true, opacity: 1 }, encoding: marks }]
+          : []),
       ],
     },
     chart.text,

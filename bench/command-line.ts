@@ -17,9 +17,14 @@ export function called(name: string): string {
   return process.env.RIMGRAD_CALLED ?? `rimgrad ${name}`;
 }
 
-/** The same for what goes on to another program: npm would begin standard output with words of its own. */
-function calledInPipe(name: string): string {
-  return called(name).replace(/^npm (run|start)/, '$& --silent');
+/** A command for output that goes on to another program: npm would begin it with words of its own. */
+function silent(command: string): string {
+  return command.replace(/^npm (run|start)/, '$& --silent');
+}
+
+/** What a shell carries out: in a project that has this package installed no `rimgrad` is on the path. */
+export function shellCommand(name: string): string {
+  return silent(process.env.RIMGRAD_CALLED ?? `npx rimgrad ${name}`);
 }
 
 /** An empty command with our manners of help. @param examples arguments and what they are for, shown under its help */
@@ -29,7 +34,7 @@ export function commandOf(
   examples: readonly (readonly [args: string, meaning: string])[],
 ): Command {
   const lines = examples.map(([args, meaning]) => {
-    const begin = /[|>]/.test(args) ? calledInPipe(name) : called(name);
+    const begin = /[|>]/.test(args) ? silent(called(name)) : called(name);
     return [`  ${begin} ${args}`.trimEnd(), meaning] as const;
   });
   const width = Math.max(...lines.map(([line]) => line.length));

@@ -20,7 +20,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { FileError } from '../engine/errors.ts';
 
 /** A file was written whole, and its folder could not be flushed: the file is there, but a power cut may bring the old one back. */
@@ -92,6 +92,16 @@ export function readBytes(path: string): Buffer<ArrayBuffer> {
 /** The names in a folder. @throws FileError when it cannot be read */
 export function namesIn(folder: string): string[] {
   return onDisk(folder, () => readdirSync(folder), READING);
+}
+
+/** A folder that has such a file: in a folder, or beside it with a name that begins with its own, as a table's cells lie. */
+export function folderNear(path: string, file: string): string | undefined {
+  const here = resolve(path);
+  const inside = (above: string, begin: string): string | undefined => {
+    const name = namesIn(above).find((each) => each.startsWith(begin) && existsSync(join(above, each, file)));
+    return name === undefined ? undefined : join(above, name);
+  };
+  return inside(here, '') ?? inside(dirname(here), `${basename(here)}-`);
 }
 
 /** The nearest path that is there: itself, or of the folders above it. */

@@ -17,6 +17,7 @@ import {
   type SafetensorsFile,
 } from '../engine/node.ts';
 import { commandOf, EXIT, endWhenUnread, readArguments, whole, wholes } from './command-line.ts';
+import { folderNear } from './disk.ts';
 import { batchesOf, makeEvaluation } from './evaluation.ts';
 import { jobTask } from './job-tasks.ts';
 import { type TrivialFigures, trivialFigures } from './main-job.ts';
@@ -127,8 +128,11 @@ interface Saved {
 function openSaved(run: string): Saved {
   if (!existsSync(run)) throw new FileError(`${run}: no such folder or file; give the folder of a run`);
   const path = statSync(run).isDirectory() ? join(run, 'model.safetensors') : run;
-  if (!existsSync(path))
-    throw new FileError(`${path}: there is none; the run saved no weights, or this is no run folder`);
+  if (!existsSync(path)) {
+    const near = folderNear(run, 'model.safetensors');
+    const mend = near === undefined ? '' : `; give the folder of a run, such as ${near}`;
+    throw new FileError(`${path}: there is none; the run saved no weights, or this is no run folder${mend}`);
+  }
   return { path, file: readSafetensors(readFileSync(path), path) };
 }
 

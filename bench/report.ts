@@ -13,7 +13,7 @@ import { type Activation, type Evaluation, sortMetrics, type TrainStep } from '.
 import { dashOf, lookOf } from './model-looks.ts';
 import { stripsSection } from './report-strips.ts';
 import { count, figureName, figureText, minutes, sentence, shown, words } from './report-words.ts';
-import { ruleInWords, TRIVIAL, worseThanTrivial } from './results-table.ts';
+import { BOLD, bestText, ruleInWords, TRIVIAL, worseThanTrivial } from './results-table.ts';
 import type { Run } from './runs.ts';
 import { type SelectionRule, selected, selectionRules } from './selection.ts';
 import { shownFigure, type TaskFacts, trivialAt } from './task-facts.ts';
@@ -24,6 +24,8 @@ export type Report = Pick<Run, 'name' | 'config' | 'metrics'>;
 
 // A curve is drawn with at most so many points, each the mean over equally many steps.
 const CURVE_POINTS = 200;
+// Tasks whose names are no words.
+const TITLES: Readonly<Record<string, string>> = { smnist: 'sequential digits' };
 // More models than these fill the width of the page by themselves.
 const MANY = 3;
 // Options that tell where a run or its data were put, not what was run: a page that is passed on does not show them.
@@ -77,7 +79,7 @@ class Page {
     const note = config.note ?? (config.status === 'running' ? 'still running, or killed' : '');
     const beyond = this.#task.tested.some((setting) => setting !== this.#task.trained) ? ', and beyond' : '';
     return `<header>
-<p class="kicker">rimgrad · the ${escapeText(this.#task.name)} task</p>
+<p class="kicker">rimgrad · ${escapeText(TITLES[this.#task.name] ?? `the ${this.#task.name} task`)}</p>
 <h1>${escapeText(this.#task.headline)}${beyond}</h1>
 <p class="lead">${escapeText(this.#summary())}</p>
 <p class="meta">Run <strong>${escapeText(name)}</strong> · ${escapeText(config.started.slice(0, 16).replace('T', ' '))} UTC · ${escapeText(config.adapter)}</p>
@@ -90,9 +92,13 @@ ${note === '' ? '' : `<p class="note">This run is not complete: ${escapeText(not
     if (this.#results.length === 0) return '';
     const tables = this.#task.figures.map((figure) => this.#table(figure));
     const { setting, trained } = this.#task;
+    const { batch, testBatches } = this.#report.config.options;
+    const known = typeof batch === 'number' && typeof testBatches === 'number';
+    const measured = known ? `On ${count(batch * testBatches, 'test sequence')}` : 'On test sequences';
     const lines = [
-      `On test sequences, ${ruleInWords(this.#rule, this.#task)}. Trained at a ${setting} of ${trained} only; trivial is ${TRIVIAL}.`,
+      `${measured}, ${ruleInWords(this.#rule, this.#task)}. Trained at a ${setting} of ${trained} only; trivial is ${TRIVIAL}.`,
       this.#rule === 'last' ? '' : `Weights are of: ${this.#checkpoints()}.`,
+      this.#models.length > 1 ? BOLD : '',
     ];
     return `<section aria-labelledby="results">
 <h2 id="results">Results</h2>
@@ -202,13 +208,13 @@ ${list(options, '')}
     const heads = this.#models.map((model) => `<th scope="col">${escapeText(model)}</th>`).join('');
     const rows = this.#settings.map((setting) => {
       const values = this.#models.map((model) => this.#at(model, setting)?.figures[figure.name]);
-      const known = values.filter((value) => value !== undefined);
-      const best = figure.better === 'higher' ? Math.max(...known) : Math.min(...known);
+      const level = trivialAt(this.#task, setting)[figure.name];
+      const best = bestText(figure, values, level, (value) => figureText(figure, value));
       const cells = values.map((value) => {
-        const mark = known.length > 1 && value === best ? ' class="best"' : '';
-        return `<td${mark}>${figureText(figure, value)}</td>`;
+        const text = figureText(figure, value);
+        return `<td${value !== undefined && text === best ? ' class="best"' : ''}>${text}</td>`;
       });
-      const trivial = figureText(figure, trivialAt(this.#task, setting)[figure.name]);
+      const trivial = figureText(figure, level);
       return `<tr><th scope="row">${setting} <small>${this.#factor(setting)}</small></th>${cells.join('')}<td class="level">${trivial}</td></tr>`;
     });
     const name = escapeText(sentence(figureName(figure)));
@@ -227,7 +233,8 @@ ${rows.join('\n')}
   async #training(): Promise<string[]> {
     const { trained, loss, setting } = this.#task;
     const mean = Math.ceil(Math.max(...this.#models.map((model) => this.#of(model).length)) / CURVE_POINTS);
-    const every = `Each point is the mean over about ${count(mean, 'reported step')}.`;
+    const every =
+      mean === 1 ? 'A point for each reported step.' : `Each point is the mean over about ${mean} reported steps.`;
     const curves = (value: (step: TrainStep) => number | undefined): readonly Line[] =>
       this.#lines((model) => curve(this.#of(model), mean, value));
     const minimised = this.#task.figures.find(({ name }) => name === loss) ?? LOSS;
@@ -269,7 +276,7 @@ ${rows.join('\n')}
       text: escapeText(caption),
       y: figure.unit === 'nats' ? 'nats' : figure.label,
       scale: figure.unit === 'share' ? 'share' : 'log',
-      ...(value !== undefined && { level: { name: 'trivial', value } }),
+      ...(value !== undefined && { level: value }),
     });
     return `<figure>\n<h3>${escapeText(title)}</h3>\n${svg}\n<figcaption>${escapeText(caption)}</figcaption>\n</figure>`;
   }

@@ -10,6 +10,25 @@ import type { Figure } from './tasks/index.ts';
 /** What a trivial model is, wherever one is shown. */
 export const TRIVIAL = 'a model that has learned nothing but the layout';
 
+/** What bold means, wherever a figure is. */
+export const BOLD =
+  'Bold: the best, where it is better than having learned nothing and most others do not show the same.';
+
+/** How the best of some values is shown; undefined where it says nothing: none is better than what has learned nothing, or most tie. */
+export function bestText(
+  figure: Pick<Figure, 'better'>,
+  values: readonly (number | undefined)[],
+  trivial: number | undefined,
+  show: (value: number) => string,
+): string | undefined {
+  const known = values.filter((value) => value !== undefined);
+  if (known.length < 2) return undefined;
+  const best = figure.better === 'higher' ? Math.max(...known) : Math.min(...known);
+  const text = show(best);
+  if (trivial !== undefined && (!isBetter(figure, best, trivial) || text === show(trivial))) return undefined;
+  return 2 * known.filter((value) => show(value) === text).length > known.length ? undefined : text;
+}
+
 /** Which weights results are of, in words, by the rule that chose them. */
 export function ruleInWords(rule: SelectionRule, { setting, trained }: Pick<TaskFacts, 'setting' | 'trained'>): string {
   if (rule === 'last') return 'after the last step';

@@ -31,6 +31,7 @@ import {
   checkWritable,
   dropRoom,
   flushFolder,
+  folderNear,
   keepRoom,
   type Mends,
   makeFolders,
@@ -100,7 +101,7 @@ export function checkRunPlan({ out, name, force = false }: RunPlan): void {
     checkWritable(path);
     if (namesIn(path).length === remainsIn(path, FILES).length) return;
     if (!existsSync(join(path, CONFIG)))
-      throw new FileError(`${path}: holds other things than a run; take another --name`);
+      throw new FileError(`${path}: holds other things than a run; move them away, or take another --name`);
     if (!force)
       throw new FileError(`${path}: there is a run already; take another --name, or give --force to replace it`);
     const there = configIn(path);
@@ -336,8 +337,11 @@ function writeConfigFile(path: string, config: RunConfig, mends?: Mends): void {
 export function readRunConfig(path: string): RunConfig {
   const file = join(path, CONFIG);
   if (!existsSync(path)) throw new FileError(`${path}: no such folder; give the folder of a run`);
-  if (!existsSync(file))
-    throw new FileError(`${path}: no ${CONFIG} in it, so this is no run folder; give the folder of a run`);
+  if (!existsSync(file)) {
+    const near = folderNear(path, CONFIG);
+    const mend = `give the folder of a run${near === undefined ? '' : `, such as ${near}`}`;
+    throw new FileError(`${path}: no ${CONFIG} in it, so this is no run folder; ${mend}`);
+  }
   return parseConfig(readBytes(file), file);
 }
 

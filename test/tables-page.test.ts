@@ -1,6 +1,6 @@
 // The page of a table: the same bytes from the same folders, nothing from elsewhere, the figures beside those of the paper, verdicts
 // from the numbers; and in a browser: nothing is wider than a phone, and axe has no complaint in light and in dark.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,13 +49,15 @@ test('the page tells means, spreads, counts and the paper beside them', async ()
   const { code, stdout, stderr } = await tableJob(show);
   assert.equal([code, stderr], [0, '']);
   assert.match(stdout, /scale small: 39 of 39 cells finished/);
-  assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) +\[0\]/);
+  assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) +\[0\.00\]/);
+  assert.match(stdout, /blank 10 \(trained\) +\[paper, 50\] +blank 20 +blank 40 +\[paper, 200\]/);
   const html = tableFile(out, 'copying-small', 'table.html');
+  assert.match(html, /Each seed is measured on 640 test sequences\. Bold: the best, where/);
   const [head, trained, , far] = rowOf(html, 'RIM 6/4');
   assert.match(head ?? '', /RIM 6\/4 144 units/);
-  assert.match(trained ?? '', /^0\.002 ± 0 \(3\) paper 0$/);
-  assert.match(far ?? '', /paper 0$/);
-  assert.match(rowOf(html, '>LSTM <small>144')[3] ?? '', /^2\.495 ± 0 \(3\) paper 3\.560$/);
+  assert.match(trained ?? '', /^0\.002 ± 0 \(3\) paper 0\.00$/);
+  assert.match(far ?? '', /paper 0\.00$/);
+  assert.match(rowOf(html, '>LSTM <small>144')[3] ?? '', /^2\.495 ± 0 \(3\) paper 3\.56$/);
   assert.match(rowOf(html, '>GRU <')[3] ?? '', /^[\d.]+ ± [\d.]+ \(3\)$/, 'the paper has none');
   assert.equal(rowOf(html, 'nothing learned but'), ['nothing learned but the layout', '2.079', '2.079', '2.079']);
   const outcomes = [...html.matchAll(/<strong class="outcome">([^<]*)<\/strong> ([^<]*)\./g)].map(
@@ -95,18 +97,45 @@ test('other rules and figures are told as such', async () => {
   assert.match(refused.stderr, /--metric acuracy: there is crossEntropy, accuracy, meanCrossEntropy/);
 });
 
+test('the page has all that there is, whatever is asked for', async () => {
+  await tableJob(show);
+  const whole = tableFile(out, 'copying-small', 'table.html');
+  const { code, stdout } = await tableJob([...show, '--rows', 'gru', '--seeds', '2']);
+  assert.is(code, 0);
+  assert.match(stdout, /1 of 1 cells finished\n[\s\S]*\nGRU, .*\nnothing learned/);
+  assert.ok(tableFile(out, 'copying-small', 'table.html') === whole, 'another page');
+  const elsewhere = join(out, 'elsewhere');
+  mkdirSync(elsewhere);
+  renameSync(join(out, need(cells[0], 'a cell').name), join(elsewhere, need(cells[0], 'a cell').name));
+  try {
+    const less = await tableJob(show);
+    assert.is(less.code, 1);
+    assert.match(
+      less.stderr,
+      /table\.html is of 39 finished cells and stays as it is, for only 38 count now; give .*--merge/,
+    );
+    assert.ok(tableFile(out, 'copying-small', 'table.html') === whole, 'a page of less');
+    assert.is((await tableJob([...show, '--merge', elsewhere])).code, 0);
+  } finally {
+    renameSync(join(elsewhere, need(cells[0], 'a cell').name), join(out, need(cells[0], 'a cell').name));
+  }
+});
+
 test('what is damaged is told, not counted, and leaves no path on the page', async () => {
   const name = need(cells[0], 'a cell').name;
   const file = join(out, name, 'metrics.jsonl');
   const whole = readFileSync(file);
   try {
     writeFileSync(file, whole.subarray(0, whole.length - 7));
+    rmSync(join(out, 'copying-small', 'table.json'));
     const { code, stdout, stderr } = await tableJob(show);
-    assert.is(code, 0);
+    assert.is(code, 1);
     assert.match(stdout, /38 of 39 cells finished/);
     assert.match(
       stderr,
-      new RegExp(`^rimgrad: ${name} is not counted: .*metrics\\.jsonl: line \\d+ is cut off[^\\n]*\\n$`),
+      new RegExp(
+        `^rimgrad: ${name} is not counted: .*metrics\\.jsonl: line \\d+ is cut off; train it anew with --cell ${name} --force\\n$`,
+      ),
     );
     const html = tableFile(out, 'copying-small', 'table.html');
     assert.match(html, /1 not counted/);
@@ -126,11 +155,7 @@ test('whose data it is stands with every table, and not where they lie', async (
   assert.match(drawn.stdout, /^Data: drawn digits \(.*not MNIST/m);
   const page = tableFile(folder, 'smnist-tiny', 'table.html');
   assert.match(page, /<p class="meta">Data: drawn digits/);
-  assert.match(
-    page,
-    /--rim\)"><\/i>RIM<\/li><li><i style="background:var\(--lstm\)"><\/i>LSTM<\/li>/,
-    'all RIMs are one system',
-  );
+  assert.match(page, /stroke="var\(--rim\)"[^>]*>(?:<path[^>]*>)?<\/svg>RIM 6\/6<\/li>/, 'a line for each row');
   for (const { name } of digits) {
     const file = join(folder, name, 'config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { options: object; task: object };
@@ -149,9 +174,20 @@ test('whose data it is stands with every table, and not where they lie', async (
 test('a level that depends on the setting is drawn as no line', async () => {
   const lines = async (metric: string): Promise<number> => {
     await tableJob([...show, '--metric', metric]);
-    return tableFile(out, 'copying-small', 'table.html').split('>nothing learned</text>').length - 1;
+    const [, chart = ''] = tableFile(out, 'copying-small', 'table.html').split('id="generalisation"');
+    return chart.split('</section>')[0]?.split('stroke-dasharray="4,4"').length ?? 0;
   };
-  assert.equal([await lines('crossEntropy'), await lines('meanCrossEntropy')], [1, 0]);
+  assert.equal([await lines('crossEntropy'), await lines('meanCrossEntropy')], [3, 1], 'wide and narrow');
+});
+
+test('no two rows of a chart look alike', async () => {
+  await tableJob(show);
+  const [, part = ''] = tableFile(out, 'copying-small', 'table.html').split('id="generalisation"');
+  const looks = [...part.matchAll(/stroke="([^"]*)" stroke-width="2"([^>]*)\/><path d="([^"]*)"/g)].map(
+    ([, colour, dashes, mark]) => `${colour}${dashes}${mark}`,
+  );
+  assert.equal([looks.length, new Set(looks).size], [13, 13]);
+  assert.match(part, /LSTM <small>72 units<\/small>/);
 });
 
 const path = chromiumPath();

@@ -73,7 +73,7 @@ test('all cells are trained once, with an estimate before and a line for each, a
   for (const [i, { name }] of cells.entries()) {
     assert.match(first.stdout, new RegExp(`^${i + 1}/4 ${name}: finished in \\d+:\\d\\d`, 'm'));
   }
-  assert.match(first.stdout, /RIM 6\/4, 24 units +[\d.]+ ± [\d.e-]+ \(2\) +\[0\]/);
+  assert.match(first.stdout, /RIM 6\/4, 24 units +[\d.]+ ± [\d.e-]+ \(2\) +\[0\.00\]/);
   assert.match(first.stdout, /Page: .*table\.html\n$/);
   const before = cells.map((cell) => bytes(one, cell));
   const again = counting();
@@ -203,10 +203,35 @@ test('a run of other options is told and not counted; --force makes it anew', as
   await writeCell(out, { ...cell, args: [...cell.args, '--learning-rate', '0.5'] });
   const { code, stderr } = await tableJob(['copying', ...rows, '--cell', cell.name, '--out', out]);
   assert.is(code, 1);
-  assert.match(stderr, /made with learningRate 0\.5, and the table asks for 0\.003; give --force to make it anew/);
+  assert.match(
+    stderr,
+    /made with --learning-rate 0\.5, and the table asks for --learning-rate 0\.003; train it anew with --cell \S+ --force/,
+  );
   const forced = await tableJob(['copying', '--scale', 'tiny', '--cell', cell.name, '--out', out, '--force']);
   assert.equal([forced.code, forced.stderr], [0, '']);
   assert.is(readRecord(cell, [out]).state, 'finished');
+});
+
+test('what lies in the way of a cell is told, and --force does not remove it', async () => {
+  const out = join(folder, 'way');
+  const { name } = at(cells, 0);
+  mkdirSync(join(out, name), { recursive: true });
+  writeFileSync(join(out, name, 'mine.txt'), 'mine');
+  const args = ['copying', '--scale', 'tiny', '--cell', name, '--out', out];
+  for (const more of [[], ['--force']]) {
+    const { code, stdout, stderr } = await tableJob([...args, ...more]);
+    assert.is(code, 1);
+    assert.match(stdout, /1\/1 \S+: not counted\n/);
+    assert.match(stderr, /^rimgrad: [^\n]*: there is no config\.json in it, so it is no run; move it away\n$/);
+  }
+  assert.is(readFileSync(join(out, name, 'mine.txt'), 'utf8'), 'mine');
+  assert.is((await tableJob(['copying', '--scale', 'tiny', '--out', out, '--show'])).code, 1);
+  assert.match(tableFile(out, 'copying-tiny', 'table.html'), /1 not counted/);
+  rmSync(join(out, name), { recursive: true });
+  const trained = await tableJob(args);
+  assert.equal([trained.code, trained.stderr], [0, '']);
+  assert.match(trained.stdout, /\nThe table of all cells that are there: npx rimgrad table copying .*--show\n$/);
+  assert.throws(() => readRun(join(out, 'copying-tiny')), `such as ${join(out, name)}`);
 });
 
 test('of folders that are merged the finished cell counts, whatever the others have', async () => {

@@ -3,12 +3,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { jobTask } from '../bench/job-tasks.ts';
+import { bestText } from '../bench/results-table.ts';
 import { type Claim, type Evidence, judge } from '../bench/tables/claims.ts';
 import { cellsOf, partOf, SCALES, type Scale, TABLES, type TableDefinition } from '../bench/tables/definition.ts';
 import { workOf } from '../bench/tables/estimate.ts';
 import { DEFINITIONS } from '../bench/tables/index.ts';
-import { showFigure, showSummary } from '../bench/tables/numbers.ts';
+import { showFigure, showPublished, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
+import { formatTime } from '../bench/tables/progress.ts';
 import { optionsOf } from '../bench/tables/records.ts';
 import { compare, summarise } from '../bench/tables/statistics.ts';
 import { describeSteps, parseUsage, usageOf } from '../bench/usage.ts';
@@ -161,14 +163,23 @@ test('figures as they are shown', () => {
     [0, 2.0794, 0.00004, 123456, 250.04].map((value) => showFigure(nats, value)),
     ['0', '2.079', '4.0e-5', '1.2e+5', '250.0'],
   );
+  assert.equal(
+    [0, 4.32, 0.7].map((value) => showPublished(nats, value, 2)),
+    ['0.00', '4.32', '0.70'],
+  );
+  assert.equal(
+    [0.9, 0.8958].map((value) => showPublished(share, value, 1)),
+    ['90.0 %', '89.58 %'],
+  );
   assert.is(showSummary(share, { mean: 0.5, spread: 0.1234, count: 3 }), '50.0 ± 12.3 %');
   assert.is(showSummary(nats, { mean: 0.5, spread: null, count: 1 }), '0.500');
 });
 
 /** Evidence from accuracies by row, at the settings 10 (trained), 20 and 40. */
-function evidence(values: Readonly<Record<string, readonly number[]>>, seeds = 3): Evidence {
+function evidence(values: Readonly<Record<string, readonly number[]>>, seeds = 3, scale: Scale = 'small'): Evidence {
   const of = (row: string): readonly number[] => values[row] ?? [];
   return {
+    scale,
     seeds,
     label: (row) => (row in values ? row.toUpperCase() : undefined),
     settings: (_row, where) => (where === 'trained' ? [10] : where === 'furthest' ? [40] : [20, 40]),
@@ -188,7 +199,9 @@ test('claims are decided by the numbers', () => {
   assert.is(outcome(reaches, { rim: [0.9, 0.95, 1] }), 'holds');
   assert.is(outcome(reaches, { rim: [0.9, 0.89, 1] }), 'does not hold');
   assert.is(outcome(reaches, { rim: [0.95] }), 'not decided', 'two seeds are missing');
-  assert.is(outcome(reaches, { rim: [0.85] }), 'does not hold', 'one seed is enough against it');
+  assert.is(outcome(reaches, { rim: [0.85] }), 'not decided', 'one seed decides nothing, not against it either');
+  assert.is(judge(reaches, evidence({ rim: [0.95] }, 1))?.outcome, 'not decided', 'nor where no other is asked for');
+  assert.is(judge(reaches, evidence({ rim: [0.95, 0.95] }, 2))?.outcome, 'holds');
   assert.is(outcome(reaches, { rim: [] }), 'not decided');
   assert.is(outcome(reaches, { lstm: [1] }), undefined, 'the table was asked for other rows');
   const falls: Claim = { ...shared, kind: 'falls', figure: 'accuracy', bound: { trivial: 1 } };
@@ -203,10 +216,58 @@ test('claims are decided by the numbers', () => {
   assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
   assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
   assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3] }), 'not decided', 'a seed is missing');
-  const { because } = judge(reaches, evidence({ rim: [0.9, 0.89, 1] })) ?? { because: '' };
-  assert.is(because, 'RIM at 40: accuracy least 89.0 % of 3 seeds, at least 90.0 % is asked for; 2 of 3 seeds do');
+  const why = (claim: Claim, ...rim: number[]): string | undefined => judge(claim, evidence({ rim }))?.because;
+  assert.is(
+    why(reaches, 0.9, 0.89, 1),
+    'RIM at 40: accuracy 89.0 % to 100.0 % of 3 seeds; each has to have at least 90.0 %, and 2 of 3 have',
+  );
+  assert.is(
+    why(reaches, 0.89996),
+    'RIM at 40: accuracy 89.996 % of 1 seed; at least 90.000 % is asked for; 2 still to come',
+    'as many digits as tell them apart',
+  );
   const both = judge({ ...beats, where: 'beyond' }, evidence({ rim: [0.9, 0.92], lstm: [0.2, 0.3] }));
   assert.match(both?.because ?? '', /at 20: .*; at 40: /);
+});
+
+test('a claim is asked from a scale on, and of a row that has learned what it is about', () => {
+  const falls: Claim = {
+    ...{ text: 'it forgets', kind: 'falls', figure: 'accuracy', row: 'rim', where: 'furthest', bound: { trivial: 1 } },
+    given: { text: 'it has learned', figure: 'error', where: 'trained', bound: { value: 0.5 } },
+  };
+  const judged = (rim: readonly number[], scale?: Scale): ReturnType<typeof judge> =>
+    judge(falls, evidence({ rim }, 3, scale));
+  assert.equal(judged([0.1, 0.1, 0.1], 'tiny'), { claim: 'it forgets', outcome: 'not asked', because: '' });
+  assert.is(judged([0.1, 0.1, 0.1])?.outcome, 'holds');
+  assert.is(judged([0.1, 0.1, 0.1], 'paper')?.outcome, 'holds');
+  // With the same numbers for both: an error of 0.6 is more than was allowed.
+  const unlearned = judged([0.1, 0.1, 0.6]);
+  assert.is(unlearned?.outcome, 'not decided');
+  assert.match(
+    unlearned?.because ?? '',
+    /^only where it has learned\. RIM at 10: error 10\.0 % to 60\.0 % of 3 seeds; each/,
+  );
+  assert.is(judge({ ...falls, from: 'paper' }, evidence({ rim: [0.1, 0.1, 0.1] }))?.outcome, 'not asked');
+  assert.is(judge({ ...falls, from: 'tiny' }, evidence({ rim: [0.1, 0.1, 0.1] }, 3, 'tiny'))?.outcome, 'holds');
+});
+
+test('what is best is told only where it says something', () => {
+  const best = (
+    values: readonly (number | undefined)[],
+    trivial: number,
+    better: 'lower' | 'higher' = 'higher',
+  ): unknown => bestText({ better }, values, trivial, (value) => value.toFixed(1));
+  assert.is(best([0.9, 0.5, undefined], 0.1), '0.9');
+  assert.is(best([0.9, 0.5], 0.1, 'lower'), undefined, 'worse than what has learned nothing');
+  assert.is(best([0.04, 0.5], 0.1, 'lower'), '0.0');
+  assert.is(best([0.09, 0.5], 0.1, 'lower'), undefined, 'as it');
+  assert.is(best([0.9], 0.1), undefined, 'there is no other');
+  assert.is(best([0.91, 0.9, 0.5, 0.4], 0.1), '0.9', 'two of four');
+  assert.is(best([0.91, 0.9, 0.9, 0.4], 0.1), undefined, 'three of four');
+});
+
+test('long times are told in days', () => {
+  assert.equal([59, 3600, 47 * 3600, 68.2 * 86400].map(formatTime), ['0:59', '1:00:00', '47:00:00', '68 days']);
 });
 
 test('usage counts how often modules were active, and at what they switched', () => {

@@ -129,6 +129,7 @@ export const ablationsTable: TableDefinition = {
     'A RIM without communication between its modules, without attention to its input, with more or fewer active modules, and with modules that read few others.',
   source: 'Table 4',
   published: 'crossEntropy',
+  decimals: 1,
   setting: 'blank',
   scales: { tiny: scaled('tiny'), small: scaled('small'), paper: scaled('paper') },
   claims: [

@@ -130,6 +130,7 @@ export const addingTable: TableDefinition = {
     'A sequence of numbers, two of which are marked: their sum is wanted at the end. A model is trained at one length and tested at a longer one.',
   source: 'Table 5',
   published: 'meanSquaredError',
+  decimals: 1,
   setting: 'length',
   scales: { tiny: scaled('tiny'), small: scaled('small'), paper: scaled('paper') },
   claims: PAIRS.flatMap(claims),

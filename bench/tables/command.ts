@@ -8,20 +8,20 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Device } from '../../engine/core.ts';
 import { at, FileError, need } from '../../engine/errors.ts';
-import { called, EXIT } from '../command-line.ts';
-import { onDisk, writeAtomically } from '../disk.ts';
+import { EXIT, shellCommand } from '../command-line.ts';
+import { onDisk, readBytes, writeAtomically } from '../disk.ts';
 import { jobTask } from '../job-tasks.ts';
 import { adapterName } from '../messages.ts';
-import { formatDuration, type ProgressStream } from '../progress.ts';
+import type { ProgressStream } from '../progress.ts';
 import { factsOf, type TaskFacts } from '../task-facts.ts';
 import type { TrainJob } from '../train.ts';
-import { type Cell, cellsOf, type Group, partOf } from './definition.ts';
+import { type Cell, cellsOf, type Group, type Part, partOf } from './definition.ts';
 import { Estimates } from './estimate.ts';
 import { parseTable, type TableRequest } from './options.ts';
 import { renderTable } from './page.ts';
-import { tableProgress } from './progress.ts';
+import { formatTime, tableProgress } from './progress.ts';
 import { measureRates, type Rates } from './rates.ts';
-import { type CellRecord, optionsOf, readRecord, readRecords } from './records.ts';
+import { type CellRecord, optionsOf, readRecord, readRecords, withAllThereIs } from './records.ts';
 import { metricOf, type TableResult, tableJSON, tabulate } from './result.ts';
 import { type RunnerResult, runCells } from './runner.ts';
 import { formatTable } from './text.ts';
@@ -66,7 +66,7 @@ function listOf({ table, part, out, merge, mnist, force }: TableRequest): string
   return cellsOf(table, part)
     .map(({ name }) => {
       const words = [table.name, '--scale', part.scale, '--cell', name, ...shared];
-      return `${called('table')} ${words.map(quoted).join(' ')}\n`;
+      return `${shellCommand('table')} ${words.map(quoted).join(' ')}\n`;
     })
     .join('');
 }
@@ -83,6 +83,8 @@ class TableJob {
   /** What people read: nothing of it where machines do. */
   readonly #out: ProgressStream;
   readonly #folders: readonly string[];
+  /** Cells of which was said why they do not count. */
+  readonly #told = new Set<string>();
 
   constructor(request: TableRequest, around: TableSurroundings) {
     const { table, part, cell, json, out, merge } = request;
@@ -97,8 +99,8 @@ class TableJob {
     const { show, cell, json } = this.#request;
     await this.#check();
     const result = show ? undefined : await this.#train();
-    if (cell === undefined || json) await this.#tell(cell === undefined);
-    if (result === undefined) return EXIT.done;
+    const whole = cell === undefined || json ? await this.#tell(cell === undefined) : this.#tellOfTable();
+    if (result === undefined) return whole ? EXIT.done : EXIT.failed;
     if (result.stopped) return EXIT.stopped;
     return result.failed > 0 ? EXIT.failed : EXIT.done;
   }
@@ -118,7 +120,13 @@ class TableJob {
     const { out, merge, force } = this.#request;
     const { signal, train, stderr } = this.#around;
     const records = this.#cells.map((cell) => readRecord(cell, this.#folders));
-    const open = new Set(records.filter(({ state }) => force || state !== 'finished').map(({ cell }) => cell.name));
+    // What is refused elsewhere keeps nobody from training it here.
+    const open = new Set(
+      records
+        .filter(({ state }) => force || state !== 'finished')
+        .filter(({ cell, state }) => force || state !== 'refused' || readRecord(cell, [out]).state !== 'refused')
+        .map(({ cell }) => cell.name),
+    );
     const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
     const progress = tableProgress(this.#out, this.#cells.length);
     let began = 0;
@@ -138,14 +146,17 @@ class TableJob {
         onEnd: (record, trained, problem) => {
           open.delete(record.cell.name); // whatever became of it, this process is done with it
           if (trained && record.metrics !== undefined) estimates?.learn(record.cell, record.metrics);
+          const trouble = problem === undefined ? '' : `rimgrad: ${record.cell.name}: ${problem}\n`;
+          if (!trained) stderr.write(trouble); // before the line that counts it; of one that was trained a bar is still drawn
+          if (trouble !== '') this.#told.add(record.cell.name);
           const seconds = (performance.now() - began) / 1000;
           if (trained || record.state !== 'finished' || force) {
             const words =
-              trained && record.state === 'finished' ? `finished in ${formatDuration(seconds)}` : stateWords(record);
-            const rest = open.size === 0 || !trained ? '' : `, ${formatDuration(left())} left`;
+              trained && record.state === 'finished' ? `finished in ${formatTime(seconds)}` : stateWords(record);
+            const rest = open.size === 0 || !trained ? '' : `, ${formatTime(left())} left`;
             progress.end(`${record.cell.name}: ${words}${rest}`);
           } else progress.end(`${record.cell.name}: ${stateWords(record)}`);
-          if (problem !== undefined) stderr.write(`rimgrad: ${record.cell.name}: ${problem}\n`);
+          if (trained) stderr.write(trouble);
         },
       },
     );
@@ -173,46 +184,87 @@ class TableJob {
     const seconds = this.#cells
       .filter(({ name }) => open.has(name))
       .reduce((sum, cell) => sum + estimates.seconds(cell), 0);
-    const done = this.#cells.length - open.size;
+    const done = records.filter(({ cell, state }) => state === 'finished' && !open.has(cell.name)).length;
     this.#out.write(
       `${table.title}, scale ${part.scale}, on ${adapter}: ${open.size} of ${this.#cells.length} cells to train${done === 0 ? '' : `, ${done} finished`}\n` +
-        `Estimated time: ${formatDuration(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n\n`,
+        `Estimated time: ${formatTime(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n${seconds > LONG_SECONDS ? LONG : ''}\n`,
     );
     return estimates;
   }
 
-  /** Writes and prints the table of what there is. */
-  async #tell(write: boolean): Promise<void> {
-    const { table, part, json, select, metric } = this.#request;
+  /** Prints the table of what there is, and writes its page. @returns whether all of it counts and stands there */
+  async #tell(write: boolean): Promise<boolean> {
+    const { table, part, json } = this.#request;
+    const { result, records } = await this.#table(part);
+    if (json) this.#around.stdout.write(tableJSON(result));
+    this.#out.write(`\n${formatTable(table, result)}`);
+    const refused = records.filter(({ state }) => state === 'refused');
+    for (const { cell, note } of refused.filter(({ cell }) => !this.#told.has(cell.name))) {
+      this.#around.stderr.write(`rimgrad: ${cell.name} is not counted: ${note ?? 'it cannot be read'}\n`);
+    }
+    return (!write || (await this.#write())) && refused.length === 0;
+  }
+
+  /** After a cell alone: how the table is made. */
+  #tellOfTable(): boolean {
+    const { table, part, out } = this.#request;
+    const words = [table.name, '--scale', part.scale, '--out', out, '--show'];
+    this.#out.write(`The table of all cells that are there: ${shellCommand('table')} ${words.map(quoted).join(' ')}\n`);
+    return true;
+  }
+
+  async #table(part: Part): Promise<{ readonly result: TableResult; readonly records: readonly CellRecord[] }> {
+    const { table, select, metric } = this.#request;
     const records = readRecords(table, part, this.#folders);
     const facts = new Map<string, TaskFacts>();
     for (const group of partOf(table, part).groups) facts.set(group.title, await this.#facts(group, records));
     const view = { select, ...(metric !== undefined && { metric }) };
-    const result = tabulate(table, part, records, ({ title }) => need(facts.get(title), title), view);
-    if (json) this.#around.stdout.write(tableJSON(result));
-    this.#out.write(`\n${formatTable(table, result)}`);
-    for (const { cell, note } of records.filter(({ state }) => state === 'refused')) {
-      this.#around.stderr.write(`rimgrad: ${cell.name} is not counted: ${note ?? 'it cannot be read'}\n`);
-    }
-    if (write) this.#out.write(`\nPage: ${await this.#write(result, records)}\n`);
+    return { result: tabulate(table, part, records, ({ title }) => need(facts.get(title), title), view), records };
   }
 
   /** What is known of a group's task: what its first finished cell was told of it, so that a table needs no task's files. */
   async #facts({ title }: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
     const { table, part } = this.#request;
     const told = records.find(({ cell, config }) => cell.group.title === title && config !== undefined)?.config?.task;
-    const cell = cellsOf(table, part).find(({ group }) => group.title === title);
+    const cell = cellsOf(table, { scale: part.scale }).find(({ group }) => group.title === title);
     return told ?? factsOf(await jobTask(optionsOf(need(cell, 'a cell'))));
   }
 
-  async #write(result: TableResult, records: readonly CellRecord[]): Promise<string> {
-    const { table, part, out } = this.#request;
+  /** Writes the page, of all rows and seeds that there are. @returns false where a fuller one is there, which stays */
+  async #write(): Promise<boolean> {
+    const { table, out, force } = this.#request;
+    const part = withAllThereIs(table, this.#request.part, this.#folders);
+    const { result, records } = await this.#table(part);
     const folder = join(out, `${table.name}-${part.scale}`);
+    const [json, page] = [join(folder, 'table.json'), join(folder, 'table.html')];
+    const before = finishedIn(json);
+    if (!force && before > result.finished) {
+      this.#around.stderr.write(
+        `rimgrad: ${page} is of ${before} finished cells and stays as it is, for only ${result.finished} count now; give what it was made with, as --merge or --mnist, or move ${folder} away\n`,
+      );
+      return false;
+    }
     onDisk(folder, () => mkdirSync(folder, { recursive: true }));
-    writeAtomically(join(folder, 'table.json'), tableJSON(result));
-    const page = join(folder, 'table.html');
+    writeAtomically(json, tableJSON(result));
     writeAtomically(page, await renderTable({ table, scaled: partOf(table, part), result, records }));
-    return page;
+    this.#out.write(`\nPage: ${page}\n`);
+    return true;
+  }
+}
+
+/** Longer than this, and a table says so. */
+const LONG_SECONDS = 12 * 3600;
+
+const LONG =
+  'That is long for one device. Ctrl-C keeps all that is done; --list gives the cells as commands for several machines, --rows and --seeds make fewer of them\n';
+
+/** The finished cells that a table's file tells of; 0 where there is none to read. */
+function finishedIn(file: string): number {
+  try {
+    const { finished } = JSON.parse(readBytes(file).toString('utf8')) as { readonly finished?: unknown };
+    return typeof finished === 'number' ? finished : 0;
+  } catch {
+    return 0;
   }
 }
 

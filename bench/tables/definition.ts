@@ -82,6 +82,8 @@ export interface TableDefinition {
   readonly source: string;
   /** The figure that the paper's numbers are of, by the task's name of it. */
   readonly published: string;
+  /** Decimals that the paper gives of it at least, of shares in percent. */
+  readonly decimals: number;
   /** The words before a setting, such as `blank`. */
   readonly setting: string;
   readonly scales: Readonly<Record<Scale, ScaledTable>>;

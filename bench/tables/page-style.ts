@@ -9,21 +9,31 @@ export const levelColours: readonly string[] = ['var(--level-1)', 'var(--level-2
 export const pageStyle: string = `
 :root {
   --level-1: #7fb8c4; --level-2: #3d93a5; --level-3: #c77c1f; --level-4: #96380c;
-  --yes: #2f7a3b; --no: #b3362b;
+  --yes: #2f7a3b; --no: #b3362b; --more: #1c222638;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --level-1: #bfe6ee; --level-2: #56c5d8; --level-3: #f0b45d; --level-4: #f07f4a;
-    --yes: #7fd08c; --no: #f28b82;
+    --yes: #7fd08c; --no: #f28b82; --more: #000000c0;
   }
 }
 header p.protocol { margin-top: .8rem; }
-.charts > figure:only-child { max-width: 40rem; }
+.on-narrow { display: none; }
+figure .legend { font-size: .86rem; gap: .1rem 1.1rem; margin: 0 0 .7rem; }
+.charts figure .legend svg { display: inline-block; width: 2.4em; height: .9em; vertical-align: -.05em; }
+.legend small { color: var(--muted); }
 .results + .results, .scroll + .scroll { margin-top: 1.6rem; }
 .results td { vertical-align: top; }
 .results td small, .results th small { color: var(--muted); font-weight: 400; }
 .results caption { max-width: min(44rem, calc(100vw - 2rem)); }
-.results tbody th { white-space: normal; min-width: 8rem; }
+.results tbody th { white-space: normal; min-width: 8rem; vertical-align: top; }
+.results tr > :first-child { position: sticky; left: 0; background: var(--page); }
+/* A shadow at the side to which there is more: covered by the page's colour at the end, which scrolls with the table. */
+.scroll {
+  background:
+    linear-gradient(to left, var(--page) 1.5rem, transparent) right / 3rem 100% local no-repeat,
+    linear-gradient(to left, var(--more), transparent) right / .8rem 100% scroll no-repeat;
+}
 .results tbody th small { display: block; }
 i.hue { display: inline-block; width: .6em; height: .6em; border-radius: 50%; margin-right: .5em; }
 .open { color: var(--no) !important; }
@@ -43,4 +53,7 @@ i.hue { display: inline-block; width: .6em; height: .6em; border-radius: 50%; ma
 .tables .scroll + .scroll { margin-top: 0; }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 details > .scroll { margin-top: .6rem; }
+.not-asked { color: var(--muted); }
+@media (max-width: 44rem) { .on-wide { display: none; } .on-narrow { display: block; } }
+@media (max-width: 36rem) { .results tbody th { min-width: 6.5rem; } .results caption { padding-right: 1rem; } }
 `;

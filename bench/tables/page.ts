@@ -3,19 +3,18 @@
 //
 // Always: as the report of a run it asks for nothing from anywhere, follows light and dark, fits a phone, and every figure has a
 // caption and a text alternative; every judgement on it is computed from the numbers; the same records give the same bytes.
-// Not here: the numbers (result.ts), the drawings of modules (page-modules.ts), colours and style (page-style.ts).
+// Not here: the numbers (result.ts), the curves (page-charts.ts), the drawings of modules (page-modules.ts), the style (page-style.ts).
 
 import { at } from '../../engine/errors.ts';
-import { type Line, lineChart } from '../charts.ts';
 import { escapeText, htmlPage } from '../html-page.ts';
-import type { Evaluation } from '../metrics.ts';
-import { dashOf, lookOf } from '../model-looks.ts';
-import { systemOf } from '../models.ts';
+import { sentence } from '../report-words.ts';
+import { BOLD, bestText } from '../results-table.ts';
 import type { Figure } from '../tasks/task.ts';
 import type { Cell, ScaledTable, TableDefinition } from './definition.ts';
-import { showFigure, showSummary } from './numbers.ts';
+import { showFigure, showPublished, showSummary } from './numbers.ts';
+import { curves, generalisation, lookOfRow } from './page-charts.ts';
 import { modulesSection } from './page-modules.ts';
-import { levelColours, pageStyle } from './page-style.ts';
+import { pageStyle } from './page-style.ts';
 import type { CellRecord, CellState } from './records.ts';
 import { type Entry, metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
 import { SELECTION_WORDS } from './text.ts';
@@ -35,7 +34,7 @@ export async function renderTable(page: TablePage): Promise<string> {
     header(page),
     verdicts(page),
     figures(page),
-    await generalisation(page),
+    await generalisation(table, result),
     await curves(page),
     await modulesSection(table, page.records),
     setup(page),
@@ -67,7 +66,7 @@ function verdicts({ result }: TablePage): string {
   if (result.verdicts.length === 0) return '';
   const items = result.verdicts.map(
     ({ claim, outcome, because }) =>
-      `<li class="${outcome.replaceAll(' ', '-')}"><p><strong class="outcome">${outcome}</strong> ${escapeText(sentence(claim))}.</p><p class="because">${escapeText(sentence(because))}.</p></li>`,
+      `<li class="${outcome.replaceAll(' ', '-')}"><p><strong class="outcome">${outcome}${outcome === 'not asked' ? ' at this scale' : ''}</strong> ${escapeText(sentence(claim))}.</p>${because === '' ? '' : `<p class="because">${escapeText(sentence(because))}.</p>`}</li>`,
   );
   return `<section aria-labelledby="verdicts">
 <h2 id="verdicts">What should come out, and what did</h2>
@@ -96,9 +95,14 @@ ${reproductions(page)}
 </section>`;
 }
 
-function resultTable({ table }: TablePage, group: ResultGroup, figure: Figure, rules: string): string {
+function resultTable(
+  { table, result: { sequences } }: TablePage,
+  group: ResultGroup,
+  figure: Figure,
+  rules: string,
+): string {
   const published = figure.name === table.published;
-  const best = group.settings.map((_, i) => bestOf(group.rows, i, figure));
+  const best = group.settings.map((_, i) => bestOf(group, i, figure));
   const heads = group.settings.map(({ setting, paper }) => {
     const notes = [
       ...(setting === group.trained ? ['trained'] : []),
@@ -107,16 +111,17 @@ function resultTable({ table }: TablePage, group: ResultGroup, figure: Figure, r
     return `<th scope="col">${escapeText(table.setting)} ${setting}${notes.length === 0 ? '' : `<br><small>${notes.join(', ')}</small>`}</th>`;
   });
   const rows = group.rows.map((row) => {
-    const cells = row.entries.map((entry, i) =>
-      cellOf(entry, figure, published, entry.figures[figure.name]?.mean === best[i]),
-    );
-    return `<tr><th scope="row"><i class="hue" style="background:${colourOf(row.model)}"></i>${escapeText(row.label)} <small>${escapeText(row.sizes)}</small>${stateOf(row)}</th>${cells.join('')}</tr>`;
+    const cells = row.entries.map((entry, i) => cellOf(table, entry, figure, best[i]));
+    return `<tr><th scope="row"><i class="hue" style="background:${lookOfRow(group, row).colour}"></i>${escapeText(row.label)} <small>${escapeText(row.sizes)}</small>${stateOf(row)}</th>${cells.join('')}</tr>`;
   });
   const levels = group.trivial.map((each) => `<td>${shown(figure, each[figure.name])}</td>`).join('');
   const words = figure.better === 'lower' ? 'lower is better' : 'higher is better';
+  const others = group.rows.some(({ entries }) => entries.some(({ reproductions }) => reproductions.length > 0));
+  const under = `; under it the paper's figure${others ? ', and from others least and most of what independent reproductions found' : ''}`;
+  const tested = `Each seed is measured on ${sequences.toLocaleString('en-US')} test sequences.`;
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeText(group.title)}: ${escapeText(figure.label)}">
 <table class="results">
-<caption><strong>${escapeText(group.title)}.</strong> ${escapeText(sentence(figure.label))}${figure.unit === 'nats' ? ' in nats' : ''}, ${words}: mean ± spread over seeds, their number in brackets${published ? "; under it the paper's figure" : ''}. ${escapeText(rules)}</caption>
+<caption><strong>${escapeText(group.title)}.</strong> ${escapeText(sentence(figure.label))}${figure.unit === 'nats' ? ' in nats' : ''}, ${words}: mean ± spread over seeds, their number in brackets${published ? under : ''}. ${tested} ${BOLD} ${escapeText(rules)}</caption>
 <thead><tr><td></td>${heads.join('')}</tr></thead>
 <tbody>
 ${rows.join('\n')}
@@ -126,14 +131,29 @@ ${rows.join('\n')}
 </div>`;
 }
 
-function cellOf(entry: Entry, figure: Figure, published: boolean, isBest: boolean): string {
+function cellOf(
+  { published, decimals }: TableDefinition,
+  entry: Entry,
+  figure: Figure,
+  best: string | undefined,
+): string {
   const summary = entry.figures[figure.name];
   const own = summary === undefined ? '–' : `${showSummary(figure, summary)} <small>(${summary.count})</small>`;
+  const beside = figure.name === published;
   const paper =
-    published && entry.paper !== undefined ? `<br><small>paper ${showFigure(figure, entry.paper)}</small>` : '';
-  const values = published ? entry.reproductions.map(({ value }) => value) : [];
+    beside && entry.paper !== undefined
+      ? `<br><small>paper ${showPublished(figure, entry.paper, decimals)}</small>`
+      : '';
+  const values = beside ? entry.reproductions.map(({ value }) => value) : [];
   const others = values.length === 0 ? '' : `<br><small>others ${range(figure, values)}</small>`;
-  return `<td${isBest && summary !== undefined ? ' class="best"' : ''}>${own}${paper}${others}</td>`;
+  const isBest = summary !== undefined && showFigure(figure, summary.mean) === best;
+  return `<td${isBest ? ' class="best"' : ''}>${own}${paper}${others}</td>`;
+}
+
+/** How the best mean of a column is shown, where it says something. */
+function bestOf({ rows, trivial }: ResultGroup, column: number, figure: Figure): string | undefined {
+  const means = rows.map(({ entries }) => entries[column]?.figures[figure.name]?.mean);
+  return bestText(figure, means, at(trivial, column)[figure.name], (value) => showFigure(figure, value));
 }
 
 /** What is not finished of a row. */
@@ -156,7 +176,7 @@ function reproductions({ table, result }: TablePage): string {
       return [...who].map((name) => {
         const cells = group.settings.map((_, i) => {
           const found = at(row.entries, i).reproductions.find((each) => each.who === name);
-          return `<td>${found === undefined ? '–' : showFigure(figure, found.value)}</td>`;
+          return `<td>${found === undefined ? '–' : showPublished(figure, found.value, table.decimals)}</td>`;
         });
         return `<tr><th scope="row">${escapeText(row.label)} <small>${escapeText(name)}</small></th>${cells.join('')}</tr>`;
       });
@@ -175,101 +195,6 @@ function reproductions({ table, result }: TablePage): string {
 </table>
 </div>
 </details>`;
-}
-
-/** How the figure goes with the setting, a line for each row. */
-async function generalisation({ table, result }: TablePage): Promise<string> {
-  const figure = metricOf(result.figures, result.metric);
-  const charts: string[] = [];
-  for (const group of result.groups) {
-    const lines = group.rows.flatMap((row): Line[] => {
-      const points = row.entries.flatMap(({ setting, figures }) => {
-        const summary = figures[figure.name];
-        return summary === undefined ? [] : [[setting, summary.mean] as const];
-      });
-      return points.length < 2 ? [] : [{ name: row.id, colour: colourOf(row.model), dash: dashOf(row.model), points }];
-    });
-    if (lines.length === 0) continue;
-    const text = escapeText(
-      `${sentence(figure.label)} against the ${table.setting}, a line for each row, means over seeds: ${group.title}. The table holds the numbers.`,
-    );
-    const chart = await lineChart({
-      text,
-      x: table.setting,
-      y: figure.label,
-      lines,
-      marked: true,
-      scale: figure.unit === 'share' ? 'share' : 'log',
-      ...levelOf(group, figure),
-    });
-    charts.push(framed(group.title, chart, text));
-  }
-  if (charts.length === 0) return '';
-  const models = [...new Set(result.groups.flatMap(({ rows }) => rows.map((row) => row.model)))];
-  const legend = models.map(
-    (model) => `<li><i style="background:${colourOf(model)}"></i>${escapeText(systemOf(model).system)}</li>`,
-  );
-  return `<section aria-labelledby="generalisation">
-<h2 id="generalisation">Beyond the training</h2>
-<ul class="legend">${legend.join('')}<li><i class="dash"></i>nothing learned</li></ul>
-<div class="charts">${charts.join('\n')}</div>
-</section>`;
-}
-
-/** A small chart for each row: the figure on test sequences of every setting as training goes on. */
-async function curves({ table, result, records }: TablePage): Promise<string> {
-  const figure = metricOf(result.figures, result.metric);
-  const charts: string[] = [];
-  for (const group of result.groups) {
-    for (const row of group.rows) {
-      const own = records.filter(({ cell }) => cell.row.id === row.id);
-      const lines = group.settings.flatMap(({ setting }, i): Line[] => {
-        const points = meanCurve(
-          own.map(({ metrics }) => metrics?.evaluations ?? []),
-          setting,
-          figure.name,
-        );
-        return points.length === 0 ? [] : [{ name: `${setting}`, colour: at(levelColours, i), points }];
-      });
-      if (lines.every(({ points }) => points.length < 2)) continue;
-      const text = escapeText(
-        `${row.label}, ${row.sizes}: ${figure.label} on test sequences of each ${table.setting} after so many updates, means over seeds.`,
-      );
-      const scale = figure.unit === 'share' ? 'share' : 'log';
-      const level = levelOf(group, figure, '');
-      const chart = await lineChart({ text, x: 'update', y: figure.label, lines, scale, size: [220, 150], ...level });
-      const title = result.groups.length === 1 ? row.label : `${row.label}, ${group.title.toLowerCase()}`;
-      charts.push(framed(title, chart, `${escapeText(row.sizes)}.`));
-    }
-  }
-  if (charts.length === 0) return '';
-  const ranks = Math.max(...result.groups.map(({ settings }) => settings.length));
-  const legend = Array.from({ length: ranks }, (_, i) => {
-    const names = result.groups.flatMap(({ settings }) => settings[i]?.setting ?? []);
-    return `<li><i style="background:${at(levelColours, i)}"></i>${escapeText(table.setting)} ${[...new Set(names)].join(' or ')}${i === 0 ? ', as in training' : ''}</li>`;
-  });
-  return `<section aria-labelledby="curves">
-<h2 id="curves">Learning curves</h2>
-<p>${escapeText(sentence(figure.label))} on test sequences, the mean over the seeds that have come so far.</p>
-<ul class="legend">${legend.join('')}<li><i class="dash"></i>nothing learned</li></ul>
-<div class="charts small">${charts.join('\n')}</div>
-</section>`;
-}
-
-/** The mean over runs of a figure at a setting, at the steps that all runs have. */
-function meanCurve(runs: readonly (readonly Evaluation[])[], setting: number, figure: string): Line['points'] {
-  const sums = new Map<number, number[]>();
-  for (const run of runs) {
-    const own = run.filter((each) => each.split === 'test' && each.setting === setting);
-    for (const [step, value] of new Map(own.map((each) => [each.step, each.figures[figure]]))) {
-      if (value !== undefined) sums.set(step, [...(sums.get(step) ?? []), value]);
-    }
-  }
-  const most = Math.max(0, ...[...sums.values()].map(({ length }) => length));
-  return [...sums]
-    .filter(([, values]) => values.length === most)
-    .map(([step, values]) => [step, values.reduce((sum, value) => sum + value, 0) / values.length] as const)
-    .sort(([a], [b]) => a - b);
 }
 
 function setup({ records, table, result }: TablePage): string {
@@ -300,31 +225,6 @@ function footer({ table }: TablePage): string {
 </footer>`;
 }
 
-/** The colour of a system's lines. */
-function colourOf(model: string): string {
-  return `var(--${lookOf(model)})`;
-}
-
-function framed(title: string, svg: string, caption: string): string {
-  return `<figure>\n<h3>${escapeText(title)}</h3>\n${svg}\n<figcaption>${caption}</figcaption>\n</figure>`;
-}
-
-/** The line of what has learned nothing; none where that depends on the setting. */
-function levelOf(
-  group: ResultGroup,
-  { name }: Figure,
-  words: string = 'nothing learned',
-): { level?: { name: string; value: number } } {
-  const [value, ...others] = new Set(group.trivial.map((each) => each[name]));
-  return value === undefined || others.length > 0 ? {} : { level: { name: words, value } };
-}
-
-function bestOf(rows: readonly ResultRow[], column: number, { name, better }: Figure): number | undefined {
-  const means = rows.flatMap(({ entries }) => entries[column]?.figures[name]?.mean ?? []);
-  if (means.length < 2) return undefined;
-  return better === 'higher' ? Math.max(...means) : Math.min(...means);
-}
-
 function range(figure: Figure, values: readonly number[]): string {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   return least === most
@@ -344,8 +244,4 @@ function withoutPlaces(args: readonly string[]): readonly string[] {
 /** Without the folders of this machine: a page that is passed on does not show them. */
 function basenames(text: string): string {
   return text.replaceAll(/(?:[^\s:;,]*[/\\])+([^\s/\\]+)/g, '$1');
-}
-
-function sentence(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

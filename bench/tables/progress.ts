@@ -7,6 +7,13 @@ import cliProgress from 'cli-progress';
 import { formatDuration, type ProgressStream } from '../progress.ts';
 import type { Cell } from './definition.ts';
 
+const DAY_SECONDS = 86_400;
+
+/** The time that a table takes: `0:07`, `1:02:03`, and days where it is two of them or more. */
+export function formatTime(seconds: number): string {
+  return seconds < 2 * DAY_SECONDS ? formatDuration(seconds) : `${Math.round(seconds / DAY_SECONDS)} days`;
+}
+
 /** Shows one cell after another. */
 export interface TableProgress {
   /** A cell is trained. @param expected its seconds, as estimated @param after the seconds of all cells behind it */
@@ -97,7 +104,7 @@ class Bar implements TableProgress {
       first === undefined || step <= first.step || since < 2
         ? Math.max(0, this.#expected - spent)
         : (since * (this.#steps - step)) / (step - first.step);
-    return `${formatDuration(left)} left, table ${formatDuration(left + this.#after)}`;
+    return `${formatTime(left)} left, table ${formatTime(left + this.#after)}`;
   }
 }
 

@@ -4,15 +4,16 @@
 // Always: nothing is written; a folder counts only where its run was made with the very options of the cell; what cannot be read is
 // told and not counted. Not here: making cells (runner.ts), what follows from them (result.ts).
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileError, OptionError } from '../../engine/errors.ts';
+import { namesIn } from '../disk.ts';
 import { describe } from '../messages.ts';
 import { type Metrics, sortMetrics } from '../metrics.ts';
 import { keptOptions, lastingOptions, type MainOptions, parseMainOptions } from '../options.ts';
 import type { RunConfig } from '../run-config.ts';
 import { type Run, readRun, runsAs } from '../runs.ts';
-import { type Cell, cellsOf, type Part, type TableDefinition } from './definition.ts';
+import { type Cell, cellsOf, type Part, partOf, type TableDefinition } from './definition.ts';
 import { holderOf } from './hold.ts';
 
 /** What there is of a cell. */
@@ -35,6 +36,8 @@ export interface CellRecord {
   readonly state: CellState;
   /** Why it is refused, who trains it, or why it failed. */
   readonly note?: string;
+  /** Something else lies where its run folder would be: nothing can be trained there. */
+  readonly blocked?: true;
   /** Of a finished one. */
   readonly metrics?: Metrics;
   /** Of a finished one. */
@@ -55,6 +58,28 @@ export function readRecord(cell: Cell, [out = '', ...others]: readonly string[])
   return elsewhere.find(({ state }) => state === 'finished') ?? refused ?? own;
 }
 
+/**
+ * What is meant, and with it all rows and seeds of which there is something in the folders: a table of some rows or seeds must not
+ * take the place of one that has more.
+ */
+export function withAllThereIs(table: TableDefinition, part: Part, folders: readonly string[]): Part {
+  const { seeds, groups } = partOf(table, { scale: part.scale, ...(part.seeds && { seeds: part.seeds }) });
+  const ids = new Set(groups.flatMap(({ rows }) => rows.map(({ id }) => id)));
+  const begin = `${table.name}-${part.scale}-`;
+  const found = folders
+    .filter(existsSync)
+    .flatMap(namesIn)
+    .flatMap((name): { id: string; seed: number }[] => {
+      const [, id = '', seed] = name.startsWith(begin) ? (/^(.+)-seed(\d+)$/.exec(name.slice(begin.length)) ?? []) : [];
+      return ids.has(id) ? [{ id, seed: Number(seed) }] : [];
+    });
+  return {
+    scale: part.scale,
+    seeds: [...new Set([...seeds, ...found.map(({ seed }) => seed)])].sort((a, b) => a - b),
+    ...(part.rows && { rows: [...part.rows, ...found.map(({ id }) => id)] }),
+  };
+}
+
 /** The options that a cell trains with. @throws OptionError where the definition is wrong */
 export function optionsOf(cell: Cell, out: string = 'runs'): MainOptions {
   const request = parseMainOptions([...cell.args, '--name', cell.name, '--out', out]);
@@ -66,7 +91,9 @@ function lookAt(cell: Cell, folder: string): CellRecord {
   const path = join(folder, cell.name);
   const holder = holderOf(folder, cell.name);
   if (!existsSync(join(path, 'config.json'))) {
-    return holder === undefined ? { cell, state: 'missing' } : { cell, state: 'running', note: holder };
+    if (holder !== undefined) return { cell, state: 'running', note: holder };
+    const way = inTheWay(path);
+    return way === undefined ? { cell, state: 'missing' } : { cell, state: 'refused', note: way, blocked: true };
   }
   try {
     const run = readRun(path);
@@ -75,8 +102,23 @@ function lookAt(cell: Cell, folder: string): CellRecord {
     return recordOf(cell, run, holder);
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    return { cell, state: 'refused', note: describe(error) };
+    // Its own mend is that of somebody who wants to read the run; here it is trained anew.
+    const damage = describe(error).replace(/; [^;]*$/, '');
+    return { cell, state: 'refused', note: `${damage}; ${anew(cell)}` };
   }
+}
+
+/** What keeps a run folder from being made: only files that a kill left of one are ever replaced. */
+function inTheWay(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  if (!statSync(path).isDirectory()) return `${path}: a file is in the way; move it away`;
+  if (namesIn(path).every((name) => name.startsWith('.'))) return undefined;
+  return `${path}: there is no config.json in it, so it is no run; move it away`;
+}
+
+/** How a cell is trained anew, and no other one. */
+function anew({ name }: Cell): string {
+  return `train it anew with --cell ${name} --force`;
 }
 
 function recordOf(cell: Cell, { config, metrics }: Run, holder: string | undefined): CellRecord {
@@ -96,15 +138,28 @@ function otherwise(cell: Cell, { config }: Run, path: string): string | undefine
   const made = everything(keptOptions(config.options, join(path, 'config.json')));
   const names = [...new Set([...Object.keys(asked), ...Object.keys(made)])];
   const differing = names.filter((name) => JSON.stringify(asked[name]) !== JSON.stringify(made[name]));
-  const [first] = differing;
+  const first = differing.includes('mnist') ? 'mnist' : differing[0];
   const { group } = cell;
   if (first === undefined) {
     const { trained, tested } = config.task;
     const same = trained === group.trained && group.columns.every(({ setting }) => tested.includes(setting));
     return same ? undefined : `${path}: its settings are not those of its options; it is damaged`;
   }
+  if (first === 'mnist') {
+    return made.mnist === true
+      ? `${path}: made with MNIST's files, and the table asks for drawn digits; add --mnist DIR`
+      : `${path}: made with drawn digits, and the table asks for MNIST's files; leave out --mnist, or give another --out`;
+  }
   const more = differing.length === 1 ? '' : ` (and ${differing.length - 1} more)`;
-  return `${path}: made with ${first} ${JSON.stringify(made[first])}, and the table asks for ${JSON.stringify(asked[first])}${more}; give --force to make it anew, or another --out`;
+  return `${path}: made with ${given(first, made[first])}, and the table asks for ${given(first, asked[first])}${more}; ${anew(cell)}, or give another --out`;
+}
+
+/** An option as a command line has it: `--learning-rate 0.5`, `--no-communication`, `no --dropout`. */
+function given(name: string, value: unknown): string {
+  const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  if (value === undefined) return `no --${flag}`;
+  if (typeof value === 'boolean') return value ? `--${flag}` : `--no-${flag}`;
+  return `--${flag} ${Array.isArray(value) ? value.join(',') : value}`;
 }
 
 /** All options that decide what a run measures; of files only whether there are any, for they lie elsewhere on another machine. */

@@ -12,7 +12,7 @@ import { type Evidence, judge, type Verdict } from './claims.ts';
 import type { Group, Part, Reproduction, Row, Scale, TableDefinition } from './definition.ts';
 import { partOf } from './definition.ts';
 import { showFigure } from './numbers.ts';
-import type { CellRecord, CellState } from './records.ts';
+import { type CellRecord, type CellState, optionsOf } from './records.ts';
 import { type Summary, summarise } from './statistics.ts';
 
 /** One seed of a row at one setting. */
@@ -67,6 +67,8 @@ export interface TableResult {
   readonly adapters: readonly string[];
   /** Whose data the finished cells are of, where their task says so: one, unless folders were merged that do not belong together. */
   readonly data: readonly string[];
+  /** Test sequences that each seed is measured on, at every setting. */
+  readonly sequences: number;
   readonly finished: number;
   readonly cells: number;
   readonly groups: readonly ResultGroup[];
@@ -97,7 +99,7 @@ export function tabulate(
   const metric = metricOf(figures, view.metric ?? table.published);
   const shown = groups.map((group) => groupOf(group, records, facts(group), view.select));
   const finished = records.filter(({ state }) => state === 'finished');
-  const evidence = evidenceOf(shown, seeds.length, figures);
+  const evidence = evidenceOf(shown, part.scale, seeds.length, figures);
   return {
     format: 'rimgrad table 1',
     table: table.name,
@@ -108,11 +110,19 @@ export function tabulate(
     seeds,
     adapters: [...new Set(finished.flatMap(({ config }) => config?.adapter ?? []))].sort(),
     data: [...new Set(finished.flatMap(({ config }) => config?.task.source ?? []))].sort(),
+    sequences: sequencesOf(records),
     finished: finished.length,
     cells: records.length,
     groups: shown,
     verdicts: table.claims.flatMap((claim) => judge(claim, evidence) ?? []),
   };
+}
+
+/** All cells of a table are tested alike. */
+function sequencesOf([first]: readonly CellRecord[]): number {
+  if (first === undefined) return 0;
+  const { batch, testBatches } = optionsOf(first.cell);
+  return batch * testBatches;
 }
 
 /** The bytes of table.json. */
@@ -183,7 +193,7 @@ function reproductionsOf(all: readonly Reproduction[], setting: number): Entry['
   });
 }
 
-function evidenceOf(groups: readonly ResultGroup[], seeds: number, figures: readonly Figure[]): Evidence {
+function evidenceOf(groups: readonly ResultGroup[], scale: Scale, seeds: number, figures: readonly Figure[]): Evidence {
   const find = (id: string): readonly [ResultGroup, ResultRow] | undefined => {
     for (const group of groups) {
       const row = group.rows.find((each) => each.id === id);
@@ -194,6 +204,7 @@ function evidenceOf(groups: readonly ResultGroup[], seeds: number, figures: read
   const entry = (id: string, setting: number): Entry | undefined =>
     find(id)?.[1].entries.find((each) => each.setting === setting);
   return {
+    scale,
     seeds,
     label: (id) => find(id)?.[1].label,
     settings: (id, where) => {

@@ -82,7 +82,7 @@ async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents)
     // What was true before the cell was held may have changed meanwhile. What is refused elsewhere keeps nobody from training it here.
     const now = look();
     const before = now.state === 'refused' ? readRecord(cell, [out]) : now;
-    if (!force && !TRAINABLE.includes(before.state)) {
+    if (before.blocked || (!force && !TRAINABLE.includes(before.state))) {
       events.onEnd(before, false, before.state === 'refused' ? before.note : undefined);
       return before.state === 'refused' ? 'failed' : before.state === 'running' ? 'elsewhere' : 'done';
     }

@@ -126,6 +126,7 @@ export const smnistTable: TableDefinition = {
     'A model reads the pixels of a digit one by one and says which digit it was. It is trained at one resolution and tested at larger ones, which are longer sequences.',
   source: 'Table 1, right',
   published: 'accuracy',
+  decimals: 1,
   setting: 'resolution',
   scales: { tiny: scaled('tiny'), small: scaled('small'), paper: scaled('paper') },
   claims: [

@@ -6,7 +6,7 @@ import { at } from '../../engine/errors.ts';
 import type { SelectionRule } from '../selection.ts';
 import type { Figure } from '../tasks/index.ts';
 import type { TableDefinition } from './definition.ts';
-import { showFigure, showSummary } from './numbers.ts';
+import { showFigure, showPublished, showSummary } from './numbers.ts';
 import { metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
 
 /** What a rule of selection means, in words. */
@@ -22,15 +22,19 @@ export function formatTable(table: TableDefinition, result: TableResult): string
   const figure = metricOf(result.figures, result.metric);
   const head = [
     `${table.title} (${table.source}), scale ${result.scale}: ${result.finished} of ${result.cells} cells finished`,
-    `${figure.label}, mean ± spread (seeds), in brackets the paper's; ${SELECTION_WORDS[result.select]}`,
+    `${figure.label} of ${result.sequences.toLocaleString('en-US')} test sequences, mean ± spread (seeds), in brackets the paper's; ${SELECTION_WORDS[result.select]}`,
     ...result.data.map((source) => `Data: ${source}`),
     ...(result.data.length > 1 ? ['Cells were trained on different data: their figures do not compare'] : []),
   ];
   const blocks = result.groups.map((group) => block(table, result, group));
-  const verdicts = result.verdicts.map(
+  const asked = result.verdicts.filter(({ outcome }) => outcome !== 'not asked');
+  const verdicts = asked.map(
     ({ claim, outcome, because }) => `${`${outcome}:`.padEnd(16)}${claim}\n${' '.repeat(16)}${because}`,
   );
-  return [head.join('\n'), ...blocks, verdicts.join('\n')]
+  const others = result.verdicts.length - asked.length;
+  const unasked =
+    others === 0 ? '' : `At scale ${result.scale} ${others === 1 ? '1 claim is' : `${others} claims are`} not asked`;
+  return [head.join('\n'), ...blocks, verdicts.join('\n'), unasked]
     .filter((part) => part !== '')
     .join('\n\n')
     .concat('\n');
@@ -46,12 +50,12 @@ function block(table: TableDefinition, result: TableResult, group: ResultGroup):
   const lines = [
     [
       group.title,
-      ...group.settings.flatMap(({ setting }, i) => [
+      ...group.settings.flatMap(({ setting, paper }, i) => [
         `${table.setting} ${setting}${setting === group.trained ? ' (trained)' : ''}`,
-        ...(at(published, i) ? ['[paper]'] : []),
+        ...(at(published, i) ? [paper === setting ? '[paper]' : `[paper, ${paper}]`] : []),
       ]),
     ],
-    ...group.rows.map((row) => line(figure, row, published)),
+    ...group.rows.map((row) => line(table, figure, row, published)),
     [
       'nothing learned',
       ...levels.flatMap((value, i) => [
@@ -72,13 +76,21 @@ function block(table: TableDefinition, result: TableResult, group: ResultGroup):
 }
 
 /** A row: its figure at each setting, and the paper's where it has any there. */
-function line(figure: Figure, row: ResultRow, published: readonly boolean[]): readonly string[] {
+function line(
+  { decimals }: TableDefinition,
+  figure: Figure,
+  row: ResultRow,
+  published: readonly boolean[],
+): readonly string[] {
   return [
     `${row.label}, ${row.sizes}`,
     ...row.entries.flatMap(({ figures, paper }, i) => {
       const summary = figures[figure.name];
       const own = summary === undefined ? '-' : `${showSummary(figure, summary)} (${summary.count})`;
-      return [own, ...(at(published, i) ? [paper === undefined ? '' : `[${showFigure(figure, paper)}]`] : [])];
+      return [
+        own,
+        ...(at(published, i) ? [paper === undefined ? '' : `[${showPublished(figure, paper, decimals)}]`] : []),
+      ];
     }),
   ];
 }
