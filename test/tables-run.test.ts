@@ -197,6 +197,38 @@ test('a cell that fails ends no other, and the exit code tells of it', async () 
   assert.is((await tableJob([...table, '--out', out])).code, 0, 'it goes on');
 });
 
+test('a cell whose end cannot be written has failed, and comes to its end the next time', async () => {
+  const out = join(folder, 'unwritten');
+  const cell = at(cells, 0);
+  const blocking: TrainJob = (options, events, from) => {
+    const onStart: typeof events.onStart = (start) => {
+      events.onStart(start);
+      mkdirSync(join(out, cell.name, 'report.html'));
+    };
+    return trainJob(options, { ...events, onStart }, from);
+  };
+  const args = ['copying', ...rows, '--cell', cell.name, '--out', out];
+  const { code, stderr } = await tableJob(args, blocking);
+  assert.is(code, 1);
+  assert.match(
+    stderr,
+    new RegExp(`^rimgrad: ${cell.name}: .*report\\.html: a folder is in the way of a file; move it away\n$`),
+  );
+  assert.is(readRecord(cell, [out]).state, 'failed');
+  rmSync(join(out, cell.name, 'report.html'), { recursive: true });
+  const { train, steps } = counting();
+  assert.equal([(await tableJob(args, train)).code, steps.get(cell.name)], [0, []], 'all of its steps were done');
+  assert.is(bytes(out, cell).replaceAll(/"seconds":[^,}]*/g, ''), bytes(one, cell).replaceAll(/"seconds":[^,}]*/g, ''));
+});
+
+if (process.platform === 'linux') {
+  test('where no folder can be made the table says so', async () => {
+    const { code, stderr } = await tableJob([...table, '--out', '/proc/x/y']);
+    assert.is(code, 1);
+    assert.match(stderr, /^rimgrad: \/proc\/x: no folder can be made there; give another one with --out\n$/);
+  });
+}
+
 test('a run of other options is told and not counted; --force makes it anew', async () => {
   const out = join(folder, 'other');
   const cell = at(cells, 0);

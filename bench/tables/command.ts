@@ -3,13 +3,13 @@
 // Always: what is printed is whole lines; a failed cell does not end the others, but the exit code tells of it; Ctrl-C keeps everything,
 // and the table of what there is. Not here: the process (table-command.ts), and each of the steps.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Device } from '../../engine/core.ts';
 import { at, FileError, need } from '../../engine/errors.ts';
 import { called, EXIT } from '../command-line.ts';
-import { onDisk, writeAtomically } from '../disk.ts';
+import { makeFolders, writeAtomically } from '../disk.ts';
 import { jobTask } from '../job-tasks.ts';
 import { adapterName } from '../messages.ts';
 import { formatDuration, type ProgressStream } from '../progress.ts';
@@ -208,7 +208,7 @@ class TableJob {
   async #write(result: TableResult, records: readonly CellRecord[]): Promise<string> {
     const { table, part, out } = this.#request;
     const folder = join(out, `${table.name}-${part.scale}`);
-    onDisk(folder, () => mkdirSync(folder, { recursive: true }));
+    makeFolders(folder);
     writeAtomically(join(folder, 'table.json'), tableJSON(result));
     const page = join(folder, 'table.html');
     writeAtomically(page, await renderTable({ table, scaled: partOf(table, part), result, records }));
