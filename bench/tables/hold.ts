@@ -62,22 +62,31 @@ function fileOf(out: string, cell: string): string {
   return join(out, `.${cell}.held`);
 }
 
-/** Makes the file, unless there is one. */
+/** Makes the file, unless there is one; one that cannot be written is not left behind, for an empty one holds a cell as well. */
 function make(file: string): boolean {
   return onDisk(dirname(file), () => {
+    const descriptor = openNew(file);
+    if (descriptor === undefined) return false;
     try {
-      const descriptor = openSync(file, 'wx');
-      try {
-        writeSync(descriptor, JSON.stringify({ pid: process.pid, host: hostname() }));
-      } finally {
-        closeSync(descriptor);
-      }
-      return true;
+      writeSync(descriptor, JSON.stringify({ pid: process.pid, host: hostname() }));
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+      rmSync(file, { force: true });
       throw error;
+    } finally {
+      closeSync(descriptor);
     }
+    return true;
   });
+}
+
+/** Opens a file that is not there yet; undefined where there is one. */
+function openNew(file: string): number | undefined {
+  try {
+    return openSync(file, 'wx');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined;
+    throw error;
+  }
 }
 
 interface Found {
