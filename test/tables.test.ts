@@ -10,7 +10,7 @@ import { DEFINITIONS } from '../bench/tables/index.ts';
 import { showFigure, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
 import { optionsOf } from '../bench/tables/records.ts';
-import { compare, summarise } from '../bench/tables/statistics.ts';
+import { compare, shareWithin, summarise } from '../bench/tables/statistics.ts';
 import { describeSteps, parseUsage, usageOf } from '../bench/usage.ts';
 import { at, OptionError } from '../engine/errors.ts';
 
@@ -144,10 +144,42 @@ test('mean, spread of a sample, count', () => {
     spread: number | null,
     count = 4,
   ): { mean: number; spread: number | null; count: number } => ({ mean, spread, count });
-  // The standard error of the difference is sqrt(1/4 + 1/4): twice that is 1.414.
-  assert.is(compare(of(0, 1), of(1.5, 1)), 'apart');
-  assert.is(compare(of(0, 1), of(1.4, 1)), 'together');
+  // The standard error of the difference is sqrt(1/4 + 1/4), the quantile of 6 degrees of freedom 2.447: 1.7303 tells apart.
+  assert.is(compare(of(0, 1), of(1.7307, 1)), 'apart');
+  assert.is(compare(of(1.7299, 1), of(0, 1)), 'together');
+  // One of them decides alone, with 2 degrees of freedom: 4.303 standard errors of sqrt(1/3).
+  assert.is(compare(of(0, 1, 3), of(2.486, 0, 3)), 'apart');
+  assert.is(compare(of(0, 1, 3), of(2.482, 0, 3)), 'together');
+  // Spreads of 1 and 2 with 3 seeds each: 50/17 degrees of freedom, a quantile a little above the 3.182 of 3.
+  const error = Math.sqrt(5 / 3);
+  assert.is(compare(of(0, 1, 3), of(3.182 * error, 2, 3)), 'together');
+  assert.is(compare(of(0, 1, 3), of(3.26 * error, 2, 3)), 'apart');
+  assert.equal([compare(of(1, 0), of(1, 0)), compare(of(1, 0), of(1.001, 0))], ['together', 'apart']);
   assert.is(compare(of(0, 1), of(9, null, 1)), 'unknown');
+});
+
+test("Student's t distribution is that of the printed tables", () => {
+  // Two-sided: the quantiles at 90, 95 and 99 %.
+  const printed: readonly (readonly [freedom: number, ...quantiles: readonly number[]])[] = [
+    [1, 6.314, 12.706, 63.657],
+    [2, 2.92, 4.303, 9.925],
+    [3, 2.353, 3.182, 5.841],
+    [4, 2.132, 2.776, 4.604],
+    [5, 2.015, 2.571, 4.032],
+    [10, 1.812, 2.228, 3.169],
+    [30, 1.697, 2.042, 2.75],
+    [120, 1.658, 1.98, 2.617],
+    [1000, 1.646, 1.962, 2.581],
+  ];
+  for (const [freedom, ...quantiles] of printed) {
+    for (const [i, share] of [0.9, 0.95, 0.99].entries()) {
+      const found = shareWithin(at(quantiles, i), freedom);
+      assert.ok(Math.abs(found - share) < 2e-4, `${freedom} degrees of freedom: ${found} for ${share}`);
+    }
+  }
+  // Between whole degrees of freedom it lies between them.
+  const shares = [1, 1.3, 2, 2.4, 3].map((freedom) => shareWithin(3, freedom));
+  for (const [i, share] of shares.entries()) assert.ok(i === 0 || share > at(shares, i - 1), `${shares}`);
 });
 
 test('figures as they are shown', () => {

@@ -18,6 +18,7 @@ import { modulesSection } from './page-modules.ts';
 import { levelColours, pageStyle } from './page-style.ts';
 import type { CellRecord, CellState } from './records.ts';
 import { type Entry, metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
+import { CONFIDENCE } from './statistics.ts';
 import { SELECTION_WORDS } from './text.ts';
 
 /** What a page is made from. */
@@ -71,7 +72,7 @@ function verdicts({ result }: TablePage): string {
   );
   return `<section aria-labelledby="verdicts">
 <h2 id="verdicts">What should come out, and what did</h2>
-<p>A bound must be reached by every seed. One row is ahead of another only where their means differ by more than twice the standard error of the difference.</p>
+<p>A bound must be reached by every seed. One row is ahead of another only where Welch's t-test, two-sided, tells their means apart at ${100 * CONFIDENCE} %.</p>
 <ul class="verdicts">${items.join('\n')}</ul>
 </section>`;
 }
