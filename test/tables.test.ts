@@ -40,6 +40,18 @@ test('every cell of every table is a command line that trains one model at the s
   }
 });
 
+test('the paper trains smnist on as many images, and chooses by as many, as its split has', () => {
+  const { batch, steps, testBatches, validationBatches } = optionsOf(
+    at(cellsOf(DEFINITIONS.smnist, { scale: 'paper' }), 0),
+  );
+  assert.is(batch * steps, 100 * 48_000);
+  assert.equal([validationBatches, testBatches], [Math.floor(12_000 / batch), Math.floor(10_000 / batch)]);
+  for (const scale of SCALES) {
+    const { protocol } = DEFINITIONS.smnist.scales[scale];
+    assert.not.match(protocol, /48,000/, 'digits that are drawn are no 48,000');
+  }
+});
+
 test('small cells and some of the paper plan without a device', async () => {
   for (const [table, scale] of every) {
     const rows = cellsOf(table, { scale }).filter(({ seed }) => seed === 1);
