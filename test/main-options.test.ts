@@ -193,6 +193,9 @@ test('the help names every option with its default', () => {
     assert.match(text, NEGATED.includes(key) ? `--no-${flag.slice(2)} ` : `${flag} `);
   }
   assert.match(text, '(default: 2000; --paper: 30000)');
+  assert.match(text, /^Task copying:$/m);
+  assert.match(text, /^Task adding \(--paper: --dropout 0\.2, --clip 0\.1, --steps 46800\):$/m);
+  assert.match(text, /^Task smnist \(--paper: --learning-rate 0\.0001, --steps 75000, --evaluate-every 3000\):$/m);
 });
 
 test('bad values are refused with the option and the mend', () => {
