@@ -131,18 +131,32 @@ test('whose data it is stands with every table, and not where they lie', async (
     /--rim\)"><\/i>RIM<\/li><li><i style="background:var\(--lstm\)"><\/i>LSTM<\/li>/,
     'all RIMs are one system',
   );
+  const foreign = need(digits.at(-1), 'a cell').name;
   for (const { name } of digits) {
     const file = join(folder, name, 'config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { options: object; task: object };
-    const options = { ...config.options, mnist: 'elsewhere' };
-    writeFileSync(file, JSON.stringify({ ...config, options, task: { ...config.task, source: `MNIST of ${name}` } }));
+    const options = { ...config.options, mnist: `where ${name} was made` };
+    const source = name === foreign ? 'MNIST, the test images alone' : 'MNIST, all of it';
+    writeFileSync(file, JSON.stringify({ ...config, options, task: { ...config.task, source } }));
   }
   const given = join('no', 'such', 'folder');
   const files = await tableJob([...rows, '--mnist', given]);
-  assert.equal([files.code, files.stderr], [0, ''], 'what is shown needs none of their files');
-  assert.match(files.stdout, /^Data: MNIST of .*\nData: MNIST of .*\nCells were trained on different data/m);
+  assert.is(files.code, 0, 'what is shown needs none of their files');
+  const why =
+    'made on this data: MNIST, the test images alone; and the table is of this: MNIST, all of it; give --force to';
+  assert.match(files.stderr, new RegExp(`^rimgrad: ${foreign} is not counted: .*: ${why} [^\\n]*\\n$`));
+  assert.match(files.stdout, /^Data: MNIST, all of it\n\n/m);
+  assert.match(files.stdout, new RegExp(`${digits.length - 1} of ${digits.length} cells finished`));
   const html = tableFile(folder, 'smnist-tiny', 'table.html');
-  assert.match(html, /trained on different data: their figures do not compare/);
+  assert.match(html, /Not counted:[^]*made on this data: MNIST, the test images alone/);
+  assert.is((await tableJob(rows)).stderr, files.stderr, 'nor does it need their folder');
+  const drawing = await tableJob(rows.slice(0, -1));
+  assert.equal(
+    [drawing.code, drawing.stderr.split('\n').length - 1],
+    [1, 2 * digits.length],
+    'no digits are drawn beside them',
+  );
+  assert.match(drawing.stderr, /made on this data: MNIST, all of it; and the table is of this: drawn digits/);
   assert.ok(html.includes('--mnist DIR') && !html.includes(given), 'a folder of this machine');
 });
 

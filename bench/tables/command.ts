@@ -83,6 +83,8 @@ class TableJob {
   /** What people read: nothing of it where machines do. */
   readonly #out: ProgressStream;
   readonly #folders: readonly string[];
+  /** Whose data its cells are trained on, where the task says so. */
+  #source: string | undefined;
 
   constructor(request: TableRequest, around: TableSurroundings) {
     const { table, part, cell, json, out, merge } = request;
@@ -110,14 +112,16 @@ class TableJob {
       if (!existsSync(folder))
         throw new FileError(`--merge ${folder}: there is no such folder; give one with run folders`);
     }
-    if (show || metric === undefined) return;
-    metricOf((await this.#facts(at(partOf(table, part).groups, 0), [])).figures, metric);
+    if (show) return;
+    const { figures, source } = await this.#facts(at(partOf(table, part).groups, 0), []);
+    this.#source = source;
+    if (metric !== undefined) metricOf(figures, metric);
   }
 
   async #train(): Promise<RunnerResult> {
     const { out, merge, force } = this.#request;
     const { signal, train, stderr } = this.#around;
-    const records = this.#cells.map((cell) => readRecord(cell, this.#folders));
+    const records = this.#cells.map((cell) => readRecord(cell, this.#folders, this.#source));
     const open = new Set(records.filter(({ state }) => force || state !== 'finished').map(({ cell }) => cell.name));
     const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
     const progress = tableProgress(this.#out, this.#cells.length);
@@ -126,7 +130,7 @@ class TableJob {
       this.#cells.filter(({ name }) => open.has(name)).reduce((sum, cell) => sum + (estimates?.seconds(cell) ?? 0), 0);
     const result = await runCells(
       this.#cells,
-      { out, others: merge, force, train, signal },
+      { out, others: merge, force, train, signal, ...(this.#source !== undefined && { source: this.#source }) },
       {
         onBegin: (cell) => {
           began = performance.now();
@@ -184,7 +188,7 @@ class TableJob {
   /** Writes and prints the table of what there is. */
   async #tell(write: boolean): Promise<void> {
     const { table, part, json, select, metric } = this.#request;
-    const records = readRecords(table, part, this.#folders);
+    const records = readRecords(table, part, this.#folders, this.#source);
     const facts = new Map<string, TaskFacts>();
     for (const group of partOf(table, part).groups) facts.set(group.title, await this.#facts(group, records));
     const view = { select, ...(metric !== undefined && { metric }) };

@@ -59,7 +59,6 @@ function header({ table, scaled, result }: TablePage): string {
 <p class="protocol">Scale <strong>${result.scale}</strong>: ${escapeText(scaled.protocol)}</p>
 <p class="meta">${seeds.length === 1 ? 'Seed' : 'Seeds'} ${seeds.join(', ')}${where}</p>
 ${data.map((source) => `<p class="meta">Data: ${escapeText(source)}</p>`).join('\n')}
-${data.length > 1 ? '<p class="note">Cells of this table were trained on different data: their figures do not compare.</p>' : ''}
 ${missing}
 </header>`;
 }
