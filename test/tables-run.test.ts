@@ -167,7 +167,11 @@ test('a signal stops between two steps, and what there is stands in the table', 
   assert.is(code, 130);
   assert.match(stdout, /^Stopped\. The same command goes on from here$/m);
   assert.match(stdout, /1 of 4 cells finished/);
-  assert.is(readRecord(at(cells, 1), [out]).state, 'begun');
+  const begun = readRecord(at(cells, 1), [out]);
+  assert.equal([begun.state, begun.step], ['begun', 1], 'the checkpoint of the signal');
+  const again = await tableJob([...table, '--out', out], stopping, controller.signal);
+  assert.is(again.code, 130);
+  assert.not.match(again.stdout, /Estimated/, 'it was stopped before the estimate');
   assert.not(
     readdirSync(out).some((name) => name.endsWith('.held')),
     'a cell is still held',

@@ -3,9 +3,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { jobTask } from '../bench/job-tasks.ts';
+import type { Metrics } from '../bench/metrics.ts';
 import { type Claim, type Evidence, judge } from '../bench/tables/claims.ts';
 import { cellsOf, partOf, SCALES, type Scale, TABLES, type TableDefinition } from '../bench/tables/definition.ts';
-import { workOf } from '../bench/tables/estimate.ts';
+import { Estimates, workOf } from '../bench/tables/estimate.ts';
 import { DEFINITIONS } from '../bench/tables/index.ts';
 import { showFigure, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
@@ -58,10 +59,44 @@ test('small cells and some of the paper plan without a device', async () => {
     const some = scale === 'paper' ? rows.filter(({ row }) => /lstm|rim-6-4$/.test(row.id)) : rows;
     assert.ok(some.length > 0, `${table.name} ${scale}`);
     for (const cell of some) {
-      const { training, evaluations } = await workOf(optionsOf(cell));
+      const options = optionsOf(cell);
+      const { training, evaluations } = workOf(await jobTask(options), options);
       for (const { calls, work } of [training, evaluations]) assert.ok(calls > 0 && work > calls, cell.name);
     }
   }
+});
+
+test('an estimate is of what is left to do, and stops when it is told to', async () => {
+  const rates = { secondsACall: 1e-4, secondsAWork: 1e-12 };
+  const cells = cellsOf(DEFINITIONS.copying, { scale: 'tiny', rows: ['lstm-half', 'gru'], seeds: [1, 2] });
+  const [cell, other] = [at(cells, 0), at(cells, 1)];
+  assert.not.equal(cell.row.id, other.row.id);
+  const { steps } = optionsOf(cell);
+  const controller = new AbortController();
+  let made = 0;
+  const job = (): ReturnType<typeof jobTask> => {
+    made++;
+    return jobTask(optionsOf(cell));
+  };
+  const planned = cells.filter(({ row }) => row === cell.row);
+  const estimates = await Estimates.of(planned, rates, job, controller.signal);
+  if (estimates === undefined) throw new Error('it was stopped');
+  assert.is(made, 1, 'a row is planned once');
+  const [whole, half, none] = [0, steps / 2, steps].map((done) => estimates.seconds(cell, done));
+  if (whole === undefined || half === undefined || none === undefined) throw new Error('three times');
+  assert.ok(none < half && Math.abs(half - (whole + none) / 2) < 1e-9 * whole, `${whole}, ${half}, ${none}`);
+  assert.is(estimates.seconds(other), 0, 'nothing of it is to be trained');
+  const metrics = (seconds: number): Metrics => ({
+    steps: [{ model: 'LSTM', step: steps, loss: 1, figures: {}, seconds }],
+    evaluations: [],
+    activations: [],
+  });
+  estimates.learn(other, metrics(1000));
+  assert.is(estimates.seconds(cell), whole);
+  estimates.learn(cell, metrics(1000));
+  assert.ok(estimates.seconds(cell) > 1000, 'it really took that long');
+  controller.abort();
+  assert.is(await Estimates.of(cells, rates, job, controller.signal), undefined);
 });
 
 test('the figures of the paper stand beside the rows that it has', () => {

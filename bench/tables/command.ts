@@ -13,7 +13,7 @@ import { makeFolders, writeAtomically } from '../disk.ts';
 import { jobTask } from '../job-tasks.ts';
 import { adapterName } from '../messages.ts';
 import { formatDuration, type ProgressStream } from '../progress.ts';
-import { factsOf, type TaskFacts } from '../task-facts.ts';
+import { factsOf, type JobTask, type TaskFacts } from '../task-facts.ts';
 import type { TrainJob } from '../train.ts';
 import { type Cell, cellsOf, type Group, partOf } from './definition.ts';
 import { Estimates } from './estimate.ts';
@@ -21,9 +21,9 @@ import { parseTable, type TableRequest } from './options.ts';
 import { renderTable } from './page.ts';
 import { tableProgress } from './progress.ts';
 import { measureRates, type Rates } from './rates.ts';
-import { type CellRecord, optionsOf, readRecord, readRecords } from './records.ts';
+import { type CellRecord, optionsOf, readRecords } from './records.ts';
 import { metricOf, type TableResult, tableJSON, tabulate } from './result.ts';
-import { type RunnerResult, runCells } from './runner.ts';
+import { isToTrain, type RunnerResult, recordToTrain, runCells } from './runner.ts';
 import { formatTable } from './text.ts';
 
 /** What the command is given by the process that it runs in. */
@@ -83,6 +83,7 @@ class TableJob {
   /** What people read: nothing of it where machines do. */
   readonly #out: ProgressStream;
   readonly #folders: readonly string[];
+  readonly #jobs = new Map<string, JobTask>();
   /** Whose data its cells are trained on, where the task says so. */
   #source: string | undefined;
 
@@ -121,26 +122,30 @@ class TableJob {
   async #train(): Promise<RunnerResult> {
     const { out, merge, force } = this.#request;
     const { signal, train, stderr } = this.#around;
-    const records = this.#cells.map((cell) => readRecord(cell, this.#folders, this.#source));
-    const open = new Set(records.filter(({ state }) => force || state !== 'finished').map(({ cell }) => cell.name));
+    const where = { out, others: merge, ...(this.#source !== undefined && { source: this.#source }) };
+    const records = this.#cells.map((cell) => recordToTrain(cell, where));
+    /** The cells that are to be trained, and the updates that need not be made again. */
+    const open = new Map<Cell, number>();
+    for (const record of records) {
+      if (isToTrain(record, force)) open.set(record.cell, force ? 0 : (record.step ?? 0));
+    }
     const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
     const progress = tableProgress(this.#out, this.#cells.length);
     let began = 0;
-    const left = (): number =>
-      this.#cells.filter(({ name }) => open.has(name)).reduce((sum, cell) => sum + (estimates?.seconds(cell) ?? 0), 0);
+    const left = (): number => [...open].reduce((sum, each) => sum + (estimates?.seconds(...each) ?? 0), 0);
     const result = await runCells(
       this.#cells,
-      { out, others: merge, force, train, signal, ...(this.#source !== undefined && { source: this.#source }) },
+      { ...where, force, train, signal },
       {
         onBegin: (cell) => {
           began = performance.now();
-          const expected = estimates?.seconds(cell) ?? 0;
+          const expected = estimates?.seconds(cell, open.get(cell)) ?? 0;
           progress.begin(cell, optionsOf(cell).steps, expected, left() - expected);
         },
         onStep: (_cell, step) => progress.update(step),
         onWarning: ({ name }, line) => stderr.write(`rimgrad: ${name}: ${line}\n`),
         onEnd: (record, trained, problem) => {
-          open.delete(record.cell.name); // whatever became of it, this process is done with it
+          open.delete(record.cell); // whatever became of it, this process is done with it
           if (trained && record.metrics !== undefined) estimates?.learn(record.cell, record.metrics);
           const seconds = (performance.now() - began) / 1000;
           if (trained || record.state !== 'finished' || force) {
@@ -162,8 +167,8 @@ class TableJob {
     return result;
   }
 
-  /** Measures the device, plans what is to be done, and says how long that may take. */
-  async #estimate(records: readonly CellRecord[], open: ReadonlySet<string>): Promise<Estimates> {
+  /** Measures the device, plans what is to be done, and says how long that may take; undefined where it is stopped. */
+  async #estimate(records: readonly CellRecord[], open: ReadonlyMap<Cell, number>): Promise<Estimates | undefined> {
     const { table, part } = this.#request;
     let rates: Rates;
     let adapter: string;
@@ -172,12 +177,11 @@ class TableJob {
       adapter = adapterName(device);
       rates = await measureRates(device);
     }
-    const estimates = await Estimates.of(this.#cells, rates);
+    const estimates = await Estimates.of([...open.keys()], rates, (group) => this.#job(group), this.#around.signal);
+    if (estimates === undefined) return undefined;
     for (const { cell, metrics } of records) if (metrics !== undefined) estimates.learn(cell, metrics);
-    const seconds = this.#cells
-      .filter(({ name }) => open.has(name))
-      .reduce((sum, cell) => sum + estimates.seconds(cell), 0);
-    const done = this.#cells.length - open.size;
+    const seconds = [...open].reduce((sum, each) => sum + estimates.seconds(...each), 0);
+    const done = records.filter(({ state }) => state === 'finished').length;
     this.#out.write(
       `${table.title}, scale ${part.scale}, on ${adapter}: ${open.size} of ${this.#cells.length} cells to train${done === 0 ? '' : `, ${done} finished`}\n` +
         `Estimated time: ${formatDuration(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n\n`,
@@ -202,11 +206,19 @@ class TableJob {
   }
 
   /** What is known of a group's task: what its first finished cell was told of it, so that a table needs no task's files. */
-  async #facts({ title }: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
-    const { table, part } = this.#request;
+  async #facts(group: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
+    const { title } = group;
     const told = records.find(({ cell, config }) => cell.group.title === title && config !== undefined)?.config?.task;
+    return told ?? factsOf(await this.#job(group));
+  }
+
+  /** A group's task, which its rows share: made once, for it may read files. */
+  async #job({ title }: Group): Promise<JobTask> {
+    const { table, part } = this.#request;
     const cell = cellsOf(table, part).find(({ group }) => group.title === title);
-    return told ?? factsOf(await jobTask(optionsOf(need(cell, 'a cell'))));
+    const job = this.#jobs.get(title) ?? (await jobTask(optionsOf(need(cell, 'a cell'))));
+    this.#jobs.set(title, job);
+    return job;
   }
 
   async #write(result: TableResult, records: readonly CellRecord[]): Promise<string> {

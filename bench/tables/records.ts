@@ -35,6 +35,8 @@ export interface CellRecord {
   readonly state: CellState;
   /** Why it is refused, who trains it, or why it failed. */
   readonly note?: string;
+  /** Of one that was begun or failed: the updates that its last checkpoint holds, by what was measured. */
+  readonly step?: number;
   /** Of a finished one. */
   readonly metrics?: Metrics;
   /** Of a finished one. */
@@ -103,7 +105,12 @@ function recordOf(cell: Cell, { config, metrics }: Run, holder: string | undefin
   const trains = holder ?? (pid === undefined ? undefined : `process ${pid}`);
   if (trains !== undefined) return { cell, state: 'running', note: trains };
   const state = config.status === 'failed' ? 'failed' : 'begun';
-  return { cell, state, ...(config.note !== undefined && { note: config.note }) };
+  const { checkpointEvery } = optionsOf(cell);
+  const told = sortMetrics(metrics).steps.at(-1)?.step ?? 0;
+  // One that was stopped wrote a checkpoint at its last step.
+  const lost = checkpointEvery === 0 ? told : config.status === 'stopped' ? 0 : told % checkpointEvery;
+  const step = told - lost;
+  return { cell, state, step, ...(config.note !== undefined && { note: config.note }) };
 }
 
 /** Why a run is not that of a cell, where it is not. */

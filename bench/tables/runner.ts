@@ -65,6 +65,20 @@ export async function runCells(
 /** What a cell is that is to be trained without `--force`. */
 const TRAINABLE: readonly CellState[] = ['missing', 'begun', 'failed'];
 
+/** What there is of a cell as a runner sees it: what is refused elsewhere keeps nobody from training it here. */
+export function recordToTrain(
+  cell: Cell,
+  { out, others, source }: Pick<RunnerOptions, 'out' | 'others' | 'source'>,
+): CellRecord {
+  const found = readRecord(cell, [out, ...others], source);
+  return found.state === 'refused' ? readRecord(cell, [out], source) : found;
+}
+
+/** Whether a runner trains a cell. */
+export function isToTrain({ state }: CellRecord, force: boolean): boolean {
+  return force || TRAINABLE.includes(state);
+}
+
 type Outcome = 'done' | 'failed' | 'elsewhere' | 'stopped';
 
 async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents): Promise<Outcome> {
@@ -81,10 +95,9 @@ async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents)
     return 'elsewhere';
   }
   try {
-    // What was true before the cell was held may have changed meanwhile. What is refused elsewhere keeps nobody from training it here.
-    const now = look();
-    const before = now.state === 'refused' ? readRecord(cell, [out], source) : now;
-    if (!force && !TRAINABLE.includes(before.state)) {
+    // What was true before the cell was held may have changed meanwhile.
+    const before = recordToTrain(cell, options);
+    if (!isToTrain(before, force)) {
       events.onEnd(before, false, before.state === 'refused' ? before.note : undefined);
       return before.state === 'refused' ? 'failed' : before.state === 'running' ? 'elsewhere' : 'done';
     }
