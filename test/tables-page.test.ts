@@ -148,7 +148,7 @@ test('whose data it is stands with every table, and not where they lie', async (
   assert.match(files.stdout, /^Data: MNIST, all of it\n\n/m);
   assert.match(files.stdout, new RegExp(`${digits.length - 1} of ${digits.length} cells finished`));
   const html = tableFile(folder, 'smnist-tiny', 'table.html');
-  assert.match(html, /Not counted:[^]*made on this data: MNIST, the test images alone/);
+  assert.match(html, /Not counted:[\s\S]*made on this data: MNIST, the test images alone/);
   assert.is((await tableJob(rows)).stderr, files.stderr, 'nor does it need their folder');
   const drawing = await tableJob(rows.slice(0, -1));
   assert.equal(
