@@ -37,6 +37,12 @@ export interface TaskEntry {
   readonly explanation: string;
 }
 
+/** The paper's training on the adding task: 100 passes over 30,000 sequences in whole batches of 64. */
+export const ADDING_STEPS: number = 100 * Math.floor(30_000 / 64);
+
+/** The tested settings where nobody gives them, as --help has them. */
+const MULTIPLES = 'twice and four times that of training';
+
 /** The tasks by their names on the command line. A new one is a new row. */
 export const jobTasks: Readonly<Record<string, TaskEntry>> = {
   copying: {
@@ -49,14 +55,14 @@ export const jobTasks: Readonly<Record<string, TaskEntry>> = {
         flags: '--test-blanks <list>',
         meaning: 'blank lengths in tests, as in 10,20,40; the training blank is added',
         parse: wholes(1, 100_000),
-        shown: 'the training blank, twice and four times it; --paper: 50,200',
+        shown: `${MULTIPLES}; --paper at a blank of 50: 200`,
       },
     ],
     select: 'last',
     complete: (options) => {
       const { blank } = options;
       const wanted: readonly number[] | undefined = options.testBlanks;
-      const tests = wanted ?? (options.paper ? [50, 200] : [2 * blank, 4 * blank]);
+      const tests = wanted ?? testsOf(blank, options.paper ? { 50: 200 } : {});
       return { ...options, testBlanks: ascending([blank, ...tests]) };
     },
     settings: ({ blank, testBlanks }) => ({ trained: blank, tested: testBlanks }),
@@ -76,16 +82,16 @@ export const jobTasks: Readonly<Record<string, TaskEntry>> = {
         flags: '--test-lengths <list>',
         meaning: 'lengths in tests, as in 20,80; the training length is added',
         parse: wholes(2, 100_000),
-        shown: 'the training length, twice and four times it; --paper: 50,200',
+        shown: `${MULTIPLES}; --paper at a length of 50: 200, of 500: 1000`,
       },
     ],
     // The official script's.
-    paper: { dropout: 0.2, clip: 0.1, steps: 47_000 },
+    paper: { dropout: 0.2, clip: 0.1, steps: ADDING_STEPS },
     select: 'last',
     complete: (options) => {
       const { length } = options;
       const wanted: readonly number[] | undefined = options.testLengths;
-      const tests = wanted ?? (options.paper ? [length, 4 * length] : [2 * length, 4 * length]);
+      const tests = wanted ?? testsOf(length, options.paper ? { 50: 200, 500: 1000 } : {});
       return { ...options, testLengths: ascending([length, ...tests]) };
     },
     settings: ({ length, testLengths }) => ({ trained: length, tested: testLengths }),
@@ -154,6 +160,12 @@ export async function jobTask(options: MainOptions): Promise<JobTask> {
 export function tasksWith(option: string): string[] {
   const found = Object.entries(jobTasks).filter(([, { rows }]) => rows.some((row) => nameOf(row) === option));
   return found.map(([name]) => name);
+}
+
+/** The settings to test at: what the paper tested at where it trained there, else twice and four times that of the training. */
+function testsOf(trained: number, paper: Readonly<Record<number, number>>): readonly number[] {
+  const tested = paper[trained];
+  return tested === undefined ? [2 * trained, 4 * trained] : [tested];
 }
 
 function ascending(values: readonly number[]): number[] {

@@ -6,7 +6,7 @@
 // a folder that was removed is made anew. Only what is missing at the end is an error, and hides no result. Nothing is printed here. Not here: the training (train.ts), the process and its signals.
 
 import { hostname } from 'node:os';
-import { FileError, type NonFiniteError, RimgradError } from '../engine/errors.ts';
+import { FileError, type NonFiniteError, OptionError, RimgradError } from '../engine/errors.ts';
 import { NotFlushedError } from './disk.ts';
 import { describe } from './messages.ts';
 import { type Evaluation, type Metric, sortMetrics, type TrainStep } from './metrics.ts';
@@ -72,7 +72,7 @@ export interface JobEnd extends JobBegun {
  *
  * @returns how it ended, also where it failed after it had begun, or its end could not be written; its folder holds the same, as far
  *   as it could be written
- * @throws OptionError for wrong arguments or a run that is finished; FileError for a folder that is taken or cannot be written; what
+ * @throws OptionError for wrong arguments, a run that is finished or other data than a run was begun with; FileError for a folder that is taken or cannot be written; what
  *   opening a device or building a model throws. Then nothing was made
  */
 export async function runJob(
@@ -175,6 +175,7 @@ export class Job {
       return;
     }
     const { path, config: before, checkpoint, told } = this.#resumed;
+    checkData(path, before, start);
     const config = { ...now, started: before.started, resumed: (before.resumed ?? 0) + 1 };
     ({ folder: this.#folder, metrics: this.#metrics } = RunFolder.reopen(path, told, config));
     const from = describeProgress(checkpoint === undefined ? [] : readProgress(checkpoint).models);
@@ -286,6 +287,15 @@ export class Job {
 
 /** How a job ended, before it is written. */
 type Ending = Pick<JobEnd, 'status' | 'note' | 'error' | 'failure' | 'trained'>;
+
+/** @throws OptionError where a run would go on with other data than it was begun with */
+function checkData(path: string, { task: before }: RunConfig, { task: now }: TrainingStart): void {
+  if (now.source === before.source) return;
+  const [was, is] = [before, now].map(({ source = 'none' }) => source);
+  throw new OptionError(
+    `${path}: the run was begun on this data: ${was}; and it cannot go on with this: ${is}; name the folder of the same files with --mnist, or begin another run`,
+  );
+}
 
 function failedWith(error: FileError): Pick<JobEnd, 'status' | 'note' | 'error'> {
   return { status: 'failed', note: describe(error), error };

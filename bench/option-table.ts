@@ -4,9 +4,9 @@
 // and what only several options together can tell (options.ts).
 
 import { whole } from './command-line.ts';
-import { jobTasks } from './job-tasks.ts';
+import { jobTasks, type TaskEntry } from './job-tasks.ts';
 import { systems } from './models.ts';
-import { folderName, namesOf, type Row, real, someText } from './option-rows.ts';
+import { flagOf, folderName, namesOf, type Row, real, someText } from './option-rows.ts';
 import { selectionRules } from './selection.ts';
 
 /** A size that only some models take, each with a default of its own. */
@@ -27,7 +27,7 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     },
     { flags: '--batch <n>', meaning: 'sequences in a batch', parse: whole(1, 65_536), value: 64 },
   ],
-  ...Object.fromEntries(Object.entries(jobTasks).map(([name, { rows }]) => [`Task ${name}:`, rows])),
+  ...Object.fromEntries(Object.entries(jobTasks).map(([name, entry]) => [taskTitle(name, entry), entry.rows])),
   'Models:': [
     {
       flags: '--models <list>',
@@ -178,6 +178,15 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     { flags: '--paper', meaning: "the paper's sizes: needs a GPU and hours", value: false },
   ],
 };
+
+/** The title of a task's group, with the defaults of common options that it has others of than the table says. */
+function taskTitle(name: string, { defaults = {}, paper = {} }: TaskEntry): string {
+  const told = Object.entries({ default: defaults, '--paper': paper }).flatMap(([when, values]) => {
+    const options = Object.entries(values).map(([option, value]) => `${flagOf(option)} ${String(value)}`);
+    return options.length === 0 ? [] : [`${when}: ${options.join(', ')}`];
+  });
+  return told.length === 0 ? `Task ${name}:` : `Task ${name} (${told.join('; ')}):`;
+}
 
 /** The rule that counts where nobody says it, for each task. */
 function selectDefaults(): string {

@@ -141,6 +141,8 @@ export interface ResumeRequest {
 
 /** What a run that goes on may change: everything else decides what comes out. */
 export const CHANGEABLE: readonly (keyof MainOptions)[] = ['steps', 'evaluateEvery', 'checkpointEvery'];
+/** Where files lie, which is elsewhere on another machine: what is in them decides, and is told by the `source` of the task. */
+export const MOVABLE: readonly (keyof MainOptions)[] = ['mnist'];
 /** What belongs to one command line and not to the run: where it is put, and how its end is told. */
 const PASSING: readonly string[] = ['name', 'out', 'force', 'json'] satisfies readonly (keyof MainOptions)[];
 
@@ -218,10 +220,13 @@ function takeDefaults(
   }
 }
 
-/**
- * The options that decide what comes out of a training, as plain data in one order: checkpoints and weights hold them, and a run that
- * goes on keeps them.
- */
+/** The lasting options that decide what comes out of a training: a run that goes on keeps them. */
+export function decidingOptions(options: MainOptions): Readonly<Record<string, unknown>> {
+  const movable: readonly string[] = MOVABLE;
+  return Object.fromEntries(Object.entries(lastingOptions(options)).filter(([name]) => !movable.includes(name)));
+}
+
+/** The options that a file of weights holds, enough to use them: plain data in one order. */
 export function lastingOptions(options: MainOptions): Readonly<Record<string, unknown>> {
   const others: readonly string[] = [...CHANGEABLE, ...PASSING];
   const lasting = Object.entries(usedOptions(options)).filter(([name]) => !others.includes(name));

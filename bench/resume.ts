@@ -11,9 +11,10 @@ import { namesIn } from './disk.ts';
 import { flagOf } from './option-rows.ts';
 import {
   CHANGEABLE,
+  decidingOptions,
   keptOptions,
-  lastingOptions,
   type MainOptions,
+  MOVABLE,
   parseMainOptions,
   type ResumeRequest,
 } from './options.ts';
@@ -113,11 +114,11 @@ function resumedOptions(saved: Readonly<Record<string, unknown>>, args: readonly
   const request = parseMainOptions(args, saved);
   if (request.kind !== 'run') throw new OptionError('--resume and --help do not go together; leave one out');
   const given = request.options;
-  const [old, now] = [lastingOptions(begun), lastingOptions(given)];
+  const [old, now] = [decidingOptions(begun), decidingOptions(given)];
   for (const [name, value] of Object.entries(now)) {
     if (JSON.stringify(value) === JSON.stringify(old[name])) continue;
     throw new OptionError(
-      `${flagOf(name)}: the run was begun with ${String(old[name] ?? 'none')}, not ${String(value)}, and only ${CHANGEABLE.map(flagOf).join(', ')} may change; leave it out, or begin another run`,
+      `${flagOf(name)}: the run was begun with ${String(old[name] ?? 'none')}, not ${String(value)}, and only ${[...CHANGEABLE, ...MOVABLE].map(flagOf).join(', ')} may change; leave it out, or begin another run`,
     );
   }
   return given;

@@ -10,7 +10,7 @@ import { at, FileError, OptionError } from '../engine/errors.ts';
 import { adapterName } from './messages.ts';
 import { type Activation, type Figures, parseMetric } from './metrics.ts';
 import { systems, type TaskModel, taskModel } from './models.ts';
-import { lastingOptions, type MainOptions } from './options.ts';
+import { decidingOptions, type MainOptions } from './options.ts';
 import { trainingProgram } from './programs.ts';
 import { isBetter } from './selection.ts';
 import type { JobTask } from './task-facts.ts';
@@ -102,7 +102,7 @@ export class TrainingState {
   save(device: Device): Promise<Uint8Array> {
     return saveCheckpoint(this.#variables(), {
       task: this.options.task,
-      options: lastingOptions(this.options),
+      options: decidingOptions(this.options),
       models: this.trainees.map(({ progress }) => progress),
       told: this.told,
       activations: this.activations,
@@ -124,7 +124,7 @@ export class TrainingState {
       throw new OptionError(`--steps ${steps}: the ${model} was trained for ${step} already; give at least as many`);
     }
     loadCheckpoint(checkpoint, this.#variables(), {
-      expect: { task: this.options.task, options: lastingOptions(this.options) },
+      expect: { task: this.options.task, options: decidingOptions(this.options) },
     });
     for (const { progress } of this.trainees) {
       const saved = models.find(({ model }) => model === progress.model);

@@ -13,6 +13,7 @@ import * as assert from 'uvu/assert';
 import { NotFlushedError, readBytes, writeAtomically } from '../bench/disk.ts';
 import { readMnistFolder } from '../bench/mnist-files.ts';
 import { RunFolder, readRun, readRunCheckpoint, readRunConfig } from '../bench/runs.ts';
+import { hold } from '../bench/tables/hold.ts';
 import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
 import { FileError, need } from '../engine/errors.ts';
@@ -260,21 +261,31 @@ if (posix) {
 
 /** Does something while calls of the file system are others. */
 async function patched<T>(
-  calls: Partial<Pick<typeof fs, 'fsyncSync' | 'ftruncateSync'>>,
+  calls: Partial<Pick<typeof fs, 'fsyncSync' | 'ftruncateSync' | 'writeSync'>>,
   act: () => T,
 ): Promise<Awaited<T>> {
-  const { fsyncSync, ftruncateSync } = fs;
+  const { fsyncSync, ftruncateSync, writeSync } = fs;
   Object.assign(fs, calls);
   syncBuiltinESMExports();
   try {
     return await act();
   } finally {
-    Object.assign(fs, { fsyncSync, ftruncateSync });
+    Object.assign(fs, { fsyncSync, ftruncateSync, writeSync });
     syncBuiltinESMExports();
   }
 }
 
 const ioError = (): Error => Object.assign(new Error('it was made to fail'), { code: 'EIO' });
+
+test('on a full disk nobody holds a cell that cannot be held', async ({ out }) => {
+  const full = (): never => {
+    throw Object.assign(new Error('it was made to fail'), { code: 'ENOSPC' });
+  };
+  await patched({ writeSync: full }, () => assert.throws(() => hold(out, 'cell'), /the disk is full; free some space/));
+  assert.equal(readdirSync(out), []);
+  const held = need(hold(out, 'cell'), 'a hold');
+  held.release();
+});
 
 test('a run that goes on says so before its last lines are cut away', async ({ out }) => {
   await mainJob([...args, '--out', out, '--name', 'a']);

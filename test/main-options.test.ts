@@ -193,6 +193,9 @@ test('the help names every option with its default', () => {
     assert.match(text, NEGATED.includes(key) ? `--no-${flag.slice(2)} ` : `${flag} `);
   }
   assert.match(text, '(default: 2000; --paper: 30000)');
+  assert.match(text, /^Task copying:$/m);
+  assert.match(text, /^Task adding \(--paper: --dropout 0\.2, --clip 0\.1, --steps 46800\):$/m);
+  assert.match(text, /^Task smnist \(--paper: --learning-rate 0\.0001, --steps 75000, --evaluate-every 3000\):$/m);
 });
 
 test('what is shown of a pipe keeps the words of npm out of it', () => {
@@ -252,7 +255,19 @@ test('every task has its own settings, and what follows from them', () => {
   assert.equal(options('--task', 'adding').testLengths, [20, 40, 80]);
   const paper = options('--task', 'adding', '--paper', '--clip', '2');
   assert.equal([paper.length, paper.testLengths, paper.dropout, paper.clip], [50, [50, 200], 0.2, 2]);
-  assert.equal(options('--task', 'adding', '--paper', '--length', '500').testLengths, [500, 2000]);
+  const lengths = (length: number): readonly number[] =>
+    options('--task', 'adding', '--paper', '--length', `${length}`).testLengths;
+  assert.equal([50, 500, 60].map(lengths), [
+    [50, 200],
+    [500, 1000],
+    [60, 120, 240],
+  ]);
+  assert.equal(
+    options('--paper', '--blank', '500').testBlanks,
+    [500, 1000, 2000],
+    "only the paper's blank has its test",
+  );
+  assert.is(paper.steps, 46_800, '468 whole batches of 64 in each of 100 passes');
   const digits = options('--task', 'smnist', '--resolution', '7', '--test-resolutions', '8', '--mnist', 'mine');
   assert.equal([digits.resolution, digits.testResolutions, digits.mnist], [7, [7, 8], 'mine']);
   assert.equal(options('--task', 'smnist').testResolutions, [14, 16, 19, 24]);

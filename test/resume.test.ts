@@ -6,6 +6,7 @@ import {
   appendFileSync,
   copyFileSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,6 +17,7 @@ import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { writeIdx } from '../bench/fuzz/idx-files.ts';
 import { readRun, readRunCheckpoint } from '../bench/runs.ts';
 import { type TrainJob, trainJob } from '../bench/train.ts';
 import { readProgress } from '../bench/training-state.ts';
@@ -170,6 +172,47 @@ test('a finished run that goes on and is stopped shows one sample of each length
     ['2', '5'],
   );
   assert.not.equal(after, before, 'of the model as it is now');
+});
+
+/** A folder with MNIST's test files, of so many images. */
+function imagesIn(folder: string, count: number): string {
+  mkdirSync(folder, { recursive: true });
+  const pixels = Uint8Array.from({ length: count * 28 * 28 }, (_, i) => ((i * 2_654_435_761) >>> 7) % 256);
+  const labels = Uint8Array.from({ length: count }, (_, i) => i % 10);
+  writeFileSync(join(folder, 't10k-images-idx3-ubyte'), writeIdx([count, 28, 28], pixels));
+  writeFileSync(join(folder, 't10k-labels-idx1-ubyte'), writeIdx([count], labels));
+  return folder;
+}
+
+test('a run goes on where its files lie in another folder, and on no other data', async ({ out }) => {
+  const [here, there, other] = (['here', 'there', 'other'] as const).map((name, i) =>
+    imagesIn(join(out, name), i < 2 ? 60 : 70),
+  );
+  const digits = [
+    ...['--task', 'smnist', '--resolution', '2', '--test-resolutions', '3', '--models', 'lstm', '--width', '4'],
+    ...['--embedding', '3', '--batch', '4', '--steps', '12', '--checkpoint-every', '5', '--name', 'a'],
+  ];
+  await done([...digits, '--mnist', `${there}`, '--out', join(out, 'whole')]);
+  await stop([...digits, '--mnist', `${here}`, '--out', join(out, 'moved')], 'LSTM step 10');
+  rmSync(`${here}`, { recursive: true });
+  const path = join(out, 'moved', 'a');
+  const files = readdirSync(path).map((file) => bytesOf(path, file));
+  const refusal = async (code: number, message: RegExp, ...args: readonly string[]): Promise<void> => {
+    const refused = await mainJob(['--resume', path, ...args]);
+    assert.is(refused.code, code, refused.stderr);
+    assert.match(refused.stderr, message);
+    assert.equal(
+      readdirSync(path).map((file) => bytesOf(path, file)),
+      files,
+      'it was changed',
+    );
+  };
+  await refusal(1, /here: MNIST's test images are not there/);
+  const data =
+    /a: the run was begun on this data: MNIST, the 60 test.*; and it cannot go on with this: MNIST, the 70 test.*--mnist/;
+  await refusal(2, data, '--mnist', `${other}`);
+  await done(['--resume', path, '--mnist', `${there}`]);
+  sameRuns(path, join(out, 'whole', 'a'));
 });
 
 test('what may not change is refused with the option and what it was', async ({ out }) => {

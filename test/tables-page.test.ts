@@ -27,9 +27,9 @@ test.after(() => rmSync(out, { recursive: true, force: true }));
 
 /** RIMs 6/4 solve the task; LSTMs are without memory at four times the blank. */
 function held(cell: Cell, done: number, setting: number): number {
-  if (cell.row.id === 'lstm' && setting === 10) return done;
+  if (cell.row.id === 'lstm' && setting === 20) return done;
   if (cell.row.id === 'rim-6-4') return done === 1 ? 1 : 0.5;
-  return setting === 40 && cell.row.model === 'lstm' ? 0 : skill(cell, done, setting);
+  return setting === 80 && cell.row.model === 'lstm' ? 0 : skill(cell, done, setting);
 }
 
 /** The text of an element's row, cell by cell. */
@@ -50,7 +50,7 @@ test('the page tells means, spreads, counts and the paper beside them', async ()
   assert.equal([code, stderr], [0, '']);
   assert.match(stdout, /scale small: 39 of 39 cells finished/);
   assert.match(stdout, /RIM 6\/4, 144 units +0\.002 ± 0 \(3\) +\[0\.00\]/);
-  assert.match(stdout, /blank 10 \(trained\) +\[paper, 50\] +blank 20 +blank 40 +\[paper, 200\]/);
+  assert.match(stdout, /blank 20 \(trained\) +\[paper, 50\] +blank 40 +blank 80 +\[paper, 200\]/);
   const html = tableFile(out, 'copying-small', 'table.html');
   assert.match(html, /Each seed is measured on 640 test sequences\. Bold: the best, where/);
   const [head, trained, , far] = rowOf(html, 'RIM 6/4');
@@ -156,18 +156,34 @@ test('whose data it is stands with every table, and not where they lie', async (
   const page = tableFile(folder, 'smnist-tiny', 'table.html');
   assert.match(page, /<p class="meta">Data: drawn digits/);
   assert.match(page, /stroke="var\(--rim\)"[^>]*>(?:<path[^>]*>)?<\/svg>RIM 6\/6<\/li>/, 'a line for each row');
+  const foreign = need(digits.at(-1), 'a cell').name;
   for (const { name } of digits) {
     const file = join(folder, name, 'config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as { options: object; task: object };
-    const options = { ...config.options, mnist: 'elsewhere' };
-    writeFileSync(file, JSON.stringify({ ...config, options, task: { ...config.task, source: `MNIST of ${name}` } }));
+    const options = { ...config.options, mnist: `where ${name} was made` };
+    const source = name === foreign ? 'MNIST, the test images alone' : 'MNIST, all of it';
+    writeFileSync(file, JSON.stringify({ ...config, options, task: { ...config.task, source } }));
   }
   const given = join('no', 'such', 'folder');
-  const files = await tableJob([...rows, '--mnist', given]);
-  assert.equal([files.code, files.stderr], [0, ''], 'what is shown needs none of their files');
-  assert.match(files.stdout, /^Data: MNIST of .*\nData: MNIST of .*\nCells were trained on different data/m);
+  rmSync(join(folder, 'smnist-tiny'), { recursive: true }); // a page of fewer cells would not take its place
+  const files = await tableJob([...rows, '--mnist', given]); // what is shown needs none of their files
+  assert.is(files.code, 1, 'one does not count');
+  const why =
+    "made on other data than the table's, which is MNIST, all of it: on MNIST, the test images alone; add --mnist DIR";
+  assert.match(files.stderr, new RegExp(`^rimgrad: ${foreign} is not counted: .*: ${why} [^\\n]*\\n$`));
+  assert.match(files.stdout, /^Data: MNIST, all of it\n\n/m);
+  assert.match(files.stdout, new RegExp(`${digits.length - 1} of ${digits.length} cells finished`));
   const html = tableFile(folder, 'smnist-tiny', 'table.html');
-  assert.match(html, /trained on different data: their figures do not compare/);
+  assert.match(html, /Not counted:[\s\S]*made on other data than the table/);
+  assert.is((await tableJob(rows)).stderr, files.stderr, 'nor does it need their folder');
+  const drawing = await tableJob(rows.slice(0, -1));
+  const told = drawing.stderr.split('\n').filter((line) => line.includes('made on other data'));
+  assert.equal(
+    [drawing.code, told.length],
+    [1, digits.length],
+    'no digits are drawn beside them; each is told of once',
+  );
+  assert.match(drawing.stderr, /which is drawn digits.*: on MNIST, all of it/);
   assert.ok(html.includes('--mnist DIR') && !html.includes(given), 'a folder of this machine');
 });
 

@@ -167,7 +167,11 @@ test('a signal stops between two steps, and what there is stands in the table', 
   assert.is(code, 130);
   assert.match(stdout, /^Stopped\. The same command goes on from here$/m);
   assert.match(stdout, /1 of 4 cells finished/);
-  assert.is(readRecord(at(cells, 1), [out]).state, 'begun');
+  const begun = readRecord(at(cells, 1), [out]);
+  assert.equal([begun.state, begun.step], ['begun', 1], 'the checkpoint of the signal');
+  const again = await tableJob([...table, '--out', out], stopping, controller.signal);
+  assert.is(again.code, 130);
+  assert.not.match(again.stdout, /Estimated/, 'it was stopped before the estimate');
   assert.not(
     readdirSync(out).some((name) => name.endsWith('.held')),
     'a cell is still held',
@@ -196,6 +200,38 @@ test('a cell that fails ends no other, and the exit code tells of it', async () 
   assert.match(tableFile(out, 'copying-tiny', 'table.html'), /1 failed<[\s\S]*seed1: .*out of luck</);
   assert.is((await tableJob([...table, '--out', out])).code, 0, 'it goes on');
 });
+
+test('a cell whose end cannot be written has failed, and comes to its end the next time', async () => {
+  const out = join(folder, 'unwritten');
+  const cell = at(cells, 0);
+  const blocking: TrainJob = (options, events, from) => {
+    const onStart: typeof events.onStart = (start) => {
+      events.onStart(start);
+      mkdirSync(join(out, cell.name, 'report.html'));
+    };
+    return trainJob(options, { ...events, onStart }, from);
+  };
+  const args = ['copying', ...rows, '--cell', cell.name, '--out', out];
+  const { code, stderr } = await tableJob(args, blocking);
+  assert.is(code, 1);
+  assert.match(
+    stderr,
+    new RegExp(`^rimgrad: ${cell.name}: .*report\\.html: a folder is in the way of a file; move it away\n$`),
+  );
+  assert.is(readRecord(cell, [out]).state, 'failed');
+  rmSync(join(out, cell.name, 'report.html'), { recursive: true });
+  const { train, steps } = counting();
+  assert.equal([(await tableJob(args, train)).code, steps.get(cell.name)], [0, []], 'all of its steps were done');
+  assert.is(bytes(out, cell).replaceAll(/"seconds":[^,}]*/g, ''), bytes(one, cell).replaceAll(/"seconds":[^,}]*/g, ''));
+});
+
+if (process.platform === 'linux') {
+  test('where no folder can be made the table says so', async () => {
+    const { code, stderr } = await tableJob([...table, '--out', '/proc/x/y']);
+    assert.is(code, 1);
+    assert.match(stderr, /^rimgrad: \/proc\/x: no folder can be made there; give another one with --out\n$/);
+  });
+}
 
 test('a run of other options is told and not counted; --force makes it anew', async () => {
   const out = join(folder, 'other');

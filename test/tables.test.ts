@@ -3,16 +3,17 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { jobTask } from '../bench/job-tasks.ts';
+import type { Metrics } from '../bench/metrics.ts';
 import { bestText } from '../bench/results-table.ts';
 import { type Claim, type Evidence, judge } from '../bench/tables/claims.ts';
 import { cellsOf, partOf, SCALES, type Scale, TABLES, type TableDefinition } from '../bench/tables/definition.ts';
-import { workOf } from '../bench/tables/estimate.ts';
+import { Estimates, workOf } from '../bench/tables/estimate.ts';
 import { DEFINITIONS } from '../bench/tables/index.ts';
 import { showFigure, showPublished, showSummary } from '../bench/tables/numbers.ts';
 import { parseTable } from '../bench/tables/options.ts';
 import { formatTime } from '../bench/tables/progress.ts';
 import { optionsOf } from '../bench/tables/records.ts';
-import { compare, summarise } from '../bench/tables/statistics.ts';
+import { compare, shareWithin, summarise } from '../bench/tables/statistics.ts';
 import { describeSteps, parseUsage, usageOf } from '../bench/usage.ts';
 import { at, OptionError } from '../engine/errors.ts';
 
@@ -42,16 +43,62 @@ test('every cell of every table is a command line that trains one model at the s
   }
 });
 
+test('the paper trains smnist on as many images, and chooses by as many, as its split has', () => {
+  const { batch, steps, testBatches, validationBatches } = optionsOf(
+    at(cellsOf(DEFINITIONS.smnist, { scale: 'paper' }), 0),
+  );
+  assert.is(batch * steps, 100 * 48_000);
+  assert.equal([validationBatches, testBatches], [Math.floor(12_000 / batch), Math.floor(10_000 / batch)]);
+  for (const scale of SCALES) {
+    const { protocol } = DEFINITIONS.smnist.scales[scale];
+    assert.not.match(protocol, /48,000/, 'digits that are drawn are no 48,000');
+  }
+});
+
 test('small cells and some of the paper plan without a device', async () => {
   for (const [table, scale] of every) {
     const rows = cellsOf(table, { scale }).filter(({ seed }) => seed === 1);
     const some = scale === 'paper' ? rows.filter(({ row }) => /lstm|rim-6-4$/.test(row.id)) : rows;
     assert.ok(some.length > 0, `${table.name} ${scale}`);
     for (const cell of some) {
-      const { training, evaluations } = await workOf(optionsOf(cell));
+      const options = optionsOf(cell);
+      const { training, evaluations } = workOf(await jobTask(options), options);
       for (const { calls, work } of [training, evaluations]) assert.ok(calls > 0 && work > calls, cell.name);
     }
   }
+});
+
+test('an estimate is of what is left to do, and stops when it is told to', async () => {
+  const rates = { secondsACall: 1e-4, secondsAWork: 1e-12 };
+  const cells = cellsOf(DEFINITIONS.copying, { scale: 'tiny', rows: ['lstm-half', 'gru'], seeds: [1, 2] });
+  const [cell, other] = [at(cells, 0), at(cells, 1)];
+  assert.not.equal(cell.row.id, other.row.id);
+  const { steps } = optionsOf(cell);
+  const controller = new AbortController();
+  let made = 0;
+  const job = (): ReturnType<typeof jobTask> => {
+    made++;
+    return jobTask(optionsOf(cell));
+  };
+  const planned = cells.filter(({ row }) => row === cell.row);
+  const estimates = await Estimates.of(planned, rates, job, controller.signal);
+  if (estimates === undefined) throw new Error('it was stopped');
+  assert.is(made, 1, 'a row is planned once');
+  const [whole, half, none] = [0, steps / 2, steps].map((done) => estimates.seconds(cell, done));
+  if (whole === undefined || half === undefined || none === undefined) throw new Error('three times');
+  assert.ok(none < half && Math.abs(half - (whole + none) / 2) < 1e-9 * whole, `${whole}, ${half}, ${none}`);
+  assert.is(estimates.seconds(other), 0, 'nothing of it is to be trained');
+  const metrics = (seconds: number): Metrics => ({
+    steps: [{ model: 'LSTM', step: steps, loss: 1, figures: {}, seconds }],
+    evaluations: [],
+    activations: [],
+  });
+  estimates.learn(other, metrics(1000));
+  assert.is(estimates.seconds(cell), whole);
+  estimates.learn(cell, metrics(1000));
+  assert.ok(estimates.seconds(cell) > 1000, 'it really took that long');
+  controller.abort();
+  assert.is(await Estimates.of(cells, rates, job, controller.signal), undefined);
 });
 
 test('the figures of the paper stand beside the rows that it has', () => {
@@ -147,10 +194,42 @@ test('mean, spread of a sample, count', () => {
     spread: number | null,
     count = 4,
   ): { mean: number; spread: number | null; count: number } => ({ mean, spread, count });
-  // The standard error of the difference is sqrt(1/4 + 1/4): twice that is 1.414.
-  assert.is(compare(of(0, 1), of(1.5, 1)), 'apart');
-  assert.is(compare(of(0, 1), of(1.4, 1)), 'together');
+  // The standard error of the difference is sqrt(1/4 + 1/4), the quantile of 6 degrees of freedom 2.447: 1.7303 tells apart.
+  assert.is(compare(of(0, 1), of(1.7307, 1)), 'apart');
+  assert.is(compare(of(1.7299, 1), of(0, 1)), 'together');
+  // One of them decides alone, with 2 degrees of freedom: 4.303 standard errors of sqrt(1/3).
+  assert.is(compare(of(0, 1, 3), of(2.486, 0, 3)), 'apart');
+  assert.is(compare(of(0, 1, 3), of(2.482, 0, 3)), 'together');
+  // Spreads of 1 and 2 with 3 seeds each: 50/17 degrees of freedom, a quantile a little above the 3.182 of 3.
+  const error = Math.sqrt(5 / 3);
+  assert.is(compare(of(0, 1, 3), of(3.182 * error, 2, 3)), 'together');
+  assert.is(compare(of(0, 1, 3), of(3.26 * error, 2, 3)), 'apart');
+  assert.equal([compare(of(1, 0), of(1, 0)), compare(of(1, 0), of(1.001, 0))], ['together', 'apart']);
   assert.is(compare(of(0, 1), of(9, null, 1)), 'unknown');
+});
+
+test("Student's t distribution is that of the printed tables", () => {
+  // Two-sided: the quantiles at 90, 95 and 99 %.
+  const printed: readonly (readonly [freedom: number, ...quantiles: readonly number[]])[] = [
+    [1, 6.314, 12.706, 63.657],
+    [2, 2.92, 4.303, 9.925],
+    [3, 2.353, 3.182, 5.841],
+    [4, 2.132, 2.776, 4.604],
+    [5, 2.015, 2.571, 4.032],
+    [10, 1.812, 2.228, 3.169],
+    [30, 1.697, 2.042, 2.75],
+    [120, 1.658, 1.98, 2.617],
+    [1000, 1.646, 1.962, 2.581],
+  ];
+  for (const [freedom, ...quantiles] of printed) {
+    for (const [i, share] of [0.9, 0.95, 0.99].entries()) {
+      const found = shareWithin(at(quantiles, i), freedom);
+      assert.ok(Math.abs(found - share) < 2e-4, `${freedom} degrees of freedom: ${found} for ${share}`);
+    }
+  }
+  // Between whole degrees of freedom it lies between them.
+  const shares = [1, 1.3, 2, 2.4, 3].map((freedom) => shareWithin(3, freedom));
+  for (const [i, share] of shares.entries()) assert.ok(i === 0 || share > at(shares, i - 1), `${shares}`);
 });
 
 test('figures as they are shown', () => {

@@ -5,14 +5,13 @@
 // the same files. Exit code 1 where a rule was broken.
 // Not here: the rules (rules.ts), the files and the loaders (loaders.ts).
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Option } from 'commander';
 import { FileError, OptionError } from '../../engine/errors.ts';
 import { called, commandOf, EXIT, fail, readArguments, whole } from '../command-line.ts';
-import { writeAtomically } from '../disk.ts';
+import { makeFolders, writeAtomically } from '../disk.ts';
 import { oneLine } from '../messages.ts';
 import { stageProgress } from '../speed/progress.ts';
 import { type CaseResult, drawnCase, loaderOf } from './cases.ts';
@@ -172,7 +171,7 @@ function summary(results: readonly CaseResult[]): string {
 function report({ index, loader, broken }: CaseResult, { seed, out, loader: only }: Options): void {
   if (broken === undefined) return;
   const file = join(out, `${loader.replaceAll(' ', '-')}-seed${seed}-case${index}.bin`);
-  mkdirSync(out, { recursive: true });
+  makeFolders(out);
   writeAtomically(file, broken.bytes);
   const again = `${called('fuzz')} --seed ${seed} --case ${index}${only === undefined ? '' : ` --loader '${only}'`}`;
   process.stdout.write(

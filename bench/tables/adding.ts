@@ -3,6 +3,7 @@
 // The paper lists RIMs only, every one with an error of 0.0 (`Error CE`; the code's is the mean square), and no baseline: there is
 // nothing to hold against but the trivial predictor, which always says 1 and has 1/6. Nobody has published a reproduction.
 
+import { ADDING_STEPS } from '../job-tasks.ts';
 import type { Claim } from './claims.ts';
 import type { Group, Row, Scale, ScaledTable, TableDefinition } from './definition.ts';
 import { type Baseline, baseline, rim } from './rows.ts';
@@ -74,7 +75,7 @@ const ARGS: Readonly<Record<Scale, readonly string[]>> = {
   ],
   paper: [
     ...['--task', 'adding', '--batch', '64', '--preset', 'official', '--dropout', '0.2'],
-    ...['--learning-rate', '1e-3', '--clip', '0.1', '--steps', '46800', '--evaluate-every', '1000'],
+    ...['--learning-rate', '1e-3', '--clip', '0.1', '--steps', `${ADDING_STEPS}`, '--evaluate-every', '1000'],
     ...['--test-batches', '20', '--checkpoint-every', '1000'],
   ],
 };
@@ -82,8 +83,7 @@ const ARGS: Readonly<Record<Scale, readonly string[]>> = {
 const PROTOCOL: Readonly<Record<Scale, string>> = {
   tiny: 'A few updates of the smallest sizes: it shows that everything runs, and learns nothing.',
   small: 'Shorter sequences in the same proportions, a quarter of the units, 1,500 updates of 64 fresh sequences each.',
-  paper:
-    "The paper's lengths and sizes; Adam at 0.001, clip 0.1, 46,800 updates (100 epochs of 30,000 sequences), fresh sequences in place of a fixed set.",
+  paper: `The paper's lengths and sizes; Adam at 0.001, clip 0.1, ${ADDING_STEPS.toLocaleString('en-US')} updates (100 epochs of 30,000 sequences), fresh sequences in place of a fixed set.`,
 };
 
 function scaled(scale: Scale): ScaledTable {

@@ -7,7 +7,7 @@
 import { at } from '../../engine/errors.ts';
 import type { Figure } from '../tasks/task.ts';
 import { SCALES, type Scale } from './definition.ts';
-import { compare, type Summary } from './statistics.ts';
+import { CONFIDENCE, compare, type Summary } from './statistics.ts';
 
 /** The tested setting that a claim is about: that of the training, the furthest one, or all but that of the training. */
 export type Where = 'trained' | 'furthest' | 'beyond';
@@ -172,7 +172,8 @@ function order(claim: Claim & { readonly other: string }, setting: number, evide
   if (sure === 'unknown') return { outcome: 'not decided', because: `${because}; one seed decides nothing` };
   const missing = 2 * evidence.seeds - own.count - others.count;
   if (missing > 0) return { outcome: 'not decided', because: `${because}; ${missing} still to come` };
-  if (sure === 'together') return { outcome: 'does not hold', because: `${because}, within twice the standard error` };
+  if (sure === 'together')
+    return { outcome: 'does not hold', because: `${because}, not apart at ${100 * CONFIDENCE} %` };
   return { outcome: better ? 'holds' : 'does not hold', because };
 }
 

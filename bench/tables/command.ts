@@ -3,17 +3,17 @@
 // Always: what is printed is whole lines; a failed cell does not end the others, but the exit code tells of it; Ctrl-C keeps everything,
 // and the table of what there is. Not here: the process (table-command.ts), and each of the steps.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Device } from '../../engine/core.ts';
 import { at, FileError, need } from '../../engine/errors.ts';
 import { EXIT, shellCommand } from '../command-line.ts';
-import { onDisk, readBytes, writeAtomically } from '../disk.ts';
+import { makeFolders, readBytes, writeAtomically } from '../disk.ts';
 import { jobTask } from '../job-tasks.ts';
 import { adapterName } from '../messages.ts';
 import type { ProgressStream } from '../progress.ts';
-import { factsOf, type TaskFacts } from '../task-facts.ts';
+import { factsOf, type JobTask, type TaskFacts } from '../task-facts.ts';
 import type { TrainJob } from '../train.ts';
 import { type Cell, cellsOf, type Group, type Part, partOf } from './definition.ts';
 import { Estimates } from './estimate.ts';
@@ -21,9 +21,9 @@ import { parseTable, type TableRequest } from './options.ts';
 import { renderTable } from './page.ts';
 import { formatTime, tableProgress } from './progress.ts';
 import { measureRates, type Rates } from './rates.ts';
-import { type CellRecord, optionsOf, readRecord, readRecords, withAllThereIs } from './records.ts';
+import { type CellRecord, optionsOf, readRecords, withAllThereIs } from './records.ts';
 import { metricOf, type TableResult, tableJSON, tabulate } from './result.ts';
-import { type RunnerResult, runCells } from './runner.ts';
+import { isToTrain, type RunnerResult, recordToTrain, runCells } from './runner.ts';
 import { formatTable } from './text.ts';
 
 /** What the command is given by the process that it runs in. */
@@ -85,6 +85,9 @@ class TableJob {
   readonly #folders: readonly string[];
   /** Cells of which was said why they do not count. */
   readonly #told = new Set<string>();
+  readonly #jobs = new Map<string, JobTask>();
+  /** Whose data its cells are trained on, where the task says so. */
+  #source: string | undefined;
 
   constructor(request: TableRequest, around: TableSurroundings) {
     const { table, part, cell, json, out, merge } = request;
@@ -112,39 +115,39 @@ class TableJob {
       if (!existsSync(folder))
         throw new FileError(`--merge ${folder}: there is no such folder; give one with run folders`);
     }
-    if (show || metric === undefined) return;
-    metricOf((await this.#facts(at(partOf(table, part).groups, 0), [])).figures, metric);
+    if (show) return;
+    const { figures, source } = await this.#facts(at(partOf(table, part).groups, 0), []);
+    this.#source = source;
+    if (metric !== undefined) metricOf(figures, metric);
   }
 
   async #train(): Promise<RunnerResult> {
     const { out, merge, force } = this.#request;
     const { signal, train, stderr } = this.#around;
-    const records = this.#cells.map((cell) => readRecord(cell, this.#folders));
-    // What is refused elsewhere keeps nobody from training it here.
-    const open = new Set(
-      records
-        .filter(({ state }) => force || state !== 'finished')
-        .filter(({ cell, state }) => force || state !== 'refused' || readRecord(cell, [out]).state !== 'refused')
-        .map(({ cell }) => cell.name),
-    );
+    const where = { out, others: merge, ...(this.#source !== undefined && { source: this.#source }) };
+    const records = this.#cells.map((cell) => recordToTrain(cell, where));
+    /** The cells that are to be trained, and the updates that need not be made again. */
+    const open = new Map<Cell, number>();
+    for (const record of records) {
+      if (isToTrain(record, force)) open.set(record.cell, force ? 0 : (record.step ?? 0));
+    }
     const estimates = open.size === 0 ? undefined : await this.#estimate(records, open);
     const progress = tableProgress(this.#out, this.#cells.length);
     let began = 0;
-    const left = (): number =>
-      this.#cells.filter(({ name }) => open.has(name)).reduce((sum, cell) => sum + (estimates?.seconds(cell) ?? 0), 0);
+    const left = (): number => [...open].reduce((sum, each) => sum + (estimates?.seconds(...each) ?? 0), 0);
     const result = await runCells(
       this.#cells,
-      { out, others: merge, force, train, signal },
+      { ...where, force, train, signal },
       {
         onBegin: (cell) => {
           began = performance.now();
-          const expected = estimates?.seconds(cell) ?? 0;
+          const expected = estimates?.seconds(cell, open.get(cell)) ?? 0;
           progress.begin(cell, optionsOf(cell).steps, expected, left() - expected);
         },
         onStep: (_cell, step) => progress.update(step),
         onWarning: ({ name }, line) => stderr.write(`rimgrad: ${name}: ${line}\n`),
         onEnd: (record, trained, problem) => {
-          open.delete(record.cell.name); // whatever became of it, this process is done with it
+          open.delete(record.cell); // whatever became of it, this process is done with it
           if (trained && record.metrics !== undefined) estimates?.learn(record.cell, record.metrics);
           const trouble = problem === undefined ? '' : `rimgrad: ${record.cell.name}: ${problem}\n`;
           if (!trained) stderr.write(trouble); // before the line that counts it; of one that was trained a bar is still drawn
@@ -169,8 +172,8 @@ class TableJob {
     return result;
   }
 
-  /** Measures the device, plans what is to be done, and says how long that may take. */
-  async #estimate(records: readonly CellRecord[], open: ReadonlySet<string>): Promise<Estimates> {
+  /** Measures the device, plans what is to be done, and says how long that may take; undefined where it is stopped. */
+  async #estimate(records: readonly CellRecord[], open: ReadonlyMap<Cell, number>): Promise<Estimates | undefined> {
     const { table, part } = this.#request;
     let rates: Rates;
     let adapter: string;
@@ -179,12 +182,11 @@ class TableJob {
       adapter = adapterName(device);
       rates = await measureRates(device);
     }
-    const estimates = await Estimates.of(this.#cells, rates);
+    const estimates = await Estimates.of([...open.keys()], rates, (group) => this.#job(group), this.#around.signal);
+    if (estimates === undefined) return undefined;
     for (const { cell, metrics } of records) if (metrics !== undefined) estimates.learn(cell, metrics);
-    const seconds = this.#cells
-      .filter(({ name }) => open.has(name))
-      .reduce((sum, cell) => sum + estimates.seconds(cell), 0);
-    const done = records.filter(({ cell, state }) => state === 'finished' && !open.has(cell.name)).length;
+    const seconds = [...open].reduce((sum, each) => sum + estimates.seconds(...each), 0);
+    const done = records.filter(({ cell, state }) => state === 'finished' && !open.has(cell)).length;
     this.#out.write(
       `${table.title}, scale ${part.scale}, on ${adapter}: ${open.size} of ${this.#cells.length} cells to train${done === 0 ? '' : `, ${done} finished`}\n` +
         `Estimated time: ${formatTime(seconds)} (${(1e6 * rates.secondsACall).toFixed(1)} µs a call, ${(1e-9 / rates.secondsAWork).toFixed(1)} G operations a second)\n${seconds > LONG_SECONDS ? LONG : ''}\n`,
@@ -215,7 +217,7 @@ class TableJob {
 
   async #table(part: Part): Promise<{ readonly result: TableResult; readonly records: readonly CellRecord[] }> {
     const { table, select, metric } = this.#request;
-    const records = readRecords(table, part, this.#folders);
+    const records = readRecords(table, part, this.#folders, this.#source);
     const facts = new Map<string, TaskFacts>();
     for (const group of partOf(table, part).groups) facts.set(group.title, await this.#facts(group, records));
     const view = { select, ...(metric !== undefined && { metric }) };
@@ -223,11 +225,19 @@ class TableJob {
   }
 
   /** What is known of a group's task: what its first finished cell was told of it, so that a table needs no task's files. */
-  async #facts({ title }: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
-    const { table, part } = this.#request;
+  async #facts(group: Group, records: readonly CellRecord[]): Promise<TaskFacts> {
+    const { title } = group;
     const told = records.find(({ cell, config }) => cell.group.title === title && config !== undefined)?.config?.task;
+    return told ?? factsOf(await this.#job(group));
+  }
+
+  /** A group's task, which its rows share: made once, for it may read files. */
+  async #job({ title }: Group): Promise<JobTask> {
+    const { table, part } = this.#request;
     const cell = cellsOf(table, { scale: part.scale }).find(({ group }) => group.title === title);
-    return told ?? factsOf(await jobTask(optionsOf(need(cell, 'a cell'))));
+    const job = this.#jobs.get(title) ?? (await jobTask(optionsOf(need(cell, 'a cell'))));
+    this.#jobs.set(title, job);
+    return job;
   }
 
   /** Writes the page, of all rows and seeds that there are. @returns false where a fuller one is there, which stays */
@@ -244,7 +254,7 @@ class TableJob {
       );
       return false;
     }
-    onDisk(folder, () => mkdirSync(folder, { recursive: true }));
+    makeFolders(folder);
     writeAtomically(json, tableJSON(result));
     writeAtomically(page, await renderTable({ table, scaled: partOf(table, part), result, records }));
     this.#out.write(`\nPage: ${page}\n`);

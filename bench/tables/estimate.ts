@@ -3,17 +3,18 @@
 //
 // Always: an estimate changes nothing of what is run. Not here: the measuring of a device.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RandomState, type Tensor, type Update } from '../../engine/core.ts';
-import { at, need } from '../../engine/errors.ts';
+import { at } from '../../engine/errors.ts';
 import { bytesOf, type Dispatch, isLoop } from '../../engine/plan.ts';
 import { planProgram } from '../../engine/planner.ts';
 import { batchesOf } from '../evaluation.ts';
-import { jobTask } from '../job-tasks.ts';
 import type { Metrics } from '../metrics.ts';
 import { taskModel } from '../models.ts';
 import type { MainOptions } from '../options.ts';
 import { evaluationProgram, trainingProgram } from '../programs.ts';
-import type { Cell } from './definition.ts';
+import type { JobTask } from '../task-facts.ts';
+import type { Cell, Group } from './definition.ts';
 import type { Rates } from './rates.ts';
 import { optionsOf } from './records.ts';
 
@@ -45,8 +46,7 @@ export interface CellWork {
 }
 
 /** What a training with these options has to do. @throws RimgradError for options that make no program */
-export async function workOf(options: MainOptions): Promise<CellWork> {
-  const { task, trained, tested } = await jobTask(options);
+export function workOf({ task, trained, tested }: JobTask, options: MainOptions): CellWork {
   const { batch, steps, evaluateEvery } = options;
   const model = taskModel(at(options.models, 0), task, options, new RandomState({ seed: options.seed }));
   const step = trainingProgram(model, task, trained, options);
@@ -78,39 +78,52 @@ export class Estimates {
     this.#works = works;
   }
 
-  /** Plans the programs of cells. @throws RimgradError for options that make no program */
-  static async of(cells: readonly Cell[], rates: Rates): Promise<Estimates> {
+  /**
+   * Plans the programs of cells that are to be trained.
+   * @param job the task of a group
+   * @returns undefined where the signal was aborted meanwhile
+   * @throws RimgradError for options that make no program
+   */
+  static async of(
+    cells: readonly Cell[],
+    rates: Rates,
+    job: (group: Group) => Promise<JobTask>,
+    signal: AbortSignal,
+  ): Promise<Estimates | undefined> {
     const works = new Map<string, CellWork>();
     for (const cell of cells) {
-      if (!works.has(cell.row.id)) works.set(cell.row.id, await workOf(optionsOf(cell)));
+      if (works.has(cell.row.id)) continue;
+      await nextTurn(); // a plan may take seconds, and a signal is only heard between two turns
+      if (signal.aborted) return undefined;
+      works.set(cell.row.id, workOf(await job(cell.group), optionsOf(cell)));
     }
     return new Estimates(rates, works);
   }
 
-  /** Learns from a finished cell. */
+  /** Learns from a finished cell; nothing where no cell of its row is to be trained. */
   learn(cell: Cell, { steps }: Metrics): void {
+    const work = this.#works.get(cell.row.id);
+    if (work === undefined) return;
     const seconds = steps.at(-1)?.seconds ?? 0;
-    const predicted = secondsOf(this.#work(cell).training, this.#rates);
+    const predicted = secondsOf(work.training, this.#rates);
     if (seconds <= 0 || predicted <= 0) return;
     const known = this.#factors.get(cell.row.id) ?? [];
     this.#factors.set(cell.row.id, [...known, seconds / predicted]);
   }
 
-  /** Seconds of a whole cell. */
-  seconds(cell: Cell): number {
-    const { training, evaluations } = this.#work(cell);
-    const predicted = secondsOf(training, this.#rates) + secondsOf(evaluations, this.#rates);
-    return predicted * this.#factor(cell) + OVERHEAD_SECONDS;
+  /** Seconds of a cell; none of a row that was not planned. @param done updates of it that need not be made again */
+  seconds(cell: Cell, done: number = 0): number {
+    const work = this.#works.get(cell.row.id);
+    if (work === undefined) return 0;
+    const predicted = secondsOf(work.training, this.#rates) + secondsOf(work.evaluations, this.#rates);
+    const left = Math.max(0, 1 - done / optionsOf(cell).steps);
+    return predicted * left * this.#factor(cell) + OVERHEAD_SECONDS;
   }
 
   // A row's own, else that of all rows: the mean on a logarithmic axis.
   #factor(cell: Cell): number {
     const factors = this.#factors.get(cell.row.id) ?? [...this.#factors.values()].flat();
     return factors.length === 0 ? 1 : Math.exp(factors.reduce((all, f) => all + Math.log(f), 0) / factors.length);
-  }
-
-  #work(cell: Cell): CellWork {
-    return need(this.#works.get(cell.row.id), `the work of ${cell.row.id}`);
   }
 }
 

@@ -4,11 +4,11 @@
 // Always: the file is made in one step that only one process can win; its holder renews its time, and a file whose process is gone,
 // or of another machine and not renewed for some minutes, is nobody's. Not here: what is done meanwhile (runner.ts).
 
-import { closeSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
+import { closeSync, linkSync, openSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { FileError } from '../../engine/errors.ts';
-import { onDisk, readBytes } from '../disk.ts';
+import { makeFolders, onDisk, readBytes } from '../disk.ts';
 import { runsAs } from '../runs.ts';
 
 const RENEW_MS = 30_000;
@@ -29,7 +29,7 @@ export function holderOf(out: string, cell: string): string | undefined {
 /** Takes a cell. @returns undefined where another process holds it. @throws FileError where the folder cannot be written */
 export function hold(out: string, cell: string): Hold | undefined {
   const file = fileOf(out, cell);
-  onDisk(out, () => mkdirSync(out, { recursive: true }));
+  makeFolders(out);
   for (let attempt = 0; attempt < 3; attempt++) {
     if (make(file)) return held(file);
     const found = look(file);
@@ -62,22 +62,31 @@ function fileOf(out: string, cell: string): string {
   return join(out, `.${cell}.held`);
 }
 
-/** Makes the file, unless there is one. */
+/** Makes the file, unless there is one; one that cannot be written is not left behind, for an empty one holds a cell as well. */
 function make(file: string): boolean {
   return onDisk(dirname(file), () => {
+    const descriptor = openNew(file);
+    if (descriptor === undefined) return false;
     try {
-      const descriptor = openSync(file, 'wx');
-      try {
-        writeSync(descriptor, JSON.stringify({ pid: process.pid, host: hostname() }));
-      } finally {
-        closeSync(descriptor);
-      }
-      return true;
+      writeSync(descriptor, JSON.stringify({ pid: process.pid, host: hostname() }));
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+      rmSync(file, { force: true });
       throw error;
+    } finally {
+      closeSync(descriptor);
     }
+    return true;
   });
+}
+
+/** Opens a file that is not there yet; undefined where there is one. */
+function openNew(file: string): number | undefined {
+  try {
+    return openSync(file, 'wx');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined;
+    throw error;
+  }
 }
 
 interface Found {

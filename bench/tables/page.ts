@@ -17,6 +17,7 @@ import { modulesSection } from './page-modules.ts';
 import { pageStyle } from './page-style.ts';
 import type { CellRecord, CellState } from './records.ts';
 import { type Entry, metricOf, type ResultGroup, type ResultRow, type TableResult } from './result.ts';
+import { CONFIDENCE } from './statistics.ts';
 import { SELECTION_WORDS } from './text.ts';
 
 /** What a page is made from. */
@@ -57,7 +58,6 @@ function header({ table, scaled, result }: TablePage): string {
 <p class="protocol">Scale <strong>${result.scale}</strong>: ${escapeText(scaled.protocol)}</p>
 <p class="meta">${seeds.length === 1 ? 'Seed' : 'Seeds'} ${seeds.join(', ')}${where}</p>
 ${data.map((source) => `<p class="meta">Data: ${escapeText(source)}</p>`).join('\n')}
-${data.length > 1 ? '<p class="note">Cells of this table were trained on different data: their figures do not compare.</p>' : ''}
 ${missing}
 </header>`;
 }
@@ -70,7 +70,7 @@ function verdicts({ result }: TablePage): string {
   );
   return `<section aria-labelledby="verdicts">
 <h2 id="verdicts">What should come out, and what did</h2>
-<p>A bound must be reached by every seed. One row is ahead of another only where their means differ by more than twice the standard error of the difference.</p>
+<p>A bound must be reached by every seed. One row is ahead of another only where Welch's t-test, two-sided, tells their means apart at ${100 * CONFIDENCE} %.</p>
 <ul class="verdicts">${items.join('\n')}</ul>
 </section>`;
 }

@@ -1,8 +1,8 @@
 // What there is of a table's cells in the folders of one machine or several: which are finished, begun, running or damaged, and what
 // the finished ones measured.
 //
-// Always: nothing is written; a folder counts only where its run was made with the very options of the cell; what cannot be read is
-// told and not counted. Not here: making cells (runner.ts), what follows from them (result.ts).
+// Always: nothing is written; a folder counts only where its run was made with the very options of the cell, on the data of the
+// others; what cannot be read is told and not counted. Not here: making cells (runner.ts), what follows from them (result.ts).
 
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { FileError, OptionError } from '../../engine/errors.ts';
 import { namesIn } from '../disk.ts';
 import { describe } from '../messages.ts';
 import { type Metrics, sortMetrics } from '../metrics.ts';
-import { keptOptions, lastingOptions, type MainOptions, parseMainOptions } from '../options.ts';
+import { decidingOptions, keptOptions, type MainOptions, parseMainOptions } from '../options.ts';
 import type { RunConfig } from '../run-config.ts';
 import { type Run, readRun, runsAs } from '../runs.ts';
 import { type Cell, cellsOf, type Part, partOf, type TableDefinition } from './definition.ts';
@@ -27,7 +27,7 @@ export type CellState =
   /** Another process trains it. */
   | 'running'
   | 'finished'
-  /** What lies there cannot be read, or is of other options. */
+  /** What lies there cannot be read, or is of other options or data. */
   | 'refused';
 
 /** A cell and what there is of it. */
@@ -38,22 +38,40 @@ export interface CellRecord {
   readonly note?: string;
   /** Something else lies where its run folder would be: nothing can be trained there. */
   readonly blocked?: true;
+  /** Of one that was begun or failed: the updates that its last checkpoint holds, by what was measured. */
+  readonly step?: number;
   /** Of a finished one. */
   readonly metrics?: Metrics;
   /** Of a finished one. */
   readonly config?: RunConfig;
 }
 
-/** Looks for all cells of a table. @param folders where run folders lie: those of the first one can go on, others only count when finished */
-export function readRecords(table: TableDefinition, part: Part, folders: readonly string[]): readonly CellRecord[] {
-  return cellsOf(table, part).map((cell) => readRecord(cell, folders));
+/**
+ * Looks for all cells of a table.
+ * @param folders where run folders lie: those of the first one can go on, others only count when finished
+ * @param source whose data the cells have to be of, as the task says it; where left out, those of the first finished cell
+ */
+export function readRecords(
+  table: TableDefinition,
+  part: Part,
+  folders: readonly string[],
+  source?: string,
+): readonly CellRecord[] {
+  const cells = cellsOf(table, part);
+  const records = cells.map((cell) => readRecord(cell, folders, source));
+  const first = records.find(({ state }) => state === 'finished')?.config?.task.source;
+  if (source !== undefined || first === undefined) return records;
+  return cells.map((cell) => readRecord(cell, folders, first));
 }
 
-/** Looks for a cell: a finished one wherever it lies, else what the first folder has, else why another folder's does not count. */
-export function readRecord(cell: Cell, [out = '', ...others]: readonly string[]): CellRecord {
-  const own = lookAt(cell, out);
+/**
+ * Looks for a cell: a finished one wherever it lies, else what the first folder has, else why another folder's does not count.
+ * @param source whose data it has to be of; any where left out
+ */
+export function readRecord(cell: Cell, [out = '', ...others]: readonly string[], source?: string): CellRecord {
+  const own = lookAt(cell, out, source);
   if (own.state === 'finished') return own;
-  const elsewhere = others.map((folder) => lookAt(cell, folder));
+  const elsewhere = others.map((folder) => lookAt(cell, folder, source));
   const refused = own.state === 'missing' ? elsewhere.find(({ state }) => state === 'refused') : undefined;
   return elsewhere.find(({ state }) => state === 'finished') ?? refused ?? own;
 }
@@ -87,7 +105,7 @@ export function optionsOf(cell: Cell, out: string = 'runs'): MainOptions {
   throw new OptionError(`${cell.name}: its arguments ask for ${request.kind}`);
 }
 
-function lookAt(cell: Cell, folder: string): CellRecord {
+function lookAt(cell: Cell, folder: string, source: string | undefined): CellRecord {
   const path = join(folder, cell.name);
   const holder = holderOf(folder, cell.name);
   if (!existsSync(join(path, 'config.json'))) {
@@ -97,7 +115,7 @@ function lookAt(cell: Cell, folder: string): CellRecord {
   }
   try {
     const run = readRun(path);
-    const refusal = otherwise(cell, run, path);
+    const refusal = otherwise(cell, run, path) ?? foreign(run, path, source);
     if (refusal !== undefined) return { cell, state: 'refused', note: refusal };
     return recordOf(cell, run, holder);
   } catch (error) {
@@ -129,7 +147,12 @@ function recordOf(cell: Cell, { config, metrics }: Run, holder: string | undefin
   const trains = holder ?? (pid === undefined ? undefined : `process ${pid}`);
   if (trains !== undefined) return { cell, state: 'running', note: trains };
   const state = config.status === 'failed' ? 'failed' : 'begun';
-  return { cell, state, ...(config.note !== undefined && { note: config.note }) };
+  const { checkpointEvery } = optionsOf(cell);
+  const told = sortMetrics(metrics).steps.at(-1)?.step ?? 0;
+  // One that was stopped wrote a checkpoint at its last step.
+  const lost = checkpointEvery === 0 ? told : config.status === 'stopped' ? 0 : told % checkpointEvery;
+  const step = told - lost;
+  return { cell, state, step, ...(config.note !== undefined && { note: config.note }) };
 }
 
 /** Why a run is not that of a cell, where it is not. */
@@ -145,11 +168,6 @@ function otherwise(cell: Cell, { config }: Run, path: string): string | undefine
     const same = trained === group.trained && group.columns.every(({ setting }) => tested.includes(setting));
     return same ? undefined : `${path}: its settings are not those of its options; it is damaged`;
   }
-  if (first === 'mnist') {
-    return made.mnist === true
-      ? `${path}: made with MNIST's files, and the table asks for drawn digits; add --mnist DIR`
-      : `${path}: made with drawn digits, and the table asks for MNIST's files; leave out --mnist, or give another --out`;
-  }
   const more = differing.length === 1 ? '' : ` (and ${differing.length - 1} more)`;
   return `${path}: made with ${given(first, made[first])}, and the table asks for ${given(first, asked[first])}${more}; ${anew(cell)}, or give another --out`;
 }
@@ -162,9 +180,15 @@ function given(name: string, value: unknown): string {
   return `--${flag} ${Array.isArray(value) ? value.join(',') : value}`;
 }
 
-/** All options that decide what a run measures; of files only whether there are any, for they lie elsewhere on another machine. */
+/** Why a run of a cell's options does not count beside the others: means over different data would tell nothing. */
+function foreign({ config }: Run, path: string, source: string | undefined): string | undefined {
+  const own = config.task.source;
+  if (source === undefined || own === source) return undefined;
+  return `${path}: made on other data than the table's, which is ${source}: on ${own ?? 'none that is told'}; add --mnist DIR or leave it out as it was made, or give another --out`;
+}
+
+/** All options that decide what a run measures. */
 function everything(options: MainOptions): Readonly<Record<string, unknown>> {
   const { steps, evaluateEvery } = options;
-  const lasting = lastingOptions(options);
-  return { ...lasting, steps, evaluateEvery, ...(lasting.mnist !== undefined && { mnist: true }) };
+  return { ...decidingOptions(options), steps, evaluateEvery };
 }

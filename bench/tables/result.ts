@@ -65,7 +65,7 @@ export interface TableResult {
   readonly figures: readonly Figure[];
   readonly seeds: readonly number[];
   readonly adapters: readonly string[];
-  /** Whose data the finished cells are of, where their task says so: one, unless folders were merged that do not belong together. */
+  /** Whose data the finished cells are of, where their task says so. */
   readonly data: readonly string[];
   /** Test sequences that each seed is measured on, at every setting. */
   readonly sequences: number;

@@ -10,7 +10,7 @@ import { describe } from '../messages.ts';
 import type { TrainJob } from '../train.ts';
 import type { Cell } from './definition.ts';
 import { hold } from './hold.ts';
-import { type CellRecord, type CellState, readRecord } from './records.ts';
+import { type CellRecord, type CellState, optionsOf, readRecord } from './records.ts';
 
 /** How to train cells. */
 export interface RunnerOptions {
@@ -18,6 +18,8 @@ export interface RunnerOptions {
   readonly out: string;
   /** Folders whose finished cells count too. */
   readonly others: readonly string[];
+  /** Whose data the cells are trained on, where their task says so: what was begun on other data is refused. */
+  readonly source?: string;
   /** Train again what is finished, damaged or of other options. */
   readonly force: boolean;
   readonly train: TrainJob;
@@ -63,11 +65,25 @@ export async function runCells(
 /** What a cell is that is to be trained without `--force`. */
 const TRAINABLE: readonly CellState[] = ['missing', 'begun', 'failed'];
 
+/** What there is of a cell as a runner sees it: what is refused elsewhere keeps nobody from training it here. */
+export function recordToTrain(
+  cell: Cell,
+  { out, others, source }: Pick<RunnerOptions, 'out' | 'others' | 'source'>,
+): CellRecord {
+  const found = readRecord(cell, [out, ...others], source);
+  return found.state === 'refused' ? readRecord(cell, [out], source) : found;
+}
+
+/** Whether a runner trains a cell: never where something else lies in the place of its run folder. */
+export function isToTrain({ state, blocked }: CellRecord, force: boolean): boolean {
+  return !blocked && (force || TRAINABLE.includes(state));
+}
+
 type Outcome = 'done' | 'failed' | 'elsewhere' | 'stopped';
 
 async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents): Promise<Outcome> {
-  const { out, others, force } = options;
-  const look = (): CellRecord => readRecord(cell, [out, ...others]);
+  const { out, others, source, force } = options;
+  const look = (): CellRecord => readRecord(cell, [out, ...others], source);
   const found = look();
   if (!force && found.state === 'finished') {
     events.onEnd(found, false);
@@ -79,10 +95,9 @@ async function runCell(cell: Cell, options: RunnerOptions, events: RunnerEvents)
     return 'elsewhere';
   }
   try {
-    // What was true before the cell was held may have changed meanwhile. What is refused elsewhere keeps nobody from training it here.
-    const now = look();
-    const before = now.state === 'refused' ? readRecord(cell, [out]) : now;
-    if (before.blocked || (!force && !TRAINABLE.includes(before.state))) {
+    // What was true before the cell was held may have changed meanwhile.
+    const before = recordToTrain(cell, options);
+    if (!isToTrain(before, force)) {
       events.onEnd(before, false, before.state === 'refused' ? before.note : undefined);
       return before.state === 'refused' ? 'failed' : before.state === 'running' ? 'elsewhere' : 'done';
     }
@@ -103,10 +118,13 @@ async function train(
   { out, force, train: trainer, signal }: RunnerOptions,
   events: RunnerEvents,
 ): Promise<{ readonly status: JobEnd['status']; readonly problem?: string }> {
+  // What was begun may have been begun where the files lay elsewhere.
+  const { mnist } = optionsOf(cell);
+  const resume = ['--resume', cell.name, '--out', out, ...(mnist === undefined ? [] : ['--mnist', mnist])];
   const begin = [...cell.args, '--name', cell.name, '--out', out, ...(force ? ['--force'] : [])];
   try {
     const { status, note } = await runJob(
-      goesOn ? ['--resume', cell.name, '--out', out] : begin,
+      goesOn ? resume : begin,
       {
         signal,
         onStep: ({ step }) => events.onStep(cell, step),

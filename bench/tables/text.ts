@@ -24,7 +24,6 @@ export function formatTable(table: TableDefinition, result: TableResult): string
     `${table.title} (${table.source}), scale ${result.scale}: ${result.finished} of ${result.cells} cells finished`,
     `${figure.label} of ${result.sequences.toLocaleString('en-US')} test sequences, mean ± spread (seeds), in brackets the paper's; ${SELECTION_WORDS[result.select]}`,
     ...result.data.map((source) => `Data: ${source}`),
-    ...(result.data.length > 1 ? ['Cells were trained on different data: their figures do not compare'] : []),
   ];
   const blocks = result.groups.map((group) => block(table, result, group));
   const asked = result.verdicts.filter(({ outcome }) => outcome !== 'not asked');
