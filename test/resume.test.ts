@@ -207,7 +207,7 @@ test('a run goes on where its files lie in another folder, and on no other data'
       'it was changed',
     );
   };
-  await refusal(1, /here: MNIST's test images are not there/);
+  await refusal(1, /here: there is no such folder; name the one with MNIST's files/);
   const data =
     /a: the run was begun on this data: MNIST, the 60 test.*; and it cannot go on with this: MNIST, the 70 test.*--mnist/;
   await refusal(2, data, '--mnist', `${other}`);
