@@ -7,7 +7,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Option } from 'commander';
-import { FileError } from '../engine/errors.ts';
+import { FileError, OptionError } from '../engine/errors.ts';
 import {
   type Device,
   loadVariables,
@@ -51,6 +51,7 @@ interface Given {
   readonly testBatches?: number;
   readonly batch?: number;
   readonly seed?: number;
+  readonly mnist?: string;
   readonly json?: true;
 }
 
@@ -79,6 +80,7 @@ export async function evaluateSaved(args: readonly string[]): Promise<number> {
     )
     .addOption(new Option('--batch <n>', "sequences in a batch (default: the training's)").argParser(whole(1, 65_536)))
     .addOption(new Option('--seed <n>', "of the sequences (default: the training's)").argParser(whole(0, 0xffff_ffff)))
+    .option('--mnist <folder>', "smnist: the folder of MNIST's files (default: the training's)")
     .option('--json', 'print one JSON object instead of a table');
   endWhenUnread();
   const help = readArguments(command, args);
@@ -137,7 +139,7 @@ function openSaved(run: string): Saved {
 }
 
 /** The options that the weights were trained with, and how to test them. */
-function optionsOf({ path, file }: Saved, { testBatches, batch, seed }: Given): MainOptions {
+function optionsOf({ path, file }: Saved, { testBatches, batch, seed, mnist }: Given): MainOptions {
   const beside = join(dirname(path), 'config.json');
   const text = file.metadata.options;
   if (text === undefined && !existsSync(beside)) {
@@ -147,8 +149,12 @@ function optionsOf({ path, file }: Saved, { testBatches, batch, seed }: Given): 
     text === undefined
       ? keptOptions(readRunConfig(dirname(path)).options, beside)
       : keptOptions(parseObject(text, path), path);
+  if (mnist !== undefined && kept.task !== 'smnist') {
+    throw new OptionError(`--mnist: ${path} was trained on the task ${kept.task}, which reads no digits; leave it out`);
+  }
   return {
     ...kept,
+    ...(mnist !== undefined && { mnist }),
     ...(testBatches !== undefined && { testBatches }),
     ...(batch !== undefined && { batch }),
     ...(seed !== undefined && { seed }),

@@ -231,6 +231,9 @@ test('train leaves a run, eval finds its figures again in it, report draws it', 
     assert.equal([code, stdout], [1, ''], target);
     assert.match(stderr, said);
   }
+  const digits = await rimgrad(['eval', join('runs', 'a'), '--mnist', 'images']);
+  assert.is(digits.code, 2);
+  assert.match(digits.stderr, /--mnist: .* was trained on the task copying, which reads no digits; leave it out/);
 });
 
 test('into a pipe go whole lines of plain text', async () => {

@@ -1,7 +1,7 @@
 // Runs that go on: stopped anywhere and resumed they end with the bytes and the figures of a run that was never stopped; also with
 // more steps than were asked for first; what may not change is refused, and what is damaged, finished or still running as well.
 
-import { spawn } from 'node:child_process';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   copyFileSync,
@@ -10,11 +10,13 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { writeIdx } from '../bench/fuzz/idx-files.ts';
@@ -34,6 +36,7 @@ test.after.each((context) => {
   rmSync(context.out, { recursive: true, force: true });
 });
 
+const rimgrad = fileURLToPath(new URL('../bench/rimgrad.js', import.meta.url));
 const sizes = [...tiny, ...random];
 const every = ['--checkpoint-every', '5', '--evaluate-every', '8'];
 
@@ -213,6 +216,16 @@ test('a run goes on where its files lie in another folder, and on no other data'
   await refusal(2, data, '--mnist', `${other}`);
   await done(['--resume', path, '--mnist', `${there}`]);
   sameRuns(path, join(out, 'whole', 'a'));
+
+  // An evaluation finds them in another folder too; other files are other data.
+  const evaluation = (...args: readonly string[]): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [rimgrad, 'eval', join(out, 'whole', 'a'), ...args], { encoding: 'utf8' });
+  const { stdout } = evaluation();
+  assert.match(stdout, /^Data: MNIST, the 60 test/);
+  renameSync(`${there}`, `${here}`);
+  assert.match(evaluation().stderr, /there: there is no such folder; name the one with MNIST's files/);
+  assert.is(evaluation('--mnist', `${here}`).stdout, stdout);
+  assert.match(evaluation('--mnist', `${other}`).stdout, /^Data: MNIST, the 70 test/);
 });
 
 test('what may not change is refused with the option and what it was', async ({ out }) => {

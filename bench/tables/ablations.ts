@@ -59,6 +59,12 @@ const MORE: readonly Line[] = [
 /** Sources that a module of a RIM 6/4 may read; 6 is all of them. */
 const TOP_K = [1, 2, 3, 4] as const;
 
+/** What of the long lists a scale below the paper's takes: those that the claims are about, and what tells where they stand. */
+const FEW: Readonly<Record<'tiny' | 'small', Readonly<Record<'nine' | 'alone' | 'topK', readonly number[]>>>> = {
+  tiny: { nine: [4], alone: [2, 4], topK: [1, 4] },
+  small: { nine: [2, 4, 9], alone: [2, 4], topK: [1, 2, 4] },
+};
+
 function published(trained: number, far: number): { readonly paper: Published } {
   return { paper: { 50: trained, 200: far } };
 }
@@ -73,7 +79,7 @@ function withoutCommunication(scale: Scale, [modules, active, trained, far]: Lin
 
 function groups(scale: Scale): ScaledTable['groups'] {
   const blanks = BLANKS[scale];
-  const full = scale === 'paper';
+  const few = scale === 'paper' ? undefined : FEW[scale];
   const group = (title: string, rows: readonly Row[]): ScaledTable['groups'][number] => ({
     title,
     ...blanks,
@@ -84,12 +90,14 @@ function groups(scale: Scale): ScaledTable['groups'] {
   return [
     group('Active modules', [
       ...[2, 3, 4, 5, 6].map(six),
-      ...(scale === 'tiny' ? NINE.filter(([, active]) => active === 4) : NINE).map((line) => whole(scale, line)),
-      ...(full ? MORE : []).map((line) => whole(scale, line)),
+      ...NINE.filter(([, active]) => few?.nine.includes(active) ?? true).map((line) => whole(scale, line)),
+      ...(few === undefined ? MORE : []).map((line) => whole(scale, line)),
     ]),
     group(
       'Without communication',
-      NO_COMMUNICATION.filter(([modules]) => full || modules === 6).map((line) => withoutCommunication(scale, line)),
+      NO_COMMUNICATION.filter(
+        ([modules, active]) => few === undefined || (modules === 6 && few.alone.includes(active)),
+      ).map((line) => withoutCommunication(scale, line)),
     ),
     group(
       'Without input attention',
@@ -101,7 +109,7 @@ function groups(scale: Scale): ScaledTable['groups'] {
     ),
     group(
       'Communication with the best sources only',
-      TOP_K.map((count) => {
+      TOP_K.filter((count) => few?.topK.includes(count) ?? true).map((count) => {
         const sizes = { modules: 6, active: 4, id: `top-${count}`, label: `top ${count} of` };
         return rim(scale, { ...sizes, args: ['--comm-top-k', `${count}`] });
       }),

@@ -63,11 +63,15 @@ function rows(scale: Scale): readonly Row[] {
   ];
 }
 
+/**
+ * The small scale keeps the paper's proportions at 10 by 10, for at 7 by 7 too little is left of a digit: there the five nearest of 8,600
+ * drawn digits tell 65 % of others (87 % at 10 by 10), and 70 % of MNIST's.
+ */
 const SETTINGS: Readonly<Record<Scale, Pick<Group, 'trained' | 'columns'>>> = {
   tiny: { trained: 3, columns: [{ setting: 3 }, { setting: 4, paper: 16 }, { setting: 5, paper: 24 }] },
   small: {
-    trained: 7,
-    columns: [{ setting: 7 }, { setting: 8, paper: 16 }, { setting: 10, paper: 19 }, { setting: 12, paper: 24 }],
+    trained: 10,
+    columns: [{ setting: 10 }, { setting: 12, paper: 16 }, { setting: 14, paper: 19 }, { setting: 17, paper: 24 }],
   },
   paper: {
     trained: 14,
@@ -81,8 +85,8 @@ const ARGS: Readonly<Record<Scale, readonly string[]>> = {
     ...['--steps', '20', '--evaluate-every', '10', '--test-batches', '1', '--checkpoint-every', '10'],
   ],
   small: [
-    ...['--task', 'smnist', '--resolution', '7', '--test-resolutions', '8,10,12', '--batch', '64', '--steps', '1500'],
-    ...['--evaluate-every', '150', '--test-batches', '10', '--checkpoint-every', '150'],
+    ...['--task', 'smnist', '--resolution', '10', '--test-resolutions', '12,14,17', '--batch', '32', '--steps', '1200'],
+    ...['--evaluate-every', '300', '--test-batches', '16', '--validation-batches', '8', '--checkpoint-every', '150'],
   ],
   paper: [
     ...['--task', 'smnist', '--resolution', '14', '--test-resolutions', '16,19,24', '--batch', '64'],
@@ -95,7 +99,8 @@ const ARGS: Readonly<Record<Scale, readonly string[]>> = {
 
 const PROTOCOL: Readonly<Record<Scale, string>> = {
   tiny: 'A few updates of the smallest sizes: it shows that everything runs, and learns nothing.',
-  small: 'Half the resolutions (7, and 8, 10 and 12 in place of 16, 19 and 24), a quarter of the units, 1,500 updates.',
+  small:
+    'Resolutions in the same proportions (10, and 12, 14 and 17 in place of 16, 19 and 24), a quarter of the units, 1,200 updates of 32 digits.',
   paper:
     "The paper's resolutions and sizes; Adam at 0.0001 as its text says (its script has 0.0007), 75,000 updates of 64 digits (100 epochs where MNIST's training images are given), evaluated every 3,000.",
 };
