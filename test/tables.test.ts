@@ -43,6 +43,20 @@ test('every cell of every table is a command line that trains one model at the s
   }
 });
 
+test('tables that share run folders train what has one name with the same arguments', () => {
+  const made = new Map<string, readonly string[]>();
+  let shared = 0;
+  for (const [table, scale] of every) {
+    for (const { name, args } of cellsOf(table, { scale })) {
+      if (made.has(name)) shared++;
+      assert.equal(made.get(name) ?? args, args, `${table.name} ${name}`);
+      made.set(name, args);
+    }
+  }
+  // RIM 6/4, 6/3 and 6/2 are rows of copying and of the ablations, over three seeds at the scale small and one at tiny.
+  assert.is(shared, 3 * 3 + 3);
+});
+
 test('the paper trains smnist on as many images, and chooses by as many, as its split has', () => {
   const { batch, steps, testBatches, validationBatches } = optionsOf(
     at(cellsOf(DEFINITIONS.smnist, { scale: 'paper' }), 0),

@@ -121,6 +121,7 @@ function scaled(scale: Scale): ScaledTable {
   // The paper's ablations have 100 epochs of 200 batches where its other copying runs have 150.
   const shorter = scale === 'paper' ? ['--steps', '20000'] : [];
   return {
+    ...(shorter.length === 0 && { sharedWith: 'copying' }),
     seeds: scale === 'tiny' ? [1] : [1, 2, 3],
     args: [...COPYING_ARGS[scale], ...shorter],
     groups: groups(scale),

@@ -62,6 +62,8 @@ export interface Group {
 
 /** A table at one scale. */
 export interface ScaledTable {
+  /** The table whose cells these are too: both train the same, so a row that both have is trained once. Its own where left out. */
+  readonly sharedWith?: (typeof TABLES)[number];
   readonly seeds: readonly number[];
   /** Arguments of all cells. */
   readonly args: readonly string[];
@@ -120,10 +122,11 @@ export interface Part {
  */
 export function cellsOf(table: TableDefinition, part: Part): readonly Cell[] {
   const { seeds, args, groups } = partOf(table, part);
+  const prefix = prefixOf(table, part.scale);
   return seeds.flatMap((seed) =>
     groups.flatMap((group) =>
       group.rows.map((row) => ({
-        name: `${table.name}-${part.scale}-${row.id}-seed${seed}`,
+        name: `${prefix}${row.id}-seed${seed}`,
         group,
         row,
         seed,
@@ -131,6 +134,11 @@ export function cellsOf(table: TableDefinition, part: Part): readonly Cell[] {
       })),
     ),
   );
+}
+
+/** What the names of a table's run folders begin with. */
+export function prefixOf({ name, scales }: TableDefinition, scale: Scale): string {
+  return `${scales[scale].sharedWith ?? name}-${scale}-`;
 }
 
 /** A table with the rows and seeds that are meant. @throws OptionError for a row that it does not have */

@@ -13,7 +13,7 @@ import { type Metrics, sortMetrics } from '../metrics.ts';
 import { decidingOptions, keptOptions, type MainOptions, parseMainOptions } from '../options.ts';
 import type { RunConfig } from '../run-config.ts';
 import { type Run, readRun, runsAs } from '../runs.ts';
-import { type Cell, cellsOf, type Part, partOf, type TableDefinition } from './definition.ts';
+import { type Cell, cellsOf, type Part, partOf, prefixOf, type TableDefinition } from './definition.ts';
 import { holderOf } from './hold.ts';
 
 /** What there is of a cell. */
@@ -83,7 +83,7 @@ export function readRecord(cell: Cell, [out = '', ...others]: readonly string[],
 export function withAllThereIs(table: TableDefinition, part: Part, folders: readonly string[]): Part {
   const { seeds, groups } = partOf(table, { scale: part.scale, ...(part.seeds && { seeds: part.seeds }) });
   const ids = new Set(groups.flatMap(({ rows }) => rows.map(({ id }) => id)));
-  const begin = `${table.name}-${part.scale}-`;
+  const begin = prefixOf(table, part.scale);
   const found = folders
     .filter(existsSync)
     .flatMap(namesIn)
