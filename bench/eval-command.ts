@@ -106,7 +106,7 @@ export async function evaluateSaved(args: readonly string[]): Promise<number> {
         task: facts.name,
         setting: facts.setting,
         data: facts.source ?? null,
-        sequences: options.batch * batchesOf(job.task, 'test', options.batch, options.testBatches),
+        sequences: options.batch * batchesOf(job.task.sequences('test'), options.batch, options.testBatches),
         evaluations: evaluations.map(({ split: _, ...each }) => each),
         trivial: trivialFigures(facts),
       };

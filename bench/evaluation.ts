@@ -48,7 +48,7 @@ export async function makeEvaluation(
     run: async ({ split, batches }, signal) => {
       const sums = new Map(names.map((name) => [name, 0]));
       let runs = 0;
-      const last = batchesOf(task, split, batch, batches);
+      const last = batchesOf(task.sequences(split), batch, batches);
       for (let index = 0; index < last && (index === 0 || !signal.aborted); index++) {
         const whole = task.batch({ split, setting, batch, seed, index });
         for (let part = 0; part < parts; part++) {
@@ -66,8 +66,7 @@ export async function makeEvaluation(
   };
 }
 
-/** The batches of an evaluation: as many as are wanted, or the whole ones that a finite split has; one at least. */
-export function batchesOf(task: Task, split: Split, batch: number, wanted: number): number {
-  const sequences = task.sequences(split);
+/** The batches of an evaluation: as many as are wanted, or the whole ones that a finite split of so many sequences has; one at least. */
+export function batchesOf(sequences: number | undefined, batch: number, wanted: number): number {
   return sequences === undefined ? wanted : Math.max(1, Math.min(wanted, Math.floor(sequences / batch)));
 }

@@ -156,6 +156,20 @@ export async function jobTask(options: MainOptions): Promise<JobTask> {
   };
 }
 
+/**
+ * What a task has to train on is a batch in each split at least.
+ * @throws OptionError where a split has less, before anything is trained
+ */
+export function checkBatch({ task }: JobTask, { batch }: MainOptions): void {
+  for (const split of ['train', 'validation', 'test'] as const) {
+    const sequences = task.sequences(split);
+    if (sequences === undefined || sequences >= batch) continue;
+    throw new OptionError(
+      `--batch ${batch}: the ${split} split has only ${sequences} sequences; train with a smaller batch, or name a folder with more images`,
+    );
+  }
+}
+
 /** The tasks that have an option of this name. */
 export function tasksWith(option: string): string[] {
   const found = Object.entries(jobTasks).filter(([, { rows }]) => rows.some((row) => nameOf(row) === option));

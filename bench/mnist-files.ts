@@ -3,6 +3,7 @@
 // Always: a file is unpacked by what it begins with, not by its name; every failure is a FileError that names the file and the mend.
 // Not here: what the bytes mean and how images are split (tasks/idx.ts, tasks/digits.ts).
 
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -15,13 +16,18 @@ const LARGEST = 2 ** 28;
 
 /**
  * The digits in a folder with `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, and `train-images-idx3-ubyte` and
- * `train-labels-idx1-ubyte` where there are training images; also spelt `.idx3-ubyte`, and with `.gz`.
+ * `train-labels-idx1-ubyte` where there are training images; also spelt `.idx3-ubyte`, and with `.gz`. Its `source` has a digest of
+ * what is in them, so that figures of other images of the same number, as Fashion-MNIST's, are never taken for these.
  *
  * @throws FileError where the t10k files or one of a pair are missing, and for what `mnistDigits` refuses
  */
 export function readMnistFolder(folder: string): DigitSource {
   const { test, train } = findFiles(folder);
-  return mnistDigits({ test: readPair(test), ...(train && { train: readPair(train) }) });
+  const files = { test: readPair(test), ...(train && { train: readPair(train) }) };
+  const digits = mnistDigits(files);
+  const hash = createHash('sha256');
+  for (const { images, labels } of Object.values(files)) hash.update(images).update(labels);
+  return { ...digits, source: `${digits.source}; SHA-256 of the files ${hash.digest('hex').slice(0, 12)}` };
 }
 
 /** Looks whether a folder has the files, and reads none of them. @throws FileError as `readMnistFolder`, but for what is in the files */

@@ -38,6 +38,8 @@ export interface TaskFacts {
   readonly explanation: string;
   /** Whose data it is, where the task says so: digits that were drawn are not MNIST's. */
   readonly source?: string;
+  /** The sequences of the test split, where they have an end. */
+  readonly testSequences?: number;
   /** For each of `tested` the figures of a model that has learned nothing but the layout. */
   readonly trivial: readonly Figures[];
 }
@@ -54,7 +56,18 @@ export function factsOf({ task, trained, tested, headline, explanation }: JobTas
   const loss = Object.entries(measured.figures).find(([, figure]) => figure === measured.loss)?.[0];
   const trivial = tested.map((each) => task.trivial(each));
   const told = { headline, explanation, ...(source !== undefined && { source }) };
-  return { name, setting, trained, tested, figures, ...(loss && { loss }), ...told, trivial };
+  const testSequences = task.sequences('test');
+  return {
+    name,
+    setting,
+    trained,
+    tested,
+    figures,
+    ...(loss && { loss }),
+    ...told,
+    ...(testSequences !== undefined && { testSequences }),
+    trivial,
+  };
 }
 
 /** The figures of a model that has learned nothing, at one of the tested settings. */
@@ -116,6 +129,7 @@ export function parseFacts(given: Readonly<Record<string, unknown>>, where: stri
     headline: text('headline'),
     explanation: text('explanation'),
     ...(given.source === undefined ? {} : { source: text('source') }),
+    ...(given.testSequences === undefined ? {} : { testSequences: number('testSequences', given.testSequences) }),
     trivial,
   };
 }

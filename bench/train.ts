@@ -22,7 +22,7 @@ import {
 } from '../engine/node.ts';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { type EvaluationRun, makeEvaluation } from './evaluation.ts';
-import { jobTask } from './job-tasks.ts';
+import { checkBatch, jobTask } from './job-tasks.ts';
 import { adapterName } from './messages.ts';
 import type { Activation, Evaluation, EvaluationSplit, Figures, TrainStep } from './metrics.ts';
 import type { MainOptions } from './options.ts';
@@ -87,6 +87,7 @@ const READ_EVERY = 10;
 export function trainerOn(open: (options: DeviceOptions) => Promise<Device>): TrainJob {
   return async (options, events, from) => {
     const job = await jobTask(options);
+    checkBatch(job, options);
     let told = from === undefined ? 0 : readProgress(from).told;
     let started = false;
     const work = async (device: Device, saved: Saved<Checkpoint>): Promise<TrainResult> => {

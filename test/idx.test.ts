@@ -9,9 +9,11 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { idxDefect, idxFiles, imageFiles, labelFiles, writeIdx } from '../bench/fuzz/idx-files.ts';
+import { checkBatch, jobTask } from '../bench/job-tasks.ts';
 import { checkMnistFolder, readMnistFolder } from '../bench/mnist-files.ts';
+import { parseMainOptions } from '../bench/options.ts';
 import { type MnistPair, mnistDigits, readIdxImages, readIdxLabels, type Split } from '../bench/tasks/index.ts';
-import { FileError } from '../engine/errors.ts';
+import { FileError, OptionError } from '../engine/errors.ts';
 import { isError } from './on-adapter.ts';
 
 const seed = Number(process.env.RIMGRAD_SEED ?? Date.now() % 1_000_000_007);
@@ -162,14 +164,17 @@ test('files that do not belong together, or are not MNIST, are refused', () => {
     { ...small, images: writeIdx([20, 14, 56], new Uint8Array(20 * SIZE)) },
     /images are 14×56, and MNIST's are 28×28/,
   );
+  refused(pairOf(0), /the image file: it has no images; give MNIST's file/);
   refused(pairOf(9), /9 images are too few to split in 10/);
 });
 
 test('a folder is read, gzipped or not, under each spelling', () => {
   const [train, testing] = [pairOf(50), pairOf(20, 100)];
+  const digests = new Set<string>();
   const same = (digits: ReturnType<typeof mnistDigits>): void => {
     const expected = mnistDigits({ train, test: testing });
-    assert.is(digits.source, expected.source);
+    assert.ok(digits.source.startsWith(`${expected.source}; SHA-256 of the files `), digits.source);
+    digests.add(digits.source);
     for (const split of splits) assert.equal(imagesOf(digits, split), imagesOf(expected, split));
   };
   const named = (
@@ -192,6 +197,34 @@ test('a folder is read, gzipped or not, under each spelling', () => {
       named(mark, '.gz', (bytes) => bytes),
       (folder) => same(readMnistFolder(folder)),
     );
+  }
+  assert.is(digests.size, 1, 'one name for the same images');
+  const other = testing.images.slice();
+  other[other.length - 1] = (other[other.length - 1] ?? 0) ^ 1;
+  const files = { ...named('-', '', (bytes) => bytes), 't10k-images-idx3-ubyte': other };
+  inFolder(files, (folder) => assert.not(digests.has(readMnistFolder(folder).source), 'one pixel makes other data'));
+});
+
+test('a split that has no whole batch is refused before anything is trained', async () => {
+  const { images, labels } = pairOf(40);
+  const files = { 't10k-images-idx3-ubyte': images, 't10k-labels-idx1-ubyte': labels };
+  const folder = mkdtempSync(join(tmpdir(), 'rimgrad-few-'));
+  try {
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+    const refusal = async (batch: string): Promise<unknown> => {
+      const request = parseMainOptions(['--task', 'smnist', '--mnist', folder, '--batch', batch]);
+      if (request.kind !== 'run') throw new Error(request.kind);
+      const job = await jobTask(request.options);
+      return checkBatch(job, request.options);
+    };
+    const few = /--batch 5: the validation split has only 4 sequences; train with a smaller batch, or name a folder/;
+    await refusal('5').then(
+      () => assert.unreachable(),
+      (error: unknown) => assert.ok(isError(OptionError, few)(error)),
+    );
+    await refusal('4');
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 

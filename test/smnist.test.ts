@@ -224,6 +224,14 @@ test('a digit drawn at another side is the same digit', () => {
         drawnDigit({ split: 'train', number, seed, side }),
       ];
       assert.is(other.pixels.length, side * side);
+      const fine = drawnDigit({ split: 'train', number, seed, side: 2 * 28 }).pixels;
+      const average = own.pixels.map((_, i) => {
+        const corner = 2 * 56 * Math.floor(i / 28) + 2 * (i % 28);
+        return [0, 1, 56, 57].reduce((sum, step) => sum + at(fine, corner + step) / 4, 0);
+      });
+      const differing = own.pixels.reduce((sum, level, i) => sum + Math.abs(level - at(average, i)), 0);
+      const all = own.pixels.reduce((sum, level) => sum + level, 0);
+      assert.ok(differing < 0.1 * all, `digit ${number} at 56 is another picture: ${differing} of ${all}`);
       const ratio = darkness(other.pixels) / darkness(own.pixels);
       assert.ok(ratio > 0.85 && ratio < 1.15, `digit ${number} at ${side}: ${ratio}`);
     }),

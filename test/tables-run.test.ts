@@ -198,6 +198,8 @@ test('a cell that fails ends no other, and the exit code tells of it', async () 
   assert.match(stdout, /3 of 4 cells finished/);
   assert.is(readRecord(at(cells, 0), [out]).state, 'failed');
   assert.match(tableFile(out, 'copying-tiny', 'table.html'), /1 failed<[\s\S]*seed1: .*out of luck</);
+  const shown = await tableJob([...table, '--out', out, '--show']);
+  assert.match(shown.stderr, new RegExp(`^rimgrad: ${at(cells, 0).name} failed: .*out of luck\n$`));
   assert.is((await tableJob([...table, '--out', out])).code, 0, 'it goes on');
 });
 

@@ -13,7 +13,9 @@ import { showFigure, showPublished, showSummary } from '../bench/tables/numbers.
 import { parseTable } from '../bench/tables/options.ts';
 import { formatTime } from '../bench/tables/progress.ts';
 import { optionsOf } from '../bench/tables/records.ts';
+import { tabulate } from '../bench/tables/result.ts';
 import { compare, shareWithin, summarise } from '../bench/tables/statistics.ts';
+import { factsOf } from '../bench/task-facts.ts';
 import { describeSteps, parseUsage, usageOf } from '../bench/usage.ts';
 import { at, OptionError } from '../engine/errors.ts';
 
@@ -140,6 +142,19 @@ test('the figures of the paper stand beside the rows that it has', () => {
   const reproduced = rowsOf(smnist, 'small').flatMap(({ reproductions = [] }) => reproductions);
   assert.is(reproduced.length, 8);
   for (const { who, values } of reproduced) assert.ok(who !== '' && Object.keys(values).length === 3);
+});
+
+test('the test sequences that a table tells of are those that there are', async () => {
+  const { smnist } = DEFINITIONS;
+  const part = { scale: 'small', seeds: [1] } as const;
+  const records = cellsOf(smnist, part).map((cell) => ({ cell, state: 'missing' }) as const);
+  const facts = factsOf(await jobTask(optionsOf(at(records, 0).cell)));
+  const told = (testSequences?: number): number => {
+    const known = { ...facts, ...(testSequences !== undefined && { testSequences }) };
+    return tabulate(smnist, part, records, () => known, { select: 'validation' }).sequences;
+  };
+  // Batches of 32: 16 are asked for, or the whole ones of a split that ends.
+  assert.equal([told(), told(10_000), told(100)], [512, 512, 96]);
 });
 
 test('every claim is about rows and figures that the table has, at every scale', () => {
@@ -269,7 +284,12 @@ test('figures as they are shown', () => {
 });
 
 /** Evidence from accuracies by row, at the settings 10 (trained), 20 and 40. */
-function evidence(values: Readonly<Record<string, readonly number[]>>, seeds = 3, scale: Scale = 'small'): Evidence {
+function evidence(
+  values: Readonly<Record<string, readonly number[]>>,
+  seeds = 3,
+  scale: Scale = 'small',
+  failed: Readonly<Record<string, number>> = {},
+): Evidence {
   const of = (row: string): readonly number[] => values[row] ?? [];
   return {
     scale,
@@ -277,6 +297,7 @@ function evidence(values: Readonly<Record<string, readonly number[]>>, seeds = 3
     label: (row) => (row in values ? row.toUpperCase() : undefined),
     settings: (_row, where) => (where === 'trained' ? [10] : where === 'furthest' ? [40] : [20, 40]),
     values: of,
+    failed: (row) => failed[row] ?? 0,
     summary: (row) => summarise(of(row)),
     figure: (name) => ({ name, label: name, unit: 'share', better: name === 'error' ? 'lower' : 'higher' }),
     trivial: () => 0.125,
@@ -309,6 +330,19 @@ test('claims are decided by the numbers', () => {
   assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
   assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
   assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3] }), 'not decided', 'a seed is missing');
+  const unequal = { rim: [0.9, 0.92, 0.94, 0.93, 0.95], lstm: [0.2, 0.3, 0.25] };
+  assert.is(outcome(beats, unequal), 'holds', 'more seeds than are asked for make no other row incomplete');
+  const lost = (claim: Claim, values: Readonly<Record<string, readonly number[]>>): string => {
+    const { outcome = '', because = '' } = judge(claim, evidence(values, 3, 'small', { rim: 1 })) ?? {};
+    return `${outcome}: ${because.split('; ').at(-1)}`;
+  };
+  assert.is(
+    lost(reaches, { rim: [0.95, 0.95] }),
+    'not decided: 1 failed',
+    'the mean of the others tells nothing of it',
+  );
+  assert.is(lost(reaches, { rim: [0.95] }), 'not decided: 1 failed, 1 still to come');
+  assert.is(lost(beats, { rim: [0.9, 0.92], lstm: [0.2, 0.3] }), 'not decided: 1 failed, 1 still to come');
   const why = (claim: Claim, ...rim: number[]): string | undefined => judge(claim, evidence({ rim }))?.because;
   assert.is(
     why(reaches, 0.9, 0.89, 1),

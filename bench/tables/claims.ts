@@ -67,7 +67,9 @@ export interface Evidence {
   summary(row: string, setting: number, figure: string): Summary | undefined;
   values(row: string, setting: number, figure: string): readonly number[];
   readonly scale: Scale;
-  /** Seeds that the table asks for. */
+  /** Seeds of a row whose training failed. */
+  failed(row: string): number;
+  /** Seeds that a claim asks for. */
   readonly seeds: number;
   figure(name: string): Figure;
   trivial(setting: number, figure: string): number;
@@ -132,10 +134,20 @@ function level(claim: Level, setting: number, evidence: Evidence): Part {
     count === 1
       ? `${told}; ${wanted} is asked for`
       : `${told}; each has to have ${wanted}, and ${met === count ? 'all have' : met === 0 ? 'none has' : `${met} of ${count} ${met === 1 ? 'has' : 'have'}`}`;
-  const missing = evidence.seeds - count;
-  if (missing > 0) return { outcome: 'not decided', because: `${because}; ${missing} still to come` };
+  const missing = missingOf([[claim.row, count]], evidence);
+  if (missing !== undefined) return { outcome: 'not decided', because: `${because}; ${missing}` };
   if (count < 2) return { outcome: 'not decided', because: `${because}; one seed decides nothing` };
   return { outcome: met === count ? 'holds' : 'does not hold', because };
+}
+
+/** What keeps rows from being judged, in words: seeds that are not there yet, and seeds that failed, which the means leave out. */
+function missingOf(counts: readonly (readonly [row: string, count: number])[], evidence: Evidence): string | undefined {
+  const sum = (of: (row: string, count: number) => number): number =>
+    counts.reduce((all, each) => all + of(...each), 0);
+  const failed = sum((row) => evidence.failed(row));
+  const missing = sum((row, count) => Math.max(0, evidence.seeds - count - evidence.failed(row)));
+  const words = [...(failed > 0 ? [`${failed} failed`] : []), ...(missing > 0 ? [`${missing} still to come`] : [])];
+  return words.length === 0 ? undefined : words.join(', ');
 }
 
 /** Shows figures with as many digits as tell those that are another number than a bound from it. */
@@ -170,8 +182,9 @@ function order(claim: Claim & { readonly other: string }, setting: number, evide
   const better = figure.better === 'higher' ? own.mean > others.mean : own.mean < others.mean;
   const sure = compare(own, others);
   if (sure === 'unknown') return { outcome: 'not decided', because: `${because}; one seed decides nothing` };
-  const missing = 2 * evidence.seeds - own.count - others.count;
-  if (missing > 0) return { outcome: 'not decided', because: `${because}; ${missing} still to come` };
+  const counts = [own, others].map(({ count }, i) => [at(rows, i), count] as const);
+  const missing = missingOf(counts, evidence);
+  if (missing !== undefined) return { outcome: 'not decided', because: `${because}; ${missing}` };
   if (sure === 'together')
     return { outcome: 'does not hold', because: `${because}, not apart at ${100 * CONFIDENCE} %` };
   return { outcome: better ? 'holds' : 'does not hold', because };

@@ -10,7 +10,7 @@ import type { Device } from '../../engine/core.ts';
 import { at, FileError, need } from '../../engine/errors.ts';
 import { EXIT, shellCommand } from '../command-line.ts';
 import { makeFolders, readBytes, writeAtomically } from '../disk.ts';
-import { jobTask } from '../job-tasks.ts';
+import { checkBatch, jobTask } from '../job-tasks.ts';
 import { adapterName } from '../messages.ts';
 import type { ProgressStream } from '../progress.ts';
 import { factsOf, type JobTask, type TaskFacts } from '../task-facts.ts';
@@ -21,7 +21,7 @@ import { parseTable, type TableRequest } from './options.ts';
 import { renderTable } from './page.ts';
 import { formatTime, tableProgress } from './progress.ts';
 import { measureRates, type Rates } from './rates.ts';
-import { type CellRecord, optionsOf, readRecords, withAllThereIs } from './records.ts';
+import { type CellRecord, optionsOf, readRecords, withAllThereIs, withoutUnwanted } from './records.ts';
 import { metricOf, type TableResult, tableJSON, tabulate } from './result.ts';
 import { isToTrain, type RunnerResult, recordToTrain, runCells } from './runner.ts';
 import { formatTable } from './text.ts';
@@ -184,7 +184,10 @@ class TableJob {
     }
     const estimates = await Estimates.of([...open.keys()], rates, (group) => this.#job(group), this.#around.signal);
     if (estimates === undefined) return undefined;
-    for (const { cell, metrics } of records) if (metrics !== undefined) estimates.learn(cell, metrics);
+    for (const { cell, metrics, config } of records) {
+      // What another device took tells nothing of this one.
+      if (metrics !== undefined && config?.adapter === adapter) estimates.learn(cell, metrics);
+    }
     const seconds = [...open].reduce((sum, each) => sum + estimates.seconds(...each), 0);
     const done = records.filter(({ cell, state }) => state === 'finished' && !open.has(cell)).length;
     this.#out.write(
@@ -201,7 +204,9 @@ class TableJob {
     if (json) this.#around.stdout.write(tableJSON(result));
     this.#out.write(`\n${formatTable(table, result)}`);
     const refused = records.filter(({ state }) => state === 'refused');
-    for (const { cell, note } of refused.filter(({ cell }) => !this.#told.has(cell.name))) {
+    for (const { cell, state, note } of records.filter(({ cell }) => !this.#told.has(cell.name))) {
+      if (state === 'failed') this.#around.stderr.write(`rimgrad: ${cell.name} failed: ${note ?? 'see its report'}\n`);
+      if (state !== 'refused') continue;
       this.#around.stderr.write(`rimgrad: ${cell.name} is not counted: ${note ?? 'it cannot be read'}\n`);
     }
     return (!write || (await this.#write())) && refused.length === 0;
@@ -215,9 +220,14 @@ class TableJob {
     return true;
   }
 
-  async #table(part: Part): Promise<{ readonly result: TableResult; readonly records: readonly CellRecord[] }> {
+  /** @param wanted whose cells are to come where they are not there; all of the part's where left out */
+  async #table(
+    part: Part,
+    wanted?: Part,
+  ): Promise<{ readonly result: TableResult; readonly records: readonly CellRecord[] }> {
     const { table, select, metric } = this.#request;
-    const records = readRecords(table, part, this.#folders, this.#source);
+    const all = readRecords(table, part, this.#folders, this.#source);
+    const records = wanted === undefined ? all : withoutUnwanted(table, wanted, all);
     const facts = new Map<string, TaskFacts>();
     for (const group of partOf(table, part).groups) facts.set(group.title, await this.#facts(group, records));
     const view = { select, ...(metric !== undefined && { metric }) };
@@ -234,8 +244,12 @@ class TableJob {
   /** A group's task, which its rows share: made once, for it may read files. */
   async #job({ title }: Group): Promise<JobTask> {
     const { table, part } = this.#request;
+    const known = this.#jobs.get(title);
+    if (known !== undefined) return known;
     const cell = cellsOf(table, { scale: part.scale }).find(({ group }) => group.title === title);
-    const job = this.#jobs.get(title) ?? (await jobTask(optionsOf(need(cell, 'a cell'))));
+    const options = optionsOf(need(cell, 'a cell'));
+    const job = await jobTask(options);
+    checkBatch(job, options);
     this.#jobs.set(title, job);
     return job;
   }
@@ -244,7 +258,7 @@ class TableJob {
   async #write(): Promise<boolean> {
     const { table, out, force } = this.#request;
     const part = withAllThereIs(table, this.#request.part, this.#folders);
-    const { result, records } = await this.#table(part);
+    const { result, records } = await this.#table(part, this.#request.part);
     const folder = join(out, `${table.name}-${part.scale}`);
     const [json, page] = [join(folder, 'table.json'), join(folder, 'table.html')];
     const before = finishedIn(json);

@@ -133,7 +133,7 @@ export const copyingTable: TableDefinition = {
     },
     {
       kind: 'falls',
-      text: 'LSTM falls to the memoryless level or worse at the longest blank',
+      text: 'LSTM falls to within 5 % of the memoryless level or worse at the longest blank',
       figure: 'crossEntropy',
       row: 'lstm',
       where: 'furthest',

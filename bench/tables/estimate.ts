@@ -51,8 +51,8 @@ export function workOf({ task, trained, tested }: JobTask, options: MainOptions)
   const model = taskModel(at(options.models, 0), task, options, new RandomState({ seed: options.seed }));
   const step = trainingProgram(model, task, trained, options);
   const times = evaluateEvery === 0 ? 1 : Math.ceil(steps / evaluateEvery);
-  const tests = batchesOf(task, 'test', batch, options.testBatches);
-  const rounds = times * (tests + batchesOf(task, 'validation', batch, options.validationBatches));
+  const tests = batchesOf(task.sequences('test'), batch, options.testBatches);
+  const rounds = times * (tests + batchesOf(task.sequences('validation'), batch, options.validationBatches));
   const measured = tested.map((setting) => evaluationProgram(model, task, setting, batch).outputs);
   return {
     training: scaled(planned(step.outputs, step.updates), steps),

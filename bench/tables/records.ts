@@ -98,6 +98,20 @@ export function withAllThereIs(table: TableDefinition, part: Part, folders: read
   };
 }
 
+/**
+ * Without the cells that are neither there nor were ever asked for: a row of which somebody trained more seeds than the table asks for
+ * does not make the others incomplete.
+ */
+export function withoutUnwanted(
+  table: TableDefinition,
+  wanted: Part,
+  records: readonly CellRecord[],
+): readonly CellRecord[] {
+  const asked = new Set(cellsOf(table, wanted).map(({ name }) => name));
+  const { seeds } = table.scales[wanted.scale];
+  return records.filter(({ cell, state }) => state !== 'missing' || asked.has(cell.name) || seeds.includes(cell.seed));
+}
+
 /** The options that a cell trains with. @throws OptionError where the definition is wrong */
 export function optionsOf(cell: Cell, out: string = 'runs'): MainOptions {
   const request = parseMainOptions([...cell.args, '--name', cell.name, '--out', out]);

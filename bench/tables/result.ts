@@ -5,6 +5,7 @@
 // made, alone or on many machines, the same bytes come out. Not here: how it is shown (text.ts, page.ts).
 
 import { at, OptionError } from '../../engine/errors.ts';
+import { batchesOf } from '../evaluation.ts';
 import { type SelectionRule, selected } from '../selection.ts';
 import type { TaskFacts } from '../task-facts.ts';
 import type { Figure } from '../tasks/task.ts';
@@ -95,11 +96,14 @@ export function tabulate(
   view: View,
 ): TableResult {
   const { seeds, groups } = partOf(table, part);
-  const { figures } = facts(at(groups, 0));
+  const first = facts(at(groups, 0));
+  const { figures } = first;
   const metric = metricOf(figures, view.metric ?? table.published);
   const shown = groups.map((group) => groupOf(group, records, facts(group), view.select));
   const finished = records.filter(({ state }) => state === 'finished');
-  const evidence = evidenceOf(shown, part.scale, seeds.length, figures);
+  // Seeds beyond those that the table asks for are welcome, and make no row that has fewer incomplete.
+  const asked = Math.min(seeds.length, table.scales[part.scale].seeds.length);
+  const evidence = evidenceOf(shown, part.scale, asked, figures);
   return {
     format: 'rimgrad table 1',
     table: table.name,
@@ -110,7 +114,7 @@ export function tabulate(
     seeds,
     adapters: [...new Set(finished.flatMap(({ config }) => config?.adapter ?? []))].sort(),
     data: [...new Set(finished.flatMap(({ config }) => config?.task.source ?? []))].sort(),
-    sequences: sequencesOf(records),
+    sequences: sequencesOf(records, first),
     finished: finished.length,
     cells: records.length,
     groups: shown,
@@ -119,10 +123,10 @@ export function tabulate(
 }
 
 /** All cells of a table are tested alike. */
-function sequencesOf([first]: readonly CellRecord[]): number {
+function sequencesOf([first]: readonly CellRecord[], { testSequences }: TaskFacts): number {
   if (first === undefined) return 0;
   const { batch, testBatches } = optionsOf(first.cell);
-  return batch * testBatches;
+  return batch * batchesOf(testSequences, batch, testBatches);
 }
 
 /** The bytes of table.json. */
@@ -216,6 +220,7 @@ function evidenceOf(groups: readonly ResultGroup[], scale: Scale, seeds: number,
     },
     summary: (id, setting, figure) => entry(id, setting)?.figures[figure],
     values: (id, setting, figure) => entry(id, setting)?.seeds.flatMap((seed) => seed.figures[figure] ?? []) ?? [],
+    failed: (id) => find(id)?.[1].cells.filter(({ state }) => state === 'failed').length ?? 0,
     figure: (name) => metricOf(figures, name),
     trivial: (setting, figure) => {
       for (const { settings, trivial } of groups) {

@@ -130,7 +130,8 @@ export function baseline(
     model,
     label: LABELS[model],
     sizes: words(sizes),
-    args: ['--models', model, ...options],
+    // The paper's smaller LSTM embeds symbols in as many numbers as it has units.
+    args: ['--models', model, ...options, ...(half && scale === 'paper' ? ['--embedding', '300'] : [])],
     ...published,
   };
 }

@@ -32,7 +32,7 @@ export interface RunnerEvents {
   onBegin(cell: Cell, goesOn: boolean): void;
   /** After a step whose figures were read. */
   onStep(cell: Cell, step: number): void;
-  /** Trouble that its training goes on in spite of. */
+  /** Trouble that its training goes on in spite of, and that it goes on elsewhere than it was begun. */
   onWarning(cell: Cell, line: string): void;
   /** A cell was trained, was not to be trained, or could not be. @param problem why it is not finished, where it failed */
   onEnd(record: CellRecord, trained: boolean, problem?: string): void;
@@ -129,6 +129,7 @@ async function train(
         signal,
         onStep: ({ step }) => events.onStep(cell, step),
         onWarning: (line) => events.onWarning(cell, line),
+        onNote: (line) => events.onWarning(cell, line),
       },
       trainer,
     );

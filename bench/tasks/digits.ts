@@ -1,7 +1,7 @@
 // Where images of handwritten digits come from: what the task of sequential MNIST asks of a source, and the source that MNIST's files make.
 //
-// Always: splits are disjoint and depend on no seed of a training, so that all seeds are tested on the same images; every source says
-// in words what it is, to be shown beside each result. Not here: reading folders, which needs Node, and how images become sequences.
+// Always: splits are disjoint; those of images from files depend on no seed of a training, so that all seeds are tested on the same
+// images, and what is drawn is drawn anew for each seed; every source says in words what it is, to be shown beside each result. Not here: reading folders, which needs Node, and how images become sequences.
 
 import { at, FileError } from '../../engine/errors.ts';
 import { permutation } from '../../engine/random.ts';
@@ -101,6 +101,7 @@ function readPair({ images, labels, imageFile = 'the image file', labelFile = 't
       `${imageFile}: its images are ${read.rows}×${read.columns}, and MNIST's are ${digitSide}×${digitSide}; give MNIST's file`,
     );
   }
+  if (read.count === 0) throw new FileError(`${imageFile}: it has no images; give MNIST's file`);
   if (read.count !== readLabels.length) {
     throw new FileError(
       `${labelFile}: it has ${readLabels.length} labels, and ${imageFile} has ${read.count} images; give the two that belong together`,
