@@ -17,7 +17,7 @@ import type { Task } from './tasks/index.ts';
 /** The options that decide how a model is made; not all models take all of them. */
 export type ModelOptions = Pick<MainOptions, (typeof SHARED)[number] | (typeof RIM_OPTIONS)[number] | BaselineOption>;
 
-type BaselineOption = 'width' | 'layers' | 'heads' | 'slots' | 'slotSize' | 'positions';
+type BaselineOption = (typeof BASELINE_OPTIONS)[number];
 
 /** Those that concern every model. */
 const SHARED = ['embedding', 'preset', 'dropout', 'seed'] as const;
@@ -37,6 +37,18 @@ const RIM_OPTIONS = [
   'communication',
   'inputAttention',
   'commTopK',
+] as const;
+
+const BASELINE_OPTIONS = [
+  'width',
+  'layers',
+  'heads',
+  'slots',
+  'slotSize',
+  'positions',
+  'norm',
+  'betweenLayers',
+  'memory',
 ] as const;
 
 /** A system that can be trained. */
@@ -77,8 +89,9 @@ export const systems: Readonly<Record<string, System>> = {
   indrnn: {
     system: 'IndRNN',
     about: 'an independently recurrent network',
-    options: ['width', 'layers'],
-    make: ({ width, layers = 2, seed }, inputSize) => indrnn({ inputSize, hiddenSize: width, layers }, { seed }),
+    options: ['width', 'layers', 'betweenLayers', 'memory'],
+    make: ({ width, layers = 2, betweenLayers = 'none', memory = 100, seed }, inputSize) =>
+      indrnn({ inputSize, hiddenSize: width, layers, normalise: betweenLayers === 'layer-norm', memory }, { seed }),
   },
   entnet: {
     system: 'EntNet',
@@ -113,20 +126,17 @@ export const systems: Readonly<Record<string, System>> = {
   transformer: {
     system: 'Transformer',
     about: 'a causal Transformer',
-    options: ['width', 'layers', 'heads', 'positions'],
+    options: ['width', 'layers', 'heads', 'positions', 'norm'],
     // Its first product multiplies by the root of the width: embeddings of size 1 would drown the positions.
     smallEmbedding: true,
-    make: ({ width, layers = 2, heads = 4, positions = 'sinusoidal', seed }, inputSize) => {
+    make: ({ width, layers = 2, heads = 4, positions = 'sinusoidal', norm = 'post', seed }, inputSize) => {
       checkHeads('--width', width, heads);
-      return transformer({ inputSize, width, layers, heads, positions }, { seed });
+      return transformer({ inputSize, width, layers, heads, positions, norm }, { seed });
     },
   },
 };
 
-const MODEL_OPTIONS: readonly string[] = [
-  ...RIM_OPTIONS,
-  ...(['width', 'layers', 'heads', 'slots', 'slotSize', 'positions'] satisfies readonly BaselineOption[]),
-];
+const MODEL_OPTIONS: readonly string[] = [...RIM_OPTIONS, ...BASELINE_OPTIONS];
 
 /** Whether an option concerns some systems only. */
 export function isOfModels(option: string): boolean {

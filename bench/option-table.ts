@@ -60,6 +60,24 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
       choices: ['sinusoidal', 'alibi', 'none'],
       shown: "the model's own",
     },
+    {
+      flags: '--norm <place>',
+      meaning:
+        "where a Transformer's layer norms are: post, behind each residual, as its paper has them, which wants a learning rate that warms up; or pre",
+      choices: ['post', 'pre'],
+      shown: "the model's own",
+    },
+    {
+      flags: '--between-layers <what>',
+      meaning: 'what stands between the layers of an IndRNN',
+      choices: ['none', 'layer-norm'],
+      shown: "the model's own",
+    },
+    own(
+      '--memory <n>',
+      "steps over which an IndRNN's last layer remembers at first, best those of a training sequence",
+      1_000_000,
+    ),
   ],
   'RIM:': [
     { flags: '--modules <n>', meaning: 'modules', parse: whole(1, 1024), value: 6 },

@@ -103,6 +103,12 @@ export interface MainOptions {
   readonly slotSize?: number;
   /** How a Transformer tells positions. */
   readonly positions?: Exclude<Positions, 'learned'>;
+  /** Where a Transformer's layer norms are. */
+  readonly norm?: 'post' | 'pre';
+  /** What stands between the layers of an IndRNN. */
+  readonly betweenLayers?: 'none' | 'layer-norm';
+  /** Steps over which an IndRNN's last layer remembers at first. */
+  readonly memory?: number;
   /** Adam's learning rate. */
   readonly learningRate: number;
   /** Largest global 2-norm of the gradient; 0 does not clip. */

@@ -65,6 +65,9 @@ export interface Fields {
   readonly slots: Field<OwnSize>;
   readonly slotSize: Field<OwnSize>;
   readonly positions: Field<'own' | 'sinusoidal' | 'alibi' | 'none'>;
+  readonly norm: Field<'own' | 'post' | 'pre'>;
+  readonly betweenLayers: Field<'own' | 'none' | 'layer-norm'>;
+  readonly memory: Field<OwnSize>;
   readonly seed: Field<number>;
   readonly learningRate: Field<number>;
   readonly batch: Field<number>;
@@ -187,6 +190,17 @@ export const fields: Fields = {
     alibi: 'By distance (ALiBi)',
     none: 'Not at all',
   }),
+  norm: choice({ label: 'Layer norm', hint: 'where', group: 'Beside it' }, 'own', {
+    own: 'As usual',
+    post: 'Behind each residual',
+    pre: 'Before each sublayer',
+  }),
+  betweenLayers: choice({ label: 'Between', hint: 'its layers', group: 'Beside it' }, 'own', {
+    own: 'As usual',
+    none: 'Nothing',
+    'layer-norm': 'Layer norm',
+  }),
+  memory: ownSize({ label: 'Memory', hint: 'steps, at first', group: 'Beside it' }, 1_000_000),
   seed: number('whole', { label: 'Seed', hint: 'of the run', group: 'Training' }, 1, [0, 0xffff_ffff]),
   learningRate: number('real', { label: 'Learning rate', hint: 'of Adam', group: 'Training' }, 3e-3, [1e-9, 10]),
   batch: number('whole', { label: 'Batch', hint: 'sequences a step', group: 'Training' }, 64, [1, 4096]),
@@ -278,7 +292,8 @@ export function rangeOf(field: Field<unknown>): string {
 
 /** The model's options that settings mean. */
 export function modelOptions(settings: Settings): ModelOptions & StepOptions {
-  const { commOutput, sources, layers, heads, slots, slotSize, positions, ...rest } = settings;
+  const { commOutput, sources, layers, heads, slots, slotSize, positions, norm, betweenLayers, memory, ...rest } =
+    settings;
   return {
     ...rest,
     communication: true,
@@ -290,5 +305,8 @@ export function modelOptions(settings: Settings): ModelOptions & StepOptions {
     ...(slots !== 'own' && { slots }),
     ...(slotSize !== 'own' && { slotSize }),
     ...(positions !== 'own' && { positions }),
+    ...(norm !== 'own' && { norm }),
+    ...(betweenLayers !== 'own' && { betweenLayers }),
+    ...(memory !== 'own' && { memory }),
   };
 }

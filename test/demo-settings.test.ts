@@ -64,7 +64,12 @@ test('the defaults are those of the command line', () => {
   const main: Readonly<Record<string, unknown>> = {
     commOutput: 'preset',
     sources: 'preset',
-    ...Object.fromEntries(['layers', 'heads', 'slots', 'slotSize', 'positions'].map((name) => [name, 'own'])),
+    ...Object.fromEntries(
+      ['layers', 'heads', 'slots', 'slotSize', 'positions', 'norm', 'betweenLayers', 'memory'].map((name) => [
+        name,
+        'own',
+      ]),
+    ),
     ...options,
     beside: options.models[1],
   };

@@ -79,7 +79,7 @@ test('a factor beyond the bound counts as the bound, and moves only inwards', as
   const slopes = [...(await evaluate(theDevice(), { d: grad(loss, [factors]).of(factors) })).d];
   assert.is(at(slopes, 0), 0);
   assert.ok(at(slopes, 1) === 10 && at(slopes, 2) > 0, `${slopes}`);
-  // However long it is pushed outwards, one step inwards later it is within again.
+  // However long it is pushed outwards, it leaves the bound by one step at most.
   const outwards = sgd(grad(affine(sum(hidden), -1, 0), [factors]), { learningRate: 0.05 });
   const program = await compile(theDevice(), {}, outwards);
   for (let step = 0; step < 50; step++) await program.run();

@@ -104,9 +104,9 @@ type Said =
  * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
  */
 export function dnc(options: DNCOptions, random: { readonly seed: number }): DNC {
-  const sizes: Sizes = { slots: 16, slotSize: 16, readHeads: 4, ...options };
+  const { inputSize, hiddenSize, slots = 16, slotSize = 16, readHeads = 4 } = options;
+  const sizes: Sizes = { inputSize, hiddenSize, slots, slotSize, readHeads };
   checkSizes('DNC', options, KNOWN, sizes);
-  const { inputSize, hiddenSize, slots, slotSize, readHeads } = sizes;
   const controller = makeController<Said>(
     'DNC',
     {

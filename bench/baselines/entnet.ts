@@ -26,7 +26,7 @@ import {
   where,
 } from '../../engine/core.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { checkSequence, checkSizes, checkSwitch, startingState, stepsAtOnce } from './state.ts';
 import { weightMaker } from './weights.ts';
 
 /** Sizes of an entity network. */
@@ -62,7 +62,7 @@ export interface EntNet extends SequenceModel<EntNetState> {
     readonly keyWeight: Variable;
     /** W, [slotSize,slotSize] */
     readonly inputWeight: Variable;
-    /** What the PReLU multiplies negative numbers by, [1]. */
+    /** What the PReLU multiplies negative numbers by, [1]: one number for all units, where the authors' code has one for each. */
     readonly slope: Variable;
     /** [slots] where the options have it. */
     readonly gateBias: Variable | undefined;
@@ -84,6 +84,7 @@ export function entnet(options: EntNetOptions, random: { readonly seed: number }
   const { inputSize: D, slots, slotSize, gateBias = false } = options;
   const sizes = { inputSize: D, slots, slotSize };
   checkSizes('EntNet', options, [...Object.keys(sizes), 'gateBias'], sizes);
+  checkSwitch('EntNet', 'gateBias', gateBias);
   const make = weightMaker('EntNet', random.seed);
   const small = initialisers.normal(0.1);
   const weights = {

@@ -50,8 +50,8 @@ export interface GRU extends SequenceModel<GRUState> {
  * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
  */
 export function gru(options: GRUOptions, random: { readonly seed: number }): GRU {
-  checkSizes('GRU', options, ['inputSize', 'hiddenSize'], { ...options });
   const { inputSize: D, hiddenSize: H } = options;
+  checkSizes('GRU', options, ['inputSize', 'hiddenSize'], { inputSize: D, hiddenSize: H });
   const initial = initialisers.uniform(1 / Math.sqrt(H));
   const make = weightMaker('GRU', random.seed);
   const weights = {

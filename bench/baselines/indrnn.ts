@@ -3,9 +3,10 @@
 //
 // Always: the input's part of a layer is one product over all steps, and what is left in the loop is elementwise; the factors in use
 // stay within the bound. The authors set factors back after each update; here the model does so as it reads them, so that any optimiser
-// keeps the bound, and a factor at the bound takes only gradients that lead inwards, so that it comes back as theirs does.
-// Between layers they put batch normalisation; here is layer normalisation, which needs no statistics to be kept for evaluation and
-// takes batches and lengths other than those trained on.
+// keeps the bound, and a factor beyond it takes only gradients that lead inwards. An optimiser with momentum may carry a factor on for
+// a while, which then takes as many steps to come back; the authors' does not leave the bound.
+// Between layers they always put batch normalisation. Here there is layer normalisation, where it is asked for (`normalise`): it needs
+// no statistics to be kept for evaluation and takes batches and lengths other than those trained on. The last layer's h is not normalised.
 
 import {
   abs,
@@ -36,7 +37,7 @@ import { at } from '../../engine/errors.ts';
 import { type Initialiser, kaimingUniform, ones, zeros } from '../../engine/initialisers.ts';
 import { uniformArray } from '../../engine/random.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
+import { checkSequence, checkSizes, checkSwitch, startingState, stepsAtOnce } from './state.ts';
 import { weightMaker } from './weights.ts';
 
 /** Sizes of an IndRNN, and how far it remembers. */
@@ -48,10 +49,13 @@ export interface IndRNNOptions {
   /** Layers; 2 where left out. */
   readonly layers?: number;
   /**
-   * The largest |u|; 1 where left out, with which nothing grows over any number of steps. The authors' is 5^(1/T).
+   * The largest |u|; 1 where left out, with which no gradient and no memory grows over any number of steps. The authors' is 5^(1/T).
    */
   readonly bound?: number;
-  /** Over how many steps the last layer remembers at first: its u begin between 5^(-1/steps) and the bound. 100 where left out. */
+  /**
+   * Over how many steps the last layer remembers at first: its u begin between 5^(-1/memory) and the bound. 100 where left out; the
+   * authors' is T of the training.
+   */
   readonly memory?: number;
   /** True: layer normalisation of what one layer hands to the next. False where left out. */
   readonly normalise?: boolean;
@@ -100,6 +104,7 @@ export function indrnn(options: IndRNNOptions, random: { readonly seed: number }
   const { inputSize: D, hiddenSize: H, layers: L = 2, bound = 1, memory = 100, normalise = false } = options;
   const sizes = { inputSize: D, hiddenSize: H, layers: L, memory };
   checkSizes('IndRNN', options, [...Object.keys(sizes), 'bound', 'normalise'], sizes);
+  checkSwitch('IndRNN', 'normalise', normalise);
   const lasting = MAGNITUDE ** (-1 / memory);
   if (!(bound > lasting && Number.isFinite(bound)))
     throw new OptionError(`IndRNN: bound must be a number above 5^(-1/memory) = ${lasting.toFixed(4)}, not ${bound}`);

@@ -51,8 +51,8 @@ export interface LSTM extends SequenceModel<LSTMState> {
  * @throws OptionError for sizes that are none; ShapeError at a call whose x or state does not fit
  */
 export function lstm(options: LSTMOptions, random: { readonly seed: number }): LSTM {
-  checkSizes('LSTM', options, ['inputSize', 'hiddenSize'], { ...options });
   const { inputSize: D, hiddenSize: H } = options;
+  checkSizes('LSTM', options, ['inputSize', 'hiddenSize'], { inputSize: D, hiddenSize: H });
   const initial = initialisers.uniform(1 / Math.sqrt(H));
   const make = weightMaker('LSTM', random.seed);
   const weights = {

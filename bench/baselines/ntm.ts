@@ -99,9 +99,9 @@ type Said = 'keys' | 'strengths' | 'gates' | 'shifts' | 'sharpenings' | 'erases'
  *   state does not fit
  */
 export function ntm(options: NTMOptions, random: { readonly seed: number }): NTM {
-  const sizes: Sizes = { slots: 128, slotSize: 20, readHeads: 1, writeHeads: 1, shifts: 3, ...options };
+  const { inputSize, hiddenSize, slots = 128, slotSize = 20, readHeads = 1, writeHeads = 1, shifts = 3 } = options;
+  const sizes: Sizes = { inputSize, hiddenSize, slots, slotSize, readHeads, writeHeads, shifts };
   checkSizes('NTM', options, KNOWN, sizes);
-  const { inputSize, hiddenSize, slots, slotSize, readHeads, writeHeads, shifts } = sizes;
   if (shifts % 2 === 0 || shifts > slots)
     throw new OptionError(`NTM: shifts must be odd and no more than the ${slots} slots, not ${shifts}; 3 is usual`);
   const heads = readHeads + writeHeads;

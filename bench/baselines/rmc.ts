@@ -1,8 +1,8 @@
 // The Relational Memory Core (Santoro et al. 2018, arXiv 1806.01822): a memory of slots that attend to each other and to the input at
-// every step, and are then written through gates. Equations of its section 3; what the paper leaves open as in the authors' code
-// (Sonnet 1.36): layer norm over queries, keys and values together, gates that read the mapped input, one MLP for all blocks.
-// Two points differ from that code: scores are divided by sqrt(headSize) as the paper says, not by sqrt(3 headSize); a gate has one
-// bias, not two.
+// every step, and are then written through gates. Equations of its section 3 without an output gate, which the paper says was not needed
+// in practice: there is no h beside the memory, gates read tanh of it, and it is what comes out. That, and what the paper leaves open, is
+// as in the authors' code (Sonnet 1.36): layer norm over queries, keys and values together, gates that read the mapped input, one MLP for
+// all blocks. One point differs from that code: a gate has one bias, not two.
 //
 // Always: what depends on x alone leaves the loop, the keys and values of the input's row among it; that row gets a result only
 // where a later block reads it.
@@ -199,7 +199,7 @@ export function rmc(options: RMCOptions, random: { readonly seed: number }): RMC
       },
       { x },
       { memory },
-      { chunk: stepsAtOnce(steps, B * 3 * (slots + 1) * size) },
+      { chunk: stepsAtOnce(steps, B * Math.max(3 * (slots + 1) * size, heads * slots * (slots + 1))) },
     );
     const { hidden, ...trace } = result.outputs;
     return { hidden, state: result.state, trace };

@@ -2,7 +2,8 @@
 // and all before it. Whole sequences at once, no recurrence: what it carries from call to call are the keys and values so far.
 //
 // Always: `hidden` at a step depends on no later one; a sequence cut anywhere gives what the whole gives; a long sequence is
-// computed in pieces, so that no tensor passes what every device binds. Not here: dropout and label smoothing of the paper.
+// computed in pieces, so that no tensor passes what every device binds. Not here: dropout and label smoothing of the
+// paper, and the rate that warms up which its norms behind the residuals want: where a rate is constant, `norm: 'pre'` learns more surely.
 
 import { overPieces, type Piece, pieceOf, piecesOf } from '../../engine/chunks.ts';
 import {

@@ -46,7 +46,7 @@ function rows(scale: Scale, { name, paper }: Pair): readonly Row[] {
   return [
     ...rims,
     rim(scale, { modules: 6, active: 4, cell: 'gru' }),
-    ...systems.map((each) => baseline(scale, each)),
+    ...systems.map((each) => baseline(scale, each, { steps: LENGTHS[scale][name][0] })),
   ].map((row) => ({ ...row, id: `${name}-${row.id}` }));
 }
 

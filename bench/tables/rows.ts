@@ -80,6 +80,7 @@ interface Sizes {
   readonly heads?: number;
   readonly slots?: number;
   readonly slotSize?: number;
+  readonly positions?: 'sinusoidal';
 }
 
 const OURS: Readonly<Record<Exclude<Baseline, 'lstm' | 'gru'>, Readonly<Record<Scale, Sizes>>>> = {
@@ -94,9 +95,9 @@ const OURS: Readonly<Record<Exclude<Baseline, 'lstm' | 'gru'>, Readonly<Record<S
     paper: { slots: 4, slotSize: 256, heads: 4 },
   },
   transformer: {
-    tiny: { width: 8, layers: 1, heads: 2 },
-    small: { width: 64, layers: 2, heads: 4 },
-    paper: { width: 256, layers: 4, heads: 8 },
+    tiny: { width: 8, layers: 1, heads: 2, positions: 'sinusoidal' },
+    small: { width: 64, layers: 2, heads: 4, positions: 'sinusoidal' },
+    paper: { width: 256, layers: 4, heads: 8, positions: 'sinusoidal' },
   },
   entnet: {
     tiny: { slots: 3, slotSize: 8 },
@@ -115,13 +116,20 @@ const OURS: Readonly<Record<Exclude<Baseline, 'lstm' | 'gru'>, Readonly<Record<S
   },
 };
 
-/** The row of another system. @param half an LSTM or GRU of half as many units as the RIMs */
-export function baseline(
-  scale: Scale,
-  model: Baseline,
-  published: Pick<Row, 'paper' | 'reproductions'> = {},
-  half: boolean = false,
-): Row {
+/** What a row of another system has beside its sizes. */
+export interface BaselineRow {
+  /** T of the training, over which an IndRNN remembers at first. */
+  readonly steps: number;
+  /** An LSTM or GRU of half as many units as the RIMs. */
+  readonly half?: boolean;
+  readonly published?: Pick<Row, 'paper' | 'reproductions'>;
+}
+
+/**
+ * The row of another system. What they begin with is the same for all tasks: a Transformer has its layer norms before its sublayers,
+ * for the learning rate does not warm up; layers of an IndRNN are normalised, as its authors' are.
+ */
+export function baseline(scale: Scale, model: Baseline, { steps, half = false, published }: BaselineRow): Row {
   const recurrent = model === 'lstm' || model === 'gru';
   const sizes = recurrent ? { width: unitsAt(scale, half ? 300 : 600) } : OURS[model][scale];
   const options = Object.entries(sizes).flatMap(([name, value]) => [FLAGS[name as keyof Sizes], `${value}`]);
@@ -131,7 +139,12 @@ export function baseline(
     label: LABELS[model],
     sizes: words(sizes),
     // The paper's smaller LSTM embeds symbols in as many numbers as it has units.
-    args: ['--models', model, ...options, ...(half && scale === 'paper' ? ['--embedding', '300'] : [])],
+    args: [
+      ...['--models', model, ...options],
+      ...(half && scale === 'paper' ? ['--embedding', '300'] : []),
+      ...(model === 'transformer' ? ['--norm', 'pre'] : []),
+      ...(model === 'indrnn' ? ['--between-layers', 'layer-norm', '--memory', `${steps}`] : []),
+    ],
     ...published,
   };
 }
@@ -142,13 +155,15 @@ const FLAGS: Readonly<Record<keyof Sizes, string>> = {
   heads: '--heads',
   slots: '--slots',
   slotSize: '--slot-size',
+  positions: '--positions',
 };
 
-function words({ width, layers, heads, slots, slotSize }: Sizes): string {
+function words({ width, layers, heads, slots, slotSize, positions }: Sizes): string {
   return [
     ...(layers === undefined ? [] : [`${layers} ${layers === 1 ? 'layer' : 'layers'}`]),
     ...(width === undefined ? [] : [`${width} units`]),
     ...(slots === undefined ? [] : [`${slots} slots${slotSize === undefined ? '' : ` of ${slotSize}`}`]),
     ...(heads === undefined ? [] : [`${heads} ${heads === 1 ? 'head' : 'heads'}`]),
+    ...(positions === undefined ? [] : [`${positions} positions`]),
   ].join(', ');
 }
