@@ -327,7 +327,8 @@ test('claims are decided by the numbers', () => {
   const beats: Claim = { ...shared, kind: 'beats', figure: 'accuracy', other: 'lstm' };
   assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3, 0.25] }), 'holds');
   assert.is(outcome(beats, { rim: [0.2, 0.3, 0.25], lstm: [0.9, 0.92, 0.94] }), 'does not hold');
-  assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'does not hold', 'within the spread');
+  assert.is(outcome(beats, { rim: [0.9, 0.2, 0.9], lstm: [0.3, 0.8, 0.2] }), 'not decided', 'ahead within the spread');
+  assert.is(outcome(beats, { rim: [0.3, 0.8, 0.2], lstm: [0.9, 0.2, 0.9] }), 'does not hold', 'behind, if within it');
   assert.is(outcome(beats, { rim: [0.9], lstm: [0.2] }), 'not decided', 'one seed decides nothing');
   assert.is(outcome(beats, { rim: [0.9, 0.92, 0.94], lstm: [0.2, 0.3] }), 'not decided', 'a seed is missing');
   const unequal = { rim: [0.9, 0.92, 0.94, 0.93, 0.95], lstm: [0.2, 0.3, 0.25] };

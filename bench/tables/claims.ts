@@ -45,7 +45,8 @@ export type Claim = {
       readonly bound: Bound;
     }
   | {
-      /** The mean is better than another row's, by more than the spread explains. */ readonly kind: 'beats';
+      /** The mean is better than another row's, by more than the spread explains; not decided where by less. */
+      readonly kind: 'beats';
       readonly other: string;
     }
 );
@@ -185,8 +186,11 @@ function order(claim: Claim & { readonly other: string }, setting: number, evide
   const counts = [own, others].map(({ count }, i) => [at(rows, i), count] as const);
   const missing = missingOf(counts, evidence);
   if (missing !== undefined) return { outcome: 'not decided', because: `${because}; ${missing}` };
-  if (sure === 'together')
-    return { outcome: 'does not hold', because: `${because}, not apart at ${100 * CONFIDENCE} %` };
+  // Ahead, but by no more than chance explains: these seeds do not tell, and more might.
+  if (sure === 'together') {
+    const outcome = better ? 'not decided' : 'does not hold';
+    return { outcome, because: `${because}, not apart at ${100 * CONFIDENCE} %` };
+  }
   return { outcome: better ? 'holds' : 'does not hold', because };
 }
 

@@ -70,7 +70,7 @@ function verdicts({ result }: TablePage): string {
   );
   return `<section aria-labelledby="verdicts">
 <h2 id="verdicts">What should come out, and what did</h2>
-<p>A bound must be reached by every seed. One row is ahead of another only where Welch's t-test, two-sided, tells their means apart at ${100 * CONFIDENCE} %.</p>
+<p>A bound must be reached by every seed. One row is ahead of another only where Welch's t-test, two-sided, tells their means apart at ${100 * CONFIDENCE} %; ahead by less, it is not decided.</p>
 <ul class="verdicts">${items.join('\n')}</ul>
 </section>`;
 }
