@@ -108,6 +108,10 @@ function claims({ name }: Pair): readonly Claim[] {
   return [
     below('rim-6-4', 'RIM', 'trained'),
     below('rim-6-4', 'RIM', 'furthest'),
+    // The paper has zeros for three, four and five active; fewer hold better, and the small scale has three at the shorter pair alone.
+    ...(name === 'short' ? (['trained', 'furthest'] as const) : []).map((where) =>
+      below('rim-6-3', 'RIM with three active', where),
+    ),
     below('rim-gru-6-4', 'the RIM of GRUs', 'trained'),
     below('rim-gru-6-4', 'the RIM of GRUs', 'furthest'),
     {
