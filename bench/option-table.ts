@@ -14,6 +14,11 @@ function own(flags: string, meaning: string, most: number): Row {
   return { flags, meaning, parse: whole(1, most), shown: "the model's own" };
 }
 
+/** An option of some models, one of a few words. */
+function ownChoice(flags: string, meaning: string, choices: readonly string[]): Row {
+  return { flags, meaning, choices, shown: "the model's own" };
+}
+
 /** The rows by the titles of their groups. */
 export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
   'Task:': [
@@ -54,25 +59,17 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     own('--heads <n>', 'heads', 64),
     own('--slots <n>', 'slots of a memory', 65_536),
     own('--slot-size <n>', 'size of a slot', 8192),
-    {
-      flags: '--positions <name>',
-      meaning: 'how positions are told: learned ones end where training did, so they are not among these',
-      choices: ['sinusoidal', 'alibi', 'none'],
-      shown: "the model's own",
-    },
-    {
-      flags: '--norm <place>',
-      meaning:
-        "where a Transformer's layer norms are: post, behind each residual, as its paper has them, which wants a learning rate that warms up; or pre",
-      choices: ['post', 'pre'],
-      shown: "the model's own",
-    },
-    {
-      flags: '--between-layers <what>',
-      meaning: 'what stands between the layers of an IndRNN',
-      choices: ['none', 'layer-norm'],
-      shown: "the model's own",
-    },
+    ownChoice(
+      '--positions <name>',
+      'how positions are told: learned ones end where training did, so they are not among these',
+      ['sinusoidal', 'alibi', 'none'],
+    ),
+    ownChoice(
+      '--norm <place>',
+      "where a Transformer's layer norms are: post, behind each residual, as its paper has them, which wants a learning rate that warms up; or pre",
+      ['post', 'pre'],
+    ),
+    ownChoice('--between-layers <what>', 'what stands between the layers of an IndRNN', ['none', 'layer-norm']),
     own(
       '--memory <n>',
       "steps over which an IndRNN's last layer remembers at first, best those of a training sequence",

@@ -294,19 +294,18 @@ export function rangeOf(field: Field<unknown>): string {
 export function modelOptions(settings: Settings): ModelOptions & StepOptions {
   const { commOutput, sources, layers, heads, slots, slotSize, positions, norm, betweenLayers, memory, ...rest } =
     settings;
-  return {
-    ...rest,
-    communication: true,
-    inputAttention: true,
-    ...(commOutput !== 'preset' && { commOutput }),
-    ...(sources !== 'preset' && { sources }),
-    ...(layers !== 'own' && { layers }),
-    ...(heads !== 'own' && { heads }),
-    ...(slots !== 'own' && { slots }),
-    ...(slotSize !== 'own' && { slotSize }),
-    ...(positions !== 'own' && { positions }),
-    ...(norm !== 'own' && { norm }),
-    ...(betweenLayers !== 'own' && { betweenLayers }),
-    ...(memory !== 'own' && { memory }),
-  };
+  const decided = chosen({
+    ...{ commOutput, sources },
+    ...{ layers, heads, slots, slotSize, positions, norm, betweenLayers, memory },
+  });
+  return { ...rest, communication: true, inputAttention: true, ...decided };
+}
+
+/** What is left to the preset or to the model. */
+type Undecided = 'preset' | 'own';
+
+/** Settings without those that are left to others. */
+function chosen<T extends object>(settings: T): { [K in keyof T]?: Exclude<T[K], Undecided> } {
+  const decided = Object.entries(settings).filter(([, value]) => value !== 'preset' && value !== 'own');
+  return Object.fromEntries(decided) as { [K in keyof T]?: Exclude<T[K], Undecided> };
 }

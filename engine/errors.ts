@@ -165,6 +165,11 @@ export function checkOptions(where: string, options: object, known: readonly str
   }
 }
 
+/** Refuses an option that is on or off and is given something else. @throws OptionError naming it @internal */
+export function checkSwitch(where: string, name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw new OptionError(`${where}: ${name} must be true or false, not ${quote(value)}`);
+}
+
 /** The name closest to `word` by edit distance; undefined when none is near enough to be a likely misspelling. @internal */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   // A name of a file may be of any length: none is near to one this long, and looking would take long too.

@@ -2,7 +2,7 @@
 // presets. What each value does is in selection.ts, communication.ts and cell.ts; the differences are explained in the
 // docstrings below, with the paper's equation numbers (Goyal et al. 2019, arXiv 1909.10893).
 
-import { checkOptions, OptionError, quote } from '../engine/errors.ts';
+import { checkOptions, checkSwitch, OptionError, quote } from '../engine/errors.ts';
 
 /** Everything that defines a cell. Letters: DESIGN's, as in `[B,N,H]`. */
 export interface CellOptions {
@@ -213,10 +213,7 @@ export function checkCell(options: CellOptions): CellOptions {
       throw new OptionError(`RIM: ${name} must be a whole number of at least 1, not ${quote(options[name])}`);
     }
   }
-  for (const name of FLAGS) {
-    if (typeof options[name] !== 'boolean')
-      throw new OptionError(`RIM: ${name} must be true or false, not ${quote(options[name])}`);
-  }
+  for (const name of FLAGS) checkSwitch('RIM', name, options[name]);
   for (const [name, values] of Object.entries(CHOICES)) {
     checkChoice(name, options[name as keyof typeof CHOICES], values);
   }

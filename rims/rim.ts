@@ -18,7 +18,7 @@ import {
   Variable,
   where,
 } from '../engine/core.ts';
-import { at, checkOptions, formatShape, need, OptionError, quote, ShapeError } from '../engine/errors.ts';
+import { at, checkOptions, checkSwitch, formatShape, need, OptionError, quote, ShapeError } from '../engine/errors.ts';
 import { type CellState, RIMCell } from './cell.ts';
 import { chunkLength } from './chunk-length.ts';
 import { fusedCell, plainReason } from './fused.ts';
@@ -142,9 +142,7 @@ export function makeRIM(options: CellOptions, random: RIMRandom, sequence: Seque
   if (!Number.isSafeInteger(layers) || layers < 1) {
     throw new OptionError(`RIM: layers must be a whole number of at least 1, not ${quote(layers)}`);
   }
-  for (const [name, flag] of Object.entries({ bidirectional, recompute })) {
-    if (typeof flag !== 'boolean') throw new OptionError(`RIM: ${name} must be true or false, not ${quote(flag)}`);
-  }
+  for (const [name, flag] of Object.entries({ bidirectional, recompute })) checkSwitch('RIM', name, flag);
   checkChoice('layerFeed', layerFeed, ['all', 'active']);
   checkChoice('initialState', initialState, ['zeros', 'learned', 'noise']);
   checkChoice('path', path, ['auto', 'plain']);

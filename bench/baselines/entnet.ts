@@ -25,8 +25,9 @@ import {
   type Variable,
   where,
 } from '../../engine/core.ts';
+import { checkSwitch } from '../../engine/errors.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, checkSwitch, startingState, stepsAtOnce } from './state.ts';
+import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
 import { weightMaker } from './weights.ts';
 
 /** Sizes of an entity network. */

@@ -33,11 +33,11 @@ import {
   type Tensor,
   type Variable,
 } from '../../engine/core.ts';
-import { at } from '../../engine/errors.ts';
+import { at, checkSwitch } from '../../engine/errors.ts';
 import { type Initialiser, kaimingUniform, ones, zeros } from '../../engine/initialisers.ts';
 import { uniformArray } from '../../engine/random.ts';
 import type { ModelState, SequenceModel, SequenceResult } from './sequence-model.ts';
-import { checkSequence, checkSizes, checkSwitch, startingState, stepsAtOnce } from './state.ts';
+import { checkSequence, checkSizes, startingState, stepsAtOnce } from './state.ts';
 import { weightMaker } from './weights.ts';
 
 /** Sizes of an IndRNN, and how far it remembers. */

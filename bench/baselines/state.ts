@@ -91,11 +91,6 @@ export function checkChoice(system: string, name: string, value: string, choices
   throw new OptionError(`${system}: ${name} is '${value}'; use ${choices.map((each) => `'${each}'`).join(' or ')}`);
 }
 
-/** An option that is on or off. @throws OptionError for what is neither */
-export function checkSwitch(system: string, name: string, value: boolean): void {
-  if (typeof value !== 'boolean') throw new OptionError(`${system}: ${name} must be true or false, not ${value}`);
-}
-
 /** Bytes that a sequence within a loop may take: three quarters of what every device binds at once. */
 const CHUNK_BYTES = 96 * 2 ** 20;
 

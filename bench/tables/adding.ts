@@ -6,7 +6,7 @@
 import { ADDING_STEPS } from '../job-tasks.ts';
 import type { Claim } from './claims.ts';
 import type { Group, Row, Scale, ScaledTable, TableDefinition } from './definition.ts';
-import { type Baseline, baseline, rim } from './rows.ts';
+import { type Baseline, baselines, rim } from './rows.ts';
 
 /** A pair of lengths: its rows' ids begin with its name. */
 interface Pair {
@@ -31,6 +31,7 @@ const BASELINES: readonly Baseline[] = ['lstm', 'gru', 'ntm', 'rmc', 'transforme
 
 /** All of Table 5 at the paper's sizes; one RIM of each cell and K at the others, and every system on the first pair. */
 function rows(scale: Scale, { name, paper }: Pair): readonly Row[] {
+  const other = baselines(scale, LENGTHS[scale][name][0]);
   const zero = { paper: { [paper[0]]: 0, [paper[1]]: 0 } };
   const actives = (list: readonly number[], sizes: { modules: number; hidden: number; id: string }): readonly Row[] =>
     list.map((active) => rim(scale, { active, ...sizes }, zero));
@@ -43,11 +44,9 @@ function rows(scale: Scale, { name, paper }: Pair): readonly Row[] {
         ]
       : actives(name === 'short' ? [3, 4, 5] : [4], { modules: 6, hidden: 100, id: 'rim' });
   const systems = name === 'short' || scale === 'paper' ? BASELINES : BASELINES.slice(0, 2);
-  return [
-    ...rims,
-    rim(scale, { modules: 6, active: 4, cell: 'gru' }),
-    ...systems.map((each) => baseline(scale, each, { steps: LENGTHS[scale][name][0] })),
-  ].map((row) => ({ ...row, id: `${name}-${row.id}` }));
+  return [...rims, rim(scale, { modules: 6, active: 4, cell: 'gru' }), ...systems.map((each) => other(each))].map(
+    (row) => ({ ...row, id: `${name}-${row.id}` }),
+  );
 }
 
 function group(scale: Scale, pair: Pair): Group {

@@ -6,7 +6,7 @@
 
 import type { Claim } from './claims.ts';
 import type { Group, Published, Row, Scale, ScaledTable, TableDefinition } from './definition.ts';
-import { type Baseline, baseline, rim } from './rows.ts';
+import { baselines, rim } from './rows.ts';
 
 /** The paper's figures at a blank of 50 and of 200. */
 function at(trained: number, far: number): { readonly paper: Published } {
@@ -14,15 +14,14 @@ function at(trained: number, far: number): { readonly paper: Published } {
 }
 
 function rows(scale: Scale): readonly Row[] {
-  const steps = STEPS[scale];
-  const other = (model: Baseline, published: { readonly paper?: Published } = {}): Row =>
-    baseline(scale, model, { steps, published });
+  const steps = 2 * DIGITS[scale] + BLANKS[scale].trained; // the digits twice, and the blank
+  const other = baselines(scale, steps);
   return [
     rim(scale, { modules: 6, active: 4 }, at(0, 0)),
     rim(scale, { modules: 6, active: 3 }, at(0, 0)),
     rim(scale, { modules: 6, active: 2 }, at(0, 0)),
     rim(scale, { modules: 5, active: 2 }, at(0, 0)),
-    baseline(scale, 'lstm', { steps, half: true, published: at(0, 4.32) }),
+    other('lstm', at(0, 4.32), true),
     other('lstm', at(0, 3.56)),
     other('gru'),
     other('ntm', at(0, 2.54)),
@@ -34,10 +33,13 @@ function rows(scale: Scale): readonly Row[] {
   ];
 }
 
+/** Digits to remember. */
+const DIGITS: Readonly<Record<Scale, number>> = { tiny: 1, small: 3, paper: 10 };
+
 /** Arguments of all cells of the copying task at a scale. */
 export const COPYING_ARGS: Readonly<Record<Scale, readonly string[]>> = {
   tiny: [
-    ...['--task', 'copying', '--digits', '1', '--blank', '3', '--test-blanks', '6,12', '--batch', '4'],
+    ...['--task', 'copying', '--digits', `${DIGITS.tiny}`, '--blank', '3', '--test-blanks', '6,12', '--batch', '4'],
     ...[
       '--embedding',
       '4',
@@ -52,11 +54,11 @@ export const COPYING_ARGS: Readonly<Record<Scale, readonly string[]>> = {
     ],
   ],
   small: [
-    ...['--task', 'copying', '--digits', '3', '--blank', '20', '--test-blanks', '40,80', '--batch', '64'],
+    ...['--task', 'copying', '--digits', `${DIGITS.small}`, '--blank', '20', '--test-blanks', '40,80', '--batch', '64'],
     ...['--steps', '2000', '--evaluate-every', '250', '--test-batches', '10', '--checkpoint-every', '200'],
   ],
   paper: [
-    ...['--task', 'copying', '--digits', '10', '--blank', '50', '--test-blanks', '200', '--batch', '64'],
+    ...['--task', 'copying', '--digits', `${DIGITS.paper}`, '--blank', '50', '--test-blanks', '200', '--batch', '64'],
     ...['--embedding', '600', '--preset', 'official', '--dropout', '0.5'],
     ...['--learning-rate', '1e-3', '--clip', '1', '--steps', '30000', '--evaluate-every', '1000'],
     ...['--test-batches', '20', '--checkpoint-every', '1000'],
@@ -78,9 +80,6 @@ export const BLANKS: Readonly<Record<Scale, Pick<Group, 'trained' | 'columns'>>>
     ],
   },
 };
-
-/** T of the training: the digits twice, and the blank. */
-const STEPS: Readonly<Record<Scale, number>> = { tiny: 5, small: 26, paper: 70 };
 
 /** What the scales of the copying task change about the paper's protocol. */
 export const COPYING_PROTOCOL: Readonly<Record<Scale, string>> = {

@@ -116,20 +116,25 @@ const OURS: Readonly<Record<Exclude<Baseline, 'lstm' | 'gru'>, Readonly<Record<S
   },
 };
 
-/** What a row of another system has beside its sizes. */
-export interface BaselineRow {
-  /** T of the training, over which an IndRNN remembers at first. */
-  readonly steps: number;
-  /** An LSTM or GRU of half as many units as the RIMs. */
-  readonly half?: boolean;
-  readonly published?: Pick<Row, 'paper' | 'reproductions'>;
-}
+/** Makes the row of another system. @param half an LSTM or GRU of half as many units as the RIMs */
+export type MakeBaseline = (model: Baseline, published?: Pick<Row, 'paper' | 'reproductions'>, half?: boolean) => Row;
 
 /**
- * The row of another system. What they begin with is the same for all tasks: a Transformer has its layer norms before its sublayers,
- * for the learning rate does not warm up; layers of an IndRNN are normalised, as its authors' are.
+ * The rows of other systems at a scale. A Transformer has its layer norms before its sublayers, for the learning rate does not warm up;
+ * layers of an IndRNN are normalised, as its authors' are.
+ * @param steps T of the training, over which an IndRNN remembers at first
  */
-export function baseline(scale: Scale, model: Baseline, { steps, half = false, published }: BaselineRow): Row {
+export function baselines(scale: Scale, steps: number): MakeBaseline {
+  return (model, published = {}, half = false) => baseline(scale, steps, model, published, half);
+}
+
+function baseline(
+  scale: Scale,
+  steps: number,
+  model: Baseline,
+  published: Pick<Row, 'paper' | 'reproductions'>,
+  half: boolean,
+): Row {
   const recurrent = model === 'lstm' || model === 'gru';
   const sizes = recurrent ? { width: unitsAt(scale, half ? 300 : 600) } : OURS[model][scale];
   const options = Object.entries(sizes).flatMap(([name, value]) => [FLAGS[name as keyof Sizes], `${value}`]);

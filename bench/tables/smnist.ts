@@ -6,7 +6,7 @@
 
 import type { Claim } from './claims.ts';
 import type { Group, Published, Reproduction, Row, Scale, ScaledTable, TableDefinition } from './definition.ts';
-import { type Baseline, baseline, rim } from './rows.ts';
+import { baselines, rim } from './rows.ts';
 
 /** Percent at 16, 19 and 24, as shares. */
 function accuracies(...percent: readonly [number, number, number]): Published {
@@ -21,9 +21,7 @@ function found(who: string, ...percent: readonly [number, number, number]): Repr
 
 function rows(scale: Scale): readonly Row[] {
   const dido = "dido1998's reimplementation, README";
-  const steps = SETTINGS[scale].trained ** 2;
-  const other = (model: Baseline, published: Pick<Row, 'paper' | 'reproductions'> = {}): Row =>
-    baseline(scale, model, { steps, published });
+  const other = baselines(scale, SETTINGS[scale].trained ** 2);
   return [
     rim(
       scale,
@@ -54,7 +52,7 @@ function rows(scale: Scale): readonly Row[] {
       { reproductions: [found('anirudh9119 (an author), 510 units, rate 1e-3, RIMs issue 2', 88, 72, 39)] },
     ),
     rim(scale, { modules: 6, active: 4, cell: 'gru' }),
-    baseline(scale, 'lstm', { steps, half: true, published: { paper: accuracies(86.8, 42.3, 25.2) } }),
+    other('lstm', { paper: accuracies(86.8, 42.3, 25.2) }, true),
     other('lstm', { paper: accuracies(84.5, 52.2, 21.9), reproductions: [found(dido, 80.43, 39.74, 20.48)] }),
     other('gru'),
     other('ntm'),
