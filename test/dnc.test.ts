@@ -165,6 +165,7 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   await trials.isWholeWhereCut(small(), [4, 2, 3]);
   trials.refusesMisfits(small(), [2, 2, 3]);
   await refused(() => small({ slots: 0 }), 'OptionError', /slots must be a whole number of at least 1/);
+  await refused(() => dnc({ inputSize: 3 } as never, { seed: 1 }), 'OptionError', /hiddenSize must be .*not undefined/);
 });
 
 test('weightings and usages stay within 0 and 1, and all is finite, for extreme weights and inputs', async () => {

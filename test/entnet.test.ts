@@ -89,6 +89,8 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   await trials.isWholeWhereCut(small(), [4, 2, 3]);
   trials.refusesMisfits(small(), [4, 2, 3]);
   await refused(() => entnet({ inputSize: 2, slots: 0, slotSize: 2 }, { seed: 1 }), 'OptionError', /slots must be/);
+  const odd = { inputSize: 2, slots: 2, slotSize: 2, gateBias: 'false' };
+  await refused(() => entnet(odd as never, { seed: 1 }), 'OptionError', /gateBias must be true or false, not "false"/);
 });
 
 test('calls a time step, whatever T', () => {

@@ -59,6 +59,7 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   trials.refusesMisfits(small(), [4, 2, 3]);
   for (const hiddenSize of [0, 2.5])
     await refused(() => gru({ inputSize: 2, hiddenSize }, { seed: 1 }), 'OptionError', /hiddenSize must be a whole/);
+  await refused(() => gru({ hiddenSize: 2 } as never, { seed: 1 }), 'OptionError', /inputSize must be .*not undefined/);
 });
 
 test('calls a time step, whatever T', () => {

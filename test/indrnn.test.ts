@@ -110,6 +110,7 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   trials.refusesMisfits(small(), [4, 2, 3]);
   for (const wrong of [{ layers: 0 }, { hiddenSize: 1.5 }, { bound: 0.5 }, { bound: Number.NaN }, { memory: 0 }])
     await refused(() => small(wrong), 'OptionError', /must be a (whole )?number/);
+  await refused(() => small({ normalise: 'no' } as never), 'OptionError', /normalise must be true or false, not "no"/);
 });
 
 test('calls a time step, whatever T: one forward and one and a half backward for each layer', () => {

@@ -55,6 +55,11 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   trials.refusesMisfits(small(), [4, 2, 3]);
   for (const hiddenSize of [0, 2.5])
     await refused(() => lstm({ inputSize: 2, hiddenSize }, { seed: 1 }), 'OptionError', /hiddenSize must be a whole/);
+  await refused(
+    () => lstm({ hiddenSize: 2 } as never, { seed: 1 }),
+    'OptionError',
+    /inputSize must be .*not undefined/,
+  );
 });
 
 test('calls a time step, whatever T', () => {

@@ -114,6 +114,7 @@ test('a sequence may be cut anywhere, and what does not fit is refused', async (
   await trials.isWholeWhereCut(small(), [4, 2, 3]);
   trials.refusesMisfits(small(), [2, 2, 3]);
   await refused(() => small({ slots: 0 }), 'OptionError', /slots must be a whole number of at least 1/);
+  await refused(() => ntm({ inputSize: 3 } as never, { seed: 1 }), 'OptionError', /hiddenSize must be .*not undefined/);
   await refused(() => small({ shifts: 4 }), 'OptionError', /shifts must be odd/);
   await refused(() => small({ shifts: 7 }), 'OptionError', /no more than the 6 slots/);
 });
