@@ -254,7 +254,7 @@ onPage('takes a run folder of the command line: its options, curves and weights'
 
 onPage('trains on another task beside another model, and changes to a third', ADDING, async (page) => {
   await page.click('#run');
-  await reached(page, 20);
+  await reached(page, 5);
   await page.click('#run');
   await phase(page, 'paused');
   assert.ok(Number.isFinite(await lossOf(page, 'GRU')));
@@ -262,8 +262,11 @@ onPage('trains on another task beside another model, and changes to a third', AD
     await text(page, '#lead'),
     /learns to add two marked numbers.*The GRU learns beside it.*on lengths that/,
   );
-  // Both models are tested one after the other, and the page may have paused before the last test is told: two figures a length.
+  // A pause ends a round of tests; a new one tests both models at every length: two figures a length.
+  await page.click('#evaluate');
   await holds(page, `document.getElementById('compare').textContent.split('%').length === 9`);
+  const count = (await steps(page)).toLocaleString('en');
+  await holds(page, `document.getElementById('compare-text').textContent.endsWith('Tested at step ${count}.')`);
   assert.match(
     await text(page, '#compare'),
     /^LengthRIMGRU4 as trained\d+ %\d+ %8\d+ %\d+ %16\d+ %\d+ %always 18 %8 %$/,
