@@ -344,6 +344,11 @@ test('claims are decided by the numbers', () => {
   );
   assert.is(lost(reaches, { rim: [0.95] }), 'not decided: 1 failed, 1 still to come');
   assert.is(lost(beats, { rim: [0.9, 0.92], lstm: [0.2, 0.3] }), 'not decided: 1 failed, 1 still to come');
+  const none = (claim: Claim, values: Readonly<Record<string, readonly number[]>>, failed = {}): string | undefined =>
+    judge(claim, evidence(values, 3, 'small', failed))?.because;
+  assert.is(none(reaches, { rim: [] }), 'there is no RIM at 40: 3 still to come');
+  assert.is(none(reaches, { rim: [] }, { rim: 3 }), 'there is no RIM at 40: 3 failed');
+  assert.is(none(beats, { rim: [0.9], lstm: [] }, { lstm: 1 }), 'there is no LSTM at 40: 1 failed, 2 still to come');
   const why = (claim: Claim, ...rim: number[]): string | undefined => judge(claim, evidence({ rim }))?.because;
   assert.is(
     why(reaches, 0.9, 0.89, 1),

@@ -122,7 +122,7 @@ function level(claim: Level, setting: number, evidence: Evidence): Part {
   const values = evidence.values(claim.row, setting, figure.name);
   const name = evidence.label(claim.row) ?? claim.row;
   const count = values.length;
-  if (count === 0) return { outcome: 'not decided', because: `there is no ${name} at ${setting} yet` };
+  if (count === 0) return absent(claim.row, setting, evidence);
   const upwards = (figure.better === 'higher') === (claim.kind === 'reaches');
   const met = values.filter((value) => (upwards ? value >= bound : value <= bound)).length;
   const extremes = [Math.min(...values), Math.max(...values)];
@@ -139,6 +139,12 @@ function level(claim: Level, setting: number, evidence: Evidence): Part {
   if (missing !== undefined) return { outcome: 'not decided', because: `${because}; ${missing}` };
   if (count < 2) return { outcome: 'not decided', because: `${because}; one seed decides nothing` };
   return { outcome: met === count ? 'holds' : 'does not hold', because };
+}
+
+/** What is told of a row that has no figure at all. */
+function absent(row: string, setting: number, evidence: Evidence): Part {
+  const why = missingOf([[row, 0]], evidence);
+  return { outcome: 'not decided', because: `there is no ${evidence.label(row) ?? row} at ${setting}: ${why}` };
 }
 
 /** What keeps rows from being judged, in words: seeds that are not there yet, and seeds that failed, which the means leave out. */
@@ -172,10 +178,8 @@ function order(claim: Claim & { readonly other: string }, setting: number, evide
   const figure = evidence.figure(claim.figure);
   const rows = [claim.row, claim.other];
   const [own, others] = rows.map((row) => evidence.summary(row, setting, figure.name));
-  if (own === undefined || others === undefined) {
-    const missing = evidence.label(own === undefined ? claim.row : claim.other);
-    return { outcome: 'not decided', because: `there is no ${missing} at ${setting} yet` };
-  }
+  if (own === undefined) return absent(claim.row, setting, evidence);
+  if (others === undefined) return absent(claim.other, setting, evidence);
   const told = [own, others]
     .map((each, i) => `${evidence.label(at(rows, i))} ${spoken(figure, each, evidence)}`)
     .join(', ');
