@@ -5,7 +5,7 @@
 // before they are read, a learning rate of one element. Not here: the rules of the optimisers (optimisers.ts).
 
 import { normToClip } from './clip.ts';
-import { at, checkOptions, formatShape, OptionError, ShapeError } from './errors.ts';
+import { at, checkOptions, checkSwitch, formatShape, OptionError, ShapeError } from './errors.ts';
 import { Gradients } from './grad.ts';
 import { type Guarded, guardsOf } from './guard.ts';
 import { identity } from './ops/elementwise.ts';
@@ -107,9 +107,7 @@ export function prepare(
     clipNorm === undefined
       ? undefined
       : { norm: normToClip(where, [...pairs.values()], clipNorm, imposed), most: clipNorm };
-  if (typeof guarded !== 'boolean') {
-    throw new OptionError(`${where}: guard must be true or false, not ${String(guarded)}`);
-  }
+  checkSwitch(where, 'guard', guarded);
   const rates: (number | Tensor)[] = [];
   const parameters = [...pairs].map(([variable, gradient]): Parameter => {
     const group = groupOf.get(variable);

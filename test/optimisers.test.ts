@@ -322,7 +322,7 @@ test('mistakes are refused with their mend', () => {
     [
       () => adam(pairs, { ...rate, guard: 'on' as unknown as boolean }),
       OptionError,
-      /guard must be true or false, not on/,
+      /guard must be true or false, not "on"/,
     ],
     [() => adam(pairs, { ...rate, clipNorm: 0 }), OptionError, /adam: the largest norm must be a number above 0/],
     [() => adam(pairs, { ...rate, norm: constant([1], []) }), OptionError, /without clipNorm/],
