@@ -181,7 +181,7 @@ export interface Forward {
 export function taskModel(name: string, task: Task, options: ModelOptions, random: RandomState): TaskModel {
   const { make, system, smallEmbedding } = systemOf(name);
   const { seed } = options;
-  // Symbols as far apart as the modules' states are large: learning starts several times sooner than with the official
+  // Symbols as far apart as the modules' states are large: learning starts about twice as soon as with the official
   // code's U(±0.1), which the presets keep.
   const weight = options.preset === 'default-mixture' && !smallEmbedding ? { weight: initialisers.normal(1) } : {};
   const embed =

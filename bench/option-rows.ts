@@ -1,7 +1,7 @@
 // A row of an option table: how an option is written, what it means, what it is when nobody gives it. And the parsers of values that
 // are no whole numbers (those are in command-line.ts).
 //
-// Always: what comes out of a parser is checked. Not here: the tables (options.ts, job-tasks.ts).
+// Always: what comes out of a parser is checked. Not here: the tables (option-table.ts, job-tasks.ts).
 
 import { InvalidArgumentError, Option } from 'commander';
 import { meant } from './command-line.ts';

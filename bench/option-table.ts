@@ -42,7 +42,8 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       flags: '--preset <name>',
-      meaning: 'whose cell and initialisation, where the paper and the public codes differ',
+      meaning:
+        'whose cell and initialisation, where the paper and the public codes differ; default-mixture: what learned best at small sizes',
       choices: ['paper', 'official', 'dido', 'default-mixture'],
       value: 'default-mixture',
       paper: 'official',
@@ -87,10 +88,28 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
       value: 16,
       paper: 64,
     },
-    { flags: '--value-size <n>', meaning: 'value size of it', parse: whole(1, 8192), value: 32, paper: 400 },
+    {
+      flags: '--value-size <n>',
+      meaning: 'value size of the input attention',
+      parse: whole(1, 8192),
+      value: 32,
+      paper: 400,
+    },
     { flags: '--comm-heads <n>', meaning: 'heads of the communication', parse: whole(1, 64), value: 2, paper: 4 },
-    { flags: '--comm-key-size <n>', meaning: 'key size of a head', parse: whole(1, 1024), value: 16 },
-    { flags: '--comm-value-size <n>', meaning: 'value size of a head', parse: whole(1, 1024), value: 16 },
+    {
+      flags: '--comm-key-size <n>',
+      meaning: 'key size of a communication head',
+      parse: whole(1, 1024),
+      value: 16,
+      paper: 32,
+    },
+    {
+      flags: '--comm-value-size <n>',
+      meaning: 'value size of a communication head',
+      parse: whole(1, 1024),
+      value: 16,
+      paper: 32,
+    },
     { flags: '--cell <name>', meaning: "a module's cell", choices: ['lstm', 'gru'], value: 'lstm' },
     {
       flags: '--comm-output <name>',
@@ -143,7 +162,7 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       flags: '--test-batches <n>',
-      meaning: 'batches of an evaluation at each setting, at most: those that there are',
+      meaning: 'batches of an evaluation at each setting: at most so many, for a split may have fewer',
       parse: whole(1, 100_000),
       value: 10,
     },
@@ -162,7 +181,7 @@ export const optionGroups: Readonly<Record<string, readonly Row[]>> = {
     {
       flags: '--select <rule>',
       meaning:
-        'what the table tells and model.safetensors holds: the last step; the step that did best in validation at the training setting; ' +
+        'what the table reports and model.safetensors holds: the last step; the step that did best in validation at the training setting; ' +
         'or, as the official code does, such a step for each setting (and the file holds the last)',
       choices: selectionRules,
       shown: selectDefaults(),

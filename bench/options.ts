@@ -1,5 +1,5 @@
-// The options of the main job: their names, defaults, limits and meaning, in one table, and the parser of its command
-// line. `--help` is printed from the same table.
+// The options of the main job, and the parser of its command line. Names, defaults, limits and meaning are one table
+// (option-table.ts), from which `--help` is printed too.
 //
 // Always: what comes out is complete and checked, so nothing after it needs to ask again; `--paper` changes defaults
 // only, an option that is given wins over it; what the task or the models do not use is refused, and kept nowhere.

@@ -25,7 +25,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<number> {
   const command = commandOf(
     'search',
-    'Trains the models of a job for several seeds; takes every option of npm start as well.',
+    'Trains the models of a job for several seeds; takes the options of npm start for task, models and training.',
     [
       ['', 'the defaults of npm start, five times'],
       ['--seeds 1,2,3 --modules 8 --active 3', 'another RIM, three times'],

@@ -2,8 +2,8 @@
 // the page's address is read and written.
 //
 // Always: settings are complete and fit together; whatever an address or a run's config.json says, what is bad is replaced
-// by its default and told, never trusted. Names and defaults are those of the command line (bench/options.ts; a test holds
-// them together), so a run here can be repeated there. Not here: how a field looks (form.ts).
+// by its default and told, never trusted. Names and defaults are those of the command line, but how often and how much is tested (bench/options.ts; a test
+// holds them together), so a run here can be repeated there. Not here: how a field looks (form.ts).
 
 import { type ModelOptions, systems } from '../bench/models.ts';
 import type { RIMChoice } from '../bench/options.ts';

@@ -1,9 +1,10 @@
-// The errors of the whole library, and the three small checks that raise most of them.
+// The errors of the whole library, and the small checks that raise most of them.
 //
 // A message has one form: `where: what is wrong, with its shapes or values; the mend`. It names the op or the file, the
 // shapes, the limit that was passed, and what to do about it. Every class carries its own name, so that a caller can tell
 // them apart after bundling and minifying, by `instanceof` or by `error.name`.
-// Always: nothing here logs, and nothing else in the library throws a plain Error at a user on purpose.
+// Always: nothing here logs, and nothing else in the library throws another Error at a user on purpose, but for the
+// KernelError of kernels/, which imports nothing.
 // Not here: deciding what is wrong. That stands where the rule stands.
 
 /** The base of every error that this library raises: `catch (e) { if (e instanceof RimgradError) … }`. */

@@ -1,4 +1,4 @@
-// Communication: active modules read from all modules by attention (eq. 5 and 6 of the paper). Readers whose module is not
+// Communication: active modules read from all modules by attention (section 2.4 of the paper). Readers whose module is not
 // active are computed and thrown away by the cell. The LSTM's cell state never takes part.
 
 import {

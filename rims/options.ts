@@ -4,7 +4,7 @@
 
 import { checkOptions, checkSwitch, OptionError, quote } from '../engine/errors.ts';
 
-/** Everything that defines a cell. Letters: DESIGN's, as in `[B,N,H]`. */
+/** Everything that defines a cell. Letters: ARCHITECTURE.md's, as in `[B,N,H]`. */
 export interface CellOptions {
   /** D: size of an input row. */
   readonly inputSize: number;
@@ -54,7 +54,7 @@ export interface CellOptions {
   readonly commKeySize: number;
   /** W: value size of a communication head. */
   readonly commValueSize: number;
-  /** 'residual': h + out(o) (eq. 6); 'gated': h + sigmoid(gate(o)) tanh(out(o)) (official code). */
+  /** 'residual': h + out(o) (section 2.4); 'gated': h + sigmoid(gate(o)) tanh(out(o)) (official code). */
   readonly commOutput: 'residual' | 'gated';
   /** The output projection is one for all modules (official code) instead of one each. */
   readonly commShared: boolean;

@@ -1,4 +1,4 @@
-// Finds the Chromium that the browser test drives, and in `npm test` as root on Debian/Ubuntu installs it. Elsewhere
+// Finds the Chromium that the browser test drives, and in `npm test` as root on Debian installs it. Elsewhere
 // a missing Chromium is no error here: the browser test then reports itself as skipped. It never downloads a browser
 // by itself. RIMGRAD_CHROMIUM names another executable.
 import { existsSync } from 'node:fs';

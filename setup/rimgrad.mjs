@@ -12,7 +12,7 @@ import { findChromium } from './browser.mjs';
 import { runNode } from './child.mjs';
 import { SetupError, say } from './say.mjs';
 
-const computing = ['train', 'eval', 'gradcheck', 'doctor', 'bench'];
+const computing = ['train', 'eval', 'table', 'gradcheck', 'doctor', 'bench'];
 
 function bindingInstalled() {
   try {

@@ -136,12 +136,18 @@ test('wrong usage is one line and exit code 2, and asks nothing of the machine',
 });
 
 test('without the package webgpu, commands say what to install', async () => {
-  const { code, stdout, stderr } = await rimgrad(['train', ...tinySteps], bare);
-  assert.equal([code, stdout], [1, '']);
-  assert.match(
-    stderr,
-    /^rimgrad: .*npm install webgpu\n {2}mend: npm install webgpu; without installing it: npx -p webgpu .*\n$/,
-  );
+  for (const args of [
+    ['train', ...tinySteps],
+    ['table', 'copying', '--scale', 'tiny', '--rows', 'lstm'],
+    ['gradcheck'],
+  ]) {
+    const { code, stdout, stderr } = await rimgrad(args, bare);
+    assert.equal([code, stdout], [1, ''], args[0]);
+    assert.match(
+      stderr,
+      /^rimgrad: .*npm install webgpu\n {2}mend: npm install webgpu; without installing it: npx -p webgpu .*\n$/,
+    );
+  }
   assert.not(existsSync(join(bare, 'runs')), 'a run that never began left a folder');
   const doctor = await rimgrad(['doctor'], bare);
   assert.is(doctor.code, 1);

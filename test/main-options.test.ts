@@ -171,7 +171,7 @@ test('--paper gives the sizes of the paper, and what is given wins over it', () 
   assert.equal(paper.testBlanks, [50, 200]);
   assert.equal([paper.modules, paper.active, paper.hidden, paper.embedding], [6, 4, 100, 600]);
   assert.equal([paper.keySize, paper.valueSize], [64, 400]);
-  assert.equal([paper.commHeads, paper.commKeySize, paper.commValueSize], [4, 16, 16]);
+  assert.equal([paper.commHeads, paper.commKeySize, paper.commValueSize], [4, 32, 32]);
   assert.equal([paper.learningRate, paper.dropout, paper.attentionDropout], [1e-3, 0.5, 0.1]);
   assert.is(paper.preset, 'official');
   const mixed = options('--paper', '--hidden', '24', '--steps', '5', '--test-blanks', '60', '--dropout', '0');

@@ -66,6 +66,12 @@ async function bundled(name: string, program: string): Promise<string> {
   return first.output.map((each) => (each.type === 'chunk' ? each.code : '')).join('');
 }
 
+test('every page that its README links to is in it', () => {
+  const links = [...readFileSync(join(inside, 'README.md'), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)];
+  assert.ok(links.length > 5);
+  for (const [, page] of links) assert.ok(existsSync(join(inside, page ?? '')), `${page} is missing`);
+});
+
 test('it holds the library with its types and maps, the command line, and nothing of the tests', () => {
   const top = new Set(files(/./).map((file) => file.split('/').slice(0, 2).join('/')));
   for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/engine', 'dist/cli', 'setup/rimgrad.mjs'])

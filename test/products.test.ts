@@ -1,4 +1,4 @@
-// The two kernels of matrix products: the variant with subgroups gives the bits of the base one, over shapes around the
+// The kernels of matrix products: a variant with subgroups gives the bits of the base one, over shapes around the
 // edges of tiles, and both the float64 interpreter's numbers; the same with something added, be it a bias or a whole result.
 
 import { test } from 'uvu';

@@ -1,4 +1,4 @@
-// The laws of a RIM's step (README.md, "How it is known to be right"), over options that fast-check draws: what must hold for
+// The laws of a RIM's step, over options that fast-check draws: what must hold for
 // every preset, cell and size, to the bit where nothing is summed in another order. The seed is new in every run and printed;
 // RIMGRAD_SEED=N repeats a run. Sequences, layers and initial states are in rim-sequence.test.ts.
 import fc from 'fast-check';

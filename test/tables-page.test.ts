@@ -11,10 +11,10 @@ import * as assert from 'uvu/assert';
 import { type Cell, cellsOf } from '../bench/tables/definition.ts';
 import { DEFINITIONS } from '../bench/tables/index.ts';
 import { need } from '../engine/errors.ts';
+import { screenshot } from './demo-browser.ts';
 import { chromiumPath, skip } from './runtimes.ts';
 import { skill, tableFile, tableJob, writeCell } from './table-cells.ts';
 
-const SCREENSHOTS = process.env.RIMGRAD_SCREENSHOTS;
 const out = mkdtempSync(join(tmpdir(), 'rimgrad-table-page-'));
 const cells = cellsOf(DEFINITIONS.copying, { scale: 'small' });
 const show = ['copying', '--scale', 'small', '--out', out, '--show'];
@@ -249,9 +249,7 @@ else {
           await page.evaluate(`document.querySelectorAll('details').forEach((each) => { each.open = true; })`);
           const wide = await page.evaluate<number>('document.documentElement.scrollWidth');
           assert.ok(wide <= width, `${wide} of ${width} pixels, ${colorScheme}`);
-          if (SCREENSHOTS !== undefined) {
-            await page.screenshot({ path: join(SCREENSHOTS, `table-${colorScheme}-${width}.png`), fullPage: true });
-          }
+          await screenshot(page, `table-${width}-${colorScheme}`);
           await page.evaluate(axe);
           const found = await page.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>(
             `axe.run(document, { resultTypes: ['violations'] })`,

@@ -2,7 +2,7 @@
 // every step, and are then written through gates. Equations of its section 3 without an output gate, which the paper says was not needed
 // in practice: there is no h beside the memory, gates read tanh of it, and it is what comes out. That, and what the paper leaves open, is
 // as in the authors' code (Sonnet 1.36): layer norm over queries, keys and values together, gates that read the mapped input, one MLP for
-// all blocks. One point differs from that code: a gate has one bias, not two.
+// all blocks. Two points differ from that code: a gate has one bias, not two, and the normal numbers that weights begin with have their tails.
 //
 // Always: what depends on x alone leaves the loop, the keys and values of the input's row among it; that row gets a result only
 // where a later block reads it.

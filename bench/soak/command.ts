@@ -42,7 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
     'Trains a tiny RIM for a long time and holds what it uses against itself: the JavaScript heap of the last\n' +
       "quarter against the second's, bytes and objects on the GPU against the first sample's.",
     [
-      ['', 'for about a quarter of an hour'],
+      ['', 'for about five minutes'],
       ['--steps 2000 --every 50 --out soak.json', 'a shorter one, with its samples in a file'],
     ],
   )

@@ -7,7 +7,7 @@ import { at, need } from '../../engine/errors.ts';
 import { chosenAt, type ProductShape, ratesOf } from '../../engine/tune.ts';
 import type { ProductsResult } from './result.ts';
 
-/** Modules, in the letters of the design, of the sizes M and S. */
+/** Modules, in the letters of ARCHITECTURE.md, of the sizes M and S. */
 const MODULES = 6;
 const ROWS = 64;
 const STEPS = 20;

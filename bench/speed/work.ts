@@ -8,7 +8,7 @@ import { grad, input, mean, mul, RandomState, reshape, sgd, sub, type Tensor, ty
 import { at } from '../../engine/errors.ts';
 import { type CellOptions, makeRIM, presetOptions, type RIM } from '../../rims/index.ts';
 
-/** The sizes of a benchmark, in the letters of the design. */
+/** The sizes of a benchmark, in the letters of ARCHITECTURE.md. */
 export interface Sizes {
   readonly B: number;
   readonly T: number;

@@ -82,7 +82,7 @@ const ARGS: Readonly<Record<Scale, readonly string[]>> = {
 const PROTOCOL: Readonly<Record<Scale, string>> = {
   tiny: 'A few updates of the smallest sizes: it shows that everything runs, and learns nothing.',
   small: 'Shorter sequences in the same proportions, a quarter of the units, 1,500 updates of 64 fresh sequences each.',
-  paper: `The paper's lengths and sizes; Adam at 0.001, clip 0.1, ${ADDING_STEPS.toLocaleString('en-US')} updates (100 epochs of 30,000 sequences), fresh sequences in place of a fixed set.`,
+  paper: `The paper's lengths and sizes; Adam at 0.001, clip 0.1, ${ADDING_STEPS.toLocaleString('en-US')} updates (100 epochs of 30,000 sequences), fresh sequences in place of a fixed set. The three channels go in as they are, where the authors' script maps them to an embedding first.`,
 };
 
 function scaled(scale: Scale): ScaledTable {

@@ -7,7 +7,7 @@
 import { nearest, OptionError } from '../../engine/errors.ts';
 import type { Claim } from './claims.ts';
 
-/** How large a table is run: in a test, in an hour or two on two cores, or as the paper did. */
+/** How large a table is run: in a test, in a few hours on two cores, or as the paper did. */
 export type Scale = (typeof SCALES)[number];
 
 /** All scales, the smallest first. */

@@ -31,7 +31,7 @@ export interface TableRequest {
 }
 
 const EXAMPLES = [
-  ['copying --scale tiny', 'minutes on two cores: shows that everything runs'],
+  ['copying --scale tiny', 'a minute on two cores: shows that everything runs'],
   ['adding --rows short-rim,short-lstm --seeds 1,2,3', 'some rows, a beginning of their names is enough'],
   ['smnist --mnist DIR', 'with the real digits of a folder'],
   ['copying --list | parallel -j 2', 'the cells as commands of their own'],

@@ -1,5 +1,5 @@
 // What a program of somebody else does with the package: every entry, a training step of a RIM, the gradient check. It is
-// compiled, bundled and run as it stands in consumers of the packed tarball (package.test.ts), which judge what it gives.
+// compiled, bundled and run as it stands in consumers of the packed tarball (consumers.test.ts), which judge what it gives.
 import { adam, compile, crossEntropy, type Device, embedding, grad, input, linear, openDevice } from 'rimgrad';
 import { lstm } from 'rimgrad/baselines';
 import { gradientCheck } from 'rimgrad/check';

@@ -1,5 +1,5 @@
 // What one runtime does when it is asked: it compiles the whole catalogue and trains. Runtime-neutral: the entry of the
-// runtime (deno.ts, the page, the test in Node) gives `openDevice`. A report is plain data, so that it can cross from a
+// runtime (web.ts, the page, the test in Node) gives `openDevice`. A report is plain data, so that it can cross from a
 // child process or a page to the test, which does all the judging.
 import type { Device } from '../../engine/core.ts';
 import { refusedKernels } from './kernels.ts';
