@@ -2,6 +2,8 @@
 //
 // Always: messages are plain data. The training worker owns the device and the models; the page owns what was measured and
 // shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words.
+// Settings that are taken, or weights that are loaded, begin a run, which the page numbers; what is said carries the number of its run,
+// so that nothing that was still under way is taken for the next one's.
 // The check of a device has a worker of its own, which is stopped by ending it.
 
 import type { Activation, Evaluation, Figures } from '../bench/metrics.ts';
@@ -25,7 +27,7 @@ export type ToTrainer =
   /** Open the device. The first message; its answer is 'device' or 'unavailable'. */
   | { readonly type: 'open' }
   /** Forget everything trained and take these settings; models are built when they are needed. */
-  | { readonly type: 'reset'; readonly settings: Settings }
+  | { readonly type: 'reset'; readonly run: number; readonly settings: Settings }
   | { readonly type: 'start' }
   | { readonly type: 'pause' }
   /** One step, then pause. */
@@ -37,6 +39,7 @@ export type ToTrainer =
   /** Reset to these settings, with weights of a file and the count of steps that it was trained for. */
   | {
       readonly type: 'load';
+      readonly run: number;
       readonly settings: Settings;
       readonly bytes: Uint8Array<ArrayBuffer>;
       readonly file: string;
@@ -81,8 +84,11 @@ export interface Look extends LookRequest {
 /** Why there is no device: the browser has no WebGPU here, the page is not secure, or no adapter was given. */
 export type Unavailable = 'no-webgpu' | 'insecure' | 'no-adapter';
 
-/** The training worker to the page. */
-export type FromTrainer =
+/** The training worker to the page, of the run with this number. */
+export type FromTrainer = ToldByTrainer & { readonly run: number };
+
+/** What the training worker tells. */
+export type ToldByTrainer =
   | { readonly type: 'device'; readonly adapter: string; readonly software: boolean }
   | { readonly type: 'unavailable'; readonly reason: Unavailable; readonly message: string }
   /** Work before steps: kernels that are ready, of all. */
@@ -108,7 +114,8 @@ export type FromTrainer =
   /** A whole round of evaluations is done. */
   | { readonly type: 'evaluated'; readonly step: number }
   | { readonly type: 'look'; readonly look: Look }
-  | { readonly type: 'saved'; readonly bytes: Uint8Array<ArrayBuffer>; readonly step: number }
+  /** `of`: the settings that these weights were trained with. */
+  | { readonly type: 'saved'; readonly bytes: Uint8Array<ArrayBuffer>; readonly step: number; readonly of: Settings }
   | { readonly type: 'loaded'; readonly file: string; readonly models: readonly string[]; readonly step: number }
   /** The device is gone; weights are kept of this step. */
   | { readonly type: 'lost'; readonly message: string; readonly step: number }

@@ -48,6 +48,8 @@ const read = fromQuery(location.search);
 let taken: Settings = read.settings;
 let job = pageTask(taken);
 let phase: Phase = 'opening';
+/** The number of this run: what is told of an earlier one is of no interest. */
+let run = 0;
 let step = 0;
 let steps: TrainStep[] = [];
 let evaluations: Evaluation[] = [];
@@ -100,7 +102,7 @@ function take(settings: Settings): void {
   step = 0;
   steps = [];
   evaluations = [];
-  send({ type: 'reset', settings });
+  send({ type: 'reset', run: ++run, settings });
   afresh();
 }
 
@@ -194,7 +196,11 @@ function showProgress(what: string, done: number, total: number): void {
   }
 }
 
+/** What is told of the device, and weights that were asked for, hold whatever run they come from. */
+const OF_ANY_RUN: readonly FromTrainer['type'][] = ['device', 'unavailable', 'lost', 'saved'];
+
 function hear(message: FromTrainer): void {
+  if (message.run !== run && !OF_ANY_RUN.includes(message.type)) return;
   switch (message.type) {
     case 'device':
       byId('device', HTMLParagraphElement).textContent = message.software
@@ -249,7 +255,7 @@ function hear(message: FromTrainer): void {
       lookView.show(message.look);
       return;
     case 'saved':
-      download(`${nameOf(message.step)}.safetensors`, new Blob([message.bytes]));
+      download(`${nameOf(message.step, message.of)}.safetensors`, new Blob([message.bytes]));
       return;
     case 'loaded': {
       step = message.step;
@@ -261,9 +267,9 @@ function hear(message: FromTrainer): void {
     }
     case 'lost':
       phase = 'lost';
-      step = message.step;
+      step = message.run === run ? message.step : 0;
       byId('lost-text', HTMLParagraphElement).textContent =
-        `The GPU device was lost: ${message.message}. ${message.step === 0 ? 'Nothing was trained yet.' : `The weights of step ${message.step.toLocaleString('en')} were kept.`}`;
+        `The GPU device was lost: ${message.message}. ${step === 0 ? 'Nothing was trained yet.' : `The weights of step ${step.toLocaleString('en')} were kept.`}`;
       byId('lost', HTMLDivElement).hidden = false;
       // What was measured after these weights will be measured anew.
       steps = steps.filter((each) => each.step <= step);
@@ -277,8 +283,8 @@ function hear(message: FromTrainer): void {
   }
 }
 
-function nameOf(at: number): string {
-  return `rimgrad-${taken.task}-seed${taken.seed}-step${at}`;
+function nameOf(at: number, { task, seed }: Settings = taken): string {
+  return `rimgrad-${task}-seed${seed}-step${at}`;
 }
 
 function metrics(): Metric[] {
@@ -316,8 +322,8 @@ function show(picked: Picked): void {
   steps = [...sorted.steps];
   evaluations = [...sorted.evaluations];
   step = picked.step;
-  if (picked.weights === undefined || phase === 'unavailable') send({ type: 'reset', settings });
-  else send({ type: 'load', settings, bytes: picked.weights, file: picked.name, step: picked.step });
+  if (picked.weights === undefined || phase === 'unavailable') send({ type: 'reset', run: ++run, settings });
+  else send({ type: 'load', run: ++run, settings, bytes: picked.weights, file: picked.name, step: picked.step });
   afresh();
   showLast();
   const many = `${steps.length} steps and ${evaluations.length} evaluations`;

@@ -51,7 +51,8 @@ async function serve(what: BuildOptions, how: ServeOptions): Promise<Served> {
   const made = await context(what);
   try {
     const { port } = await made.serve({ ...how, host: '127.0.0.1' });
-    return { url: `http://localhost:${port}/`, stop: () => made.dispose() };
+    // By its number: another program's server on [::1] would answer to `localhost`.
+    return { url: `http://127.0.0.1:${port}/`, stop: () => made.dispose() };
   } catch (error) {
     await made.dispose();
     throw error;

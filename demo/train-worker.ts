@@ -7,7 +7,7 @@
 
 import { adapterName, describe } from '../bench/messages.ts';
 import { type Device, DeviceError, openDevice } from '../engine/index.ts';
-import type { FromTrainer, LookRequest, ToTrainer } from './messages.ts';
+import type { FromTrainer, LookRequest, ToldByTrainer, ToTrainer } from './messages.ts';
 import { defaults, type Settings } from './settings.ts';
 import { type Snapshot, Trainer } from './trainer.ts';
 
@@ -15,8 +15,12 @@ import { type Snapshot, Trainer } from './trainer.ts';
 const READ_EVERY = 100;
 const KEEP_EVERY = 2000;
 
-function tell(message: FromTrainer, transfer: Transferable[] = []): void {
-  self.postMessage(message, { transfer });
+/** The number of the run that is trained, and of the newest that was asked for: requests of an older one have no meaning any more. */
+let run = 0;
+let newest = 0;
+
+function tell(message: ToldByTrainer, transfer: Transferable[] = []): void {
+  self.postMessage({ ...message, run } satisfies FromTrainer, { transfer });
 }
 
 /** Lets waiting messages in. */
@@ -35,7 +39,7 @@ let kept: Snapshot | undefined;
 let lost = false;
 let running = false;
 let looping = false;
-/** Whether it ran when the device was lost. */
+/** Whether it ran when the device was lost, and is to run on. */
 let ran = false;
 let seconds = 0;
 let lastRead = 0;
@@ -44,7 +48,7 @@ let readStep = 0;
 let lastKept = 0;
 /** Seconds spent and steps done at the last reads, for the speed. */
 let pace: { readonly seconds: number; readonly step: number }[] = [];
-/** The newest look that was asked for, and those that a newer one made stale. */
+/** The newest look that was asked for: it makes those before it stale. */
 let wanted: LookRequest | undefined;
 let stopping = new AbortController();
 
@@ -54,6 +58,14 @@ let queue: Promise<void> = Promise.resolve();
 function enqueue(task: () => Promise<void>): Promise<void> {
   queue = queue.then(task).catch(fail);
   return queue;
+}
+
+/** The same with what a run is asked: nothing where another run was asked for meanwhile. */
+function request(task: () => Promise<void>): Promise<void> {
+  const asked = newest;
+  return enqueue(async () => {
+    if (asked === newest) await task();
+  });
 }
 
 function fail(error: unknown): void {
@@ -87,10 +99,13 @@ function lose(message: string): void {
 
 function pause(): void {
   running = false;
+  ran = false;
   stopping.abort();
 }
 
+/** Tells where the run is. A loop that was stopped tells it itself, when the figures of its last step are out. */
 function tellState(): void {
+  if (looping && !running) return;
   const step = trainer?.step ?? kept?.step ?? 0;
   tell({ type: 'state', state: running ? 'running' : step > 0 ? 'paused' : 'idle', step });
 }
@@ -122,11 +137,13 @@ async function ready(): Promise<Trainer> {
   tell({ type: 'state', state: 'preparing', step: 0 });
   trainer = await Trainer.build(device, settings, (what, done, total) => tell({ type: 'progress', what, done, total }));
   tell({ type: 'built', parameters: trainer.parameters, step: trainer.step });
+  if (running) tellState();
   return trainer;
 }
 
-function forget(next: Settings): void {
+function forget(number: number, next: Settings): void {
   pause();
+  run = number;
   trainer?.dispose();
   trainer = undefined;
   settings = next;
@@ -176,7 +193,7 @@ async function step(last: boolean): Promise<void> {
   seconds += (performance.now() - began) / 1000;
   await read(of, last || of.step === 1);
   await keep(of, last || kept === undefined);
-  if (of.step % settings.evaluateEvery === 0) await evaluate(of);
+  if (of.step % settings.evaluateEvery === 0 && (running || last)) await evaluate(of);
 }
 
 /** Trains for as long as it is to run; there is one loop at a time. */
@@ -193,15 +210,14 @@ async function loop(): Promise<void> {
     await giveWay();
   }
   await enqueue(async () => {
-    if (lost || running) return;
-    if (trainer !== undefined && trainer.step > 0) {
+    if (!lost && !running && trainer !== undefined && trainer.step > 0) {
       await read(trainer, true);
       await keep(trainer, true);
     }
-    tellState();
   });
   looping = false;
   if (running) start();
+  else if (!lost) tellState();
 }
 
 function start(): void {
@@ -243,8 +259,9 @@ async function handle(message: ToTrainer): Promise<void> {
       return enqueue(open);
     case 'reset':
       pause();
-      return enqueue(async () => {
-        forget(message.settings);
+      newest = message.run;
+      return request(async () => {
+        forget(message.run, message.settings);
         tellState();
       });
     case 'start':
@@ -253,31 +270,33 @@ async function handle(message: ToTrainer): Promise<void> {
       return pause();
     case 'step':
       pause();
-      return enqueue(async () => {
+      return request(async () => {
         await step(true);
         tellState();
       });
     case 'evaluate':
-      return enqueue(async () => {
+      return request(async () => {
         await evaluate(await ready());
         tellState();
       });
     case 'look': {
-      const { type: _, ...request } = message;
-      wanted = request;
-      return enqueue(look);
+      const { type: _, ...of } = message;
+      wanted = of;
+      return request(look);
     }
+    // Not lost where a reset comes behind it.
     case 'save':
       return enqueue(async () => {
         const of = await ready();
         const bytes = await of.save();
-        tell({ type: 'saved', bytes, step: of.step }, [bytes.buffer]);
+        tell({ type: 'saved', bytes, step: of.step, of: settings }, [bytes.buffer]);
         tellState();
       });
     case 'load':
       pause();
-      return enqueue(async () => {
-        forget(message.settings);
+      newest = message.run;
+      return request(async () => {
+        forget(message.run, message.settings);
         const of = await ready();
         const models = of.load(message.bytes, message.file, message.step);
         readStep = message.step;

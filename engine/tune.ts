@@ -137,18 +137,19 @@ export async function ratesOf(device: Device, shape: ProductShape, options: Rate
       const run = await runner(device, tuning, bufferOf, { ...productOf(shape, mask), a, b, y }, zero);
       jobs.push({ name, run, rates: [] });
     }
+    // What the clock tells apart; the pace of a first look is no promise: a round too goes on until that much has passed.
+    const least = Math.max(5, 2 * step);
     const operations = 2 * batches * m * n * k * (shape.masked === undefined ? 1 : 2 / 3);
     for (const { run, rates } of jobs) {
       // The first run compiles; one that takes far longer than the fastest is not measured again.
       await run(1);
-      rates.push(await timeOf(run, Math.max(5, 2 * step)));
+      rates.push(await timeOf(run, least));
     }
     const fastest = Math.min(...jobs.map(({ rates }) => at(rates, 0)));
     const promising = jobs.filter(({ rates }) => at(rates, 0) < 4 * fastest);
     for (let round = 0; round < rounds; round++) {
       for (const { run, rates } of promising) {
-        const times = Math.max(1, Math.round(milliseconds / at(rates, 0)));
-        rates.push((await run(times)) / times);
+        rates.push(await timeOf(run, least, Math.max(1, Math.round(milliseconds / at(rates, 0)))));
       }
     }
     const rateOf = ({ name, rates }: Job): Rate => {
@@ -174,9 +175,9 @@ function clockStep(): number {
   throw new DeviceError(STILL_CLOCK);
 }
 
-/** Milliseconds of one run: the mean of as many as take so long together. @throws DeviceError where the clock stands still */
-async function timeOf(run: Job['run'], least: number): Promise<number> {
-  for (let times = 1; times <= 2 ** 16; times *= 2) {
+/** Milliseconds of one run: the mean of `first` or as many as take so long together. @throws DeviceError where the clock stands still */
+async function timeOf(run: Job['run'], least: number, first = 1): Promise<number> {
+  for (let times = first; times <= first * 2 ** 16; times *= 2) {
     const passed = await run(times);
     if (passed >= least) return passed / times;
   }

@@ -14,7 +14,10 @@ export interface CellOptions {
   readonly modules: number;
   /** K: modules active at a step (k_A). */
   readonly active: number;
-  /** The dynamics of a module; every module has its own weights. */
+  /**
+   * The dynamics of a module; every module has its own weights. An LSTM makes h anew from its gates at each step; a GRU may keep it, and
+   * communication adds up to 1 (gated) at each: its h has no bound.
+   */
   readonly cell: 'lstm' | 'gru';
   /** R: input rows a step, besides the null row. */
   readonly inputRows: number;

@@ -291,8 +291,9 @@ if (process.platform !== 'win32') {
   test('a reader that has seen enough ends a command without a word', async () => {
     const check = await disturbed(['gradcheck'], /^ok/m, 'close its output');
     assert.equal([check.code, check.stderr], [141, '']);
-    const endless = [...tinyRIM, '--steps', '1000000', '--evaluate-every', '0'];
-    const train = await disturbed(['train', ...endless, '--name', 'unread'], /Parameters/, 'close its output');
+    // A line every 2,000 steps: if it is closed late, behind the first line, the next one ends it.
+    const long = [...tinyRIM, '--steps', '20000', '--evaluate-every', '0'];
+    const train = await disturbed(['train', ...long, '--name', 'unread'], /Parameters/, 'close its output');
     assert.equal([train.code, train.stderr], [130, '']);
   });
 }

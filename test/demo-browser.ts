@@ -98,7 +98,10 @@ export async function steps(page: Page): Promise<number> {
 
 /** Waits until that many steps are shown. */
 export function reached(page: Page, count: number): Promise<void> {
-  return holds(page, `Number(document.querySelector('[data-figure="Step"] dd').textContent) >= ${count}`);
+  return holds(
+    page,
+    `Number(document.querySelector('[data-figure="Step"] dd').textContent.replaceAll(',', '')) >= ${count}`,
+  );
 }
 
 /** Waits until no work is under way, and the worker has answered everything that was asked of it. */

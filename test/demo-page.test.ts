@@ -76,9 +76,11 @@ async function downloaded(page: Page, button: string): Promise<{ name: string; b
   return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
 }
 
+/** Asks for a look, and waits for one of the step that is shown now. */
 async function looked(page: Page): Promise<string> {
+  await page.evaluate(`document.getElementById('look-result').textContent = ''`);
   await page.click('#look');
-  await holds(page, `document.getElementById('look-result').textContent.startsWith('At step')`);
+  await holds(page, `document.getElementById('look-result').textContent.startsWith('At step ${await steps(page)},')`);
   await settled(page);
   return text(page, '#look-result');
 }
@@ -98,7 +100,7 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   const paused = await steps(page);
   assert.ok((await lossOf(page, 'RIM')) < 0.7 * rim, `RIM: ${rim} to ${await lossOf(page, 'RIM')}`);
   assert.ok((await lossOf(page, 'LSTM')) < 0.7 * lstm, `LSTM: ${lstm} to ${await lossOf(page, 'LSTM')}`);
-  assert.match(await text(page, '#state'), new RegExp(`Paused at step ${paused}`));
+  assert.match(await text(page, '#state'), new RegExp(`Paused at step ${paused.toLocaleString('en')}`));
   // A look is answered after whatever the worker still had to do: the count must not have moved by then.
   await looked(page);
   assert.is(await steps(page), paused);
@@ -129,6 +131,30 @@ onPage('trains until the loss has fallen, pauses, goes on, does one step', TINY,
   await page.click('#reset');
   await phase(page, 'idle');
   assert.is(await steps(page), 0);
+});
+
+onPage('begins anew in the middle of its work, and takes nothing over', TINY, async (page) => {
+  const unmeasured = async (): Promise<void> => {
+    await phase(page, 'idle');
+    // What was still under way would be told before the answer to a look; the look itself trains nothing.
+    await looked(page);
+    assert.is(await steps(page), 0);
+    assert.is(await page.locator('#save-csv').isDisabled(), true, 'figures of the run before');
+    assert.match(await text(page, '#compare-text'), /First tested after 20 steps\.$/);
+  };
+  for (const reached20 of [false, false, true, false, true]) {
+    await page.click('#run');
+    await reached(page, reached20 ? 20 : 3);
+    await page.click('#reset');
+    await unmeasured();
+  }
+  // A look of a run with fewer modules means nothing to the next.
+  await page.click('#look-each');
+  await page.fill('#field-modules', '7');
+  await page.press('#field-modules', 'Tab');
+  await page.click('#reset');
+  await unmeasured();
+  assert.is(await page.locator('#switch-list .switch').count(), 7);
 });
 
 onPage('shows the modules step by step, and without one of them', TINY, async (page) => {
@@ -326,10 +352,23 @@ onPage('goes on from the last weights after its device was lost', `${TINY}&debug
   const paused = await steps(page);
   await page.click('#lose');
   await page.locator('#lost').waitFor();
-  assert.match(await text(page, '#lost-text'), new RegExp(`weights of step ${paused} `));
+  assert.match(await text(page, '#lost-text'), new RegExp(`weights of step ${paused.toLocaleString('en')} `));
   await page.click('#recover');
   await phase(page, 'paused');
   assert.is(await steps(page), paused);
+  // A pause holds while a device is being replaced, too.
+  await page.click('#run');
+  await reached(page, paused + 5);
+  await page.click('#lose');
+  await page.locator('#lost').waitFor();
+  await page.click('#recover');
+  await holds(page, `['preparing', 'running'].includes(document.getElementById('state').dataset.phase)`);
+  await page.click('#run');
+  await phase(page, 'paused');
+  const stopped = await steps(page);
+  await looked(page);
+  assert.is(await steps(page), stopped);
+  assert.is(await page.locator('#state').getAttribute('data-phase'), 'paused');
 });
 
 onPage(

@@ -121,9 +121,9 @@ const faults: readonly (readonly [what: string, loader: Loader, damage: readonly
     /made it allocate 4000000 in arrays/,
   ],
   [
-    'a list of such a size',
+    'a list that no collection of other garbage hides',
     planted(() => {
-      const list = Array.from({ length: 2_000_000 }, (_, i) => i);
+      const list = Array.from({ length: 8_000_000 }, (_, i) => i);
       return { content: () => String(list.length) };
     }),
     [],

@@ -329,8 +329,11 @@ if (process.platform !== 'win32') {
       assert.match(readFileSync(join(out, 'a', 'report.html'), 'utf8'), 'not complete: stopped at step');
       const early = await interrupted([...tiny, '--out', out, '--name', 'b'], /Parameters: /);
       assert.is(early.code, 130, early.stderr);
-      assert.is(readRun(join(out, 'b')).config.status, 'stopped');
-      assert.not(existsSync(join(out, 'b', 'model.safetensors')), 'an untrained model was saved');
+      const before = readRun(join(out, 'b'));
+      assert.is(before.config.status, 'stopped');
+      // As a rule it comes before the first step; where it does not, what was trained is there.
+      const trained = before.metrics.some(({ kind }) => kind === 'train');
+      assert.is(existsSync(join(out, 'b', 'model.safetensors')), trained, 'a model is saved where it was trained');
     } finally {
       rmSync(out, { recursive: true, force: true });
     }
