@@ -1,7 +1,8 @@
 // What the page and its workers say to each other: the only door between them.
 //
 // Always: messages are plain data. The training worker owns the device and the models; the page owns what was measured and
-// shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words.
+// shows it. A request is answered by messages, never by a return; whatever fails becomes an 'error' message in plain words,
+// unless the device is lost or a newer run was begun meanwhile: then it has no meaning any more.
 // Settings that are taken, or weights that are loaded, begin a run, which the page numbers; what is said carries the number of its run,
 // so that nothing that was still under way is taken for the next one's.
 // The check of a device has a worker of its own, which is stopped by ending it.
@@ -116,6 +117,7 @@ export type ToldByTrainer =
   | { readonly type: 'look'; readonly look: Look }
   /** `of`: the settings that these weights were trained with. */
   | { readonly type: 'saved'; readonly bytes: Uint8Array<ArrayBuffer>; readonly step: number; readonly of: Settings }
+  | { readonly type: 'unsaved'; readonly message: string }
   | { readonly type: 'loaded'; readonly file: string; readonly models: readonly string[]; readonly step: number }
   /** The device is gone; weights are kept of this step. */
   | { readonly type: 'lost'; readonly message: string; readonly step: number }

@@ -173,6 +173,9 @@ function showPhase(): void {
     button.disabled = none;
   }
   const measured = steps.length + evaluations.length === 0;
+  // A run that is picked takes the place of the weights that a lost device left.
+  for (const id of ['load-files', 'load-folder'])
+    byId(id, HTMLInputElement).disabled = phase === 'opening' || phase === 'lost';
   buttons.csv.disabled = measured;
   buttons.jsonl.disabled = measured;
   const busy = phase === 'running' || phase === 'preparing';
@@ -197,7 +200,7 @@ function showProgress(what: string, done: number, total: number): void {
 }
 
 /** What is told of the device, and weights that were asked for, hold whatever run they come from. */
-const OF_ANY_RUN: readonly FromTrainer['type'][] = ['device', 'unavailable', 'lost', 'saved'];
+const OF_ANY_RUN: readonly FromTrainer['type'][] = ['device', 'unavailable', 'lost', 'saved', 'unsaved'];
 
 function hear(message: FromTrainer): void {
   if (message.run !== run && !OF_ANY_RUN.includes(message.type)) return;
@@ -257,6 +260,9 @@ function hear(message: FromTrainer): void {
     case 'saved':
       download(`${nameOf(message.step, message.of)}.safetensors`, new Blob([message.bytes]));
       return;
+    case 'unsaved':
+      say('error', `The weights could not be saved: ${message.message}`);
+      return;
     case 'loaded': {
       step = message.step;
       tellFile(
@@ -268,6 +274,9 @@ function hear(message: FromTrainer): void {
     case 'lost':
       phase = 'lost';
       step = message.run === run ? message.step : 0;
+      if (message.run !== run && steps.length + evaluations.length > 0) {
+        tellFile('The device was lost before the weights of the file were on it: pick the file again.');
+      }
       byId('lost-text', HTMLParagraphElement).textContent =
         `The GPU device was lost: ${message.message}. ${step === 0 ? 'Nothing was trained yet.' : `The weights of step ${step.toLocaleString('en')} were kept.`}`;
       byId('lost', HTMLDivElement).hidden = false;

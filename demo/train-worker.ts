@@ -25,9 +25,11 @@ function tell(message: ToldByTrainer, transfer: Transferable[] = []): void {
 
 /** Lets waiting messages in. */
 const channel = new MessageChannel();
+const waiting: (() => void)[] = [];
+channel.port1.onmessage = () => waiting.shift()?.();
 function giveWay(): Promise<void> {
   return new Promise((resolve) => {
-    channel.port1.onmessage = () => resolve();
+    waiting.push(resolve);
     channel.port2.postMessage(0);
   });
 }
@@ -51,6 +53,8 @@ let pace: { readonly seconds: number; readonly step: number }[] = [];
 /** The newest look that was asked for: it makes those before it stale. */
 let wanted: LookRequest | undefined;
 let stopping = new AbortController();
+/** How often it was paused: tests that were asked for before a pause do not begin after it. */
+let pauses = 0;
 
 let queue: Promise<void> = Promise.resolve();
 
@@ -74,6 +78,7 @@ function fail(error: unknown): void {
     lose(describe(error));
     return;
   }
+  if (run !== newest) return;
   pause();
   tell({ type: 'error', message: describe(error) });
   tellState();
@@ -91,13 +96,14 @@ function isBroken(): boolean {
 function lose(message: string): void {
   if (lost) return;
   lost = true;
-  ran = running;
+  ran ||= running;
   running = false;
   stopping.abort();
   tell({ type: 'lost', message, step: kept?.step ?? 0 });
 }
 
 function pause(): void {
+  pauses++;
   running = false;
   ran = false;
   stopping.abort();
@@ -130,27 +136,27 @@ async function open(): Promise<void> {
   tell({ type: 'device', adapter: adapterName(device), software: device.adapter.software });
 }
 
-/** The trainer of the present settings, built where there is none. */
+/** The trainer of the present settings, built where there is none; it goes on from the weights that were kept of a lost device. */
 async function ready(): Promise<Trainer> {
   if (trainer !== undefined) return trainer;
   if (device === undefined) throw new DeviceError('there is no device; reload the page');
   tell({ type: 'state', state: 'preparing', step: 0 });
   trainer = await Trainer.build(device, settings, (what, done, total) => tell({ type: 'progress', what, done, total }));
+  if (kept !== undefined) trainer.restore(kept);
+  readStep = trainer.step;
+  pace = [];
   tell({ type: 'built', parameters: trainer.parameters, step: trainer.step });
   if (running) tellState();
   return trainer;
 }
 
 function forget(number: number, next: Settings): void {
-  pause();
   run = number;
   trainer?.dispose();
   trainer = undefined;
   settings = next;
   kept = undefined;
   seconds = 0;
-  readStep = 0;
-  pace = [];
 }
 
 async function read(of: Trainer, force: boolean): Promise<void> {
@@ -174,7 +180,9 @@ async function keep(of: Trainer, force: boolean): Promise<void> {
   lastKept = performance.now();
 }
 
-async function evaluate(of: Trainer): Promise<void> {
+/** A round of tests. @param asked the pauses until it was asked for */
+async function evaluate(of: Trainer, asked: number): Promise<void> {
+  if (asked !== pauses) return;
   stopping = new AbortController();
   const { signal } = stopping;
   for await (const evaluation of of.evaluate(signal)) {
@@ -187,13 +195,14 @@ async function evaluate(of: Trainer): Promise<void> {
 
 /** One training step, with what is due after it. */
 async function step(last: boolean): Promise<void> {
+  const asked = pauses;
   const of = await ready();
   const began = performance.now();
   await of.train();
   seconds += (performance.now() - began) / 1000;
   await read(of, last || of.step === 1);
   await keep(of, last || kept === undefined);
-  if (of.step % settings.evaluateEvery === 0 && (running || last)) await evaluate(of);
+  if (of.step % settings.evaluateEvery === 0) await evaluate(of, asked);
 }
 
 /** Trains for as long as it is to run; there is one loop at a time. */
@@ -227,19 +236,12 @@ function start(): void {
 }
 
 async function recover(): Promise<void> {
-  const from = kept;
   device?.dispose();
   device = undefined;
   trainer = undefined;
   await open();
   if (device === undefined) return;
-  if (from !== undefined) {
-    const of = await ready();
-    of.restore(from);
-    kept = from;
-    readStep = from.step;
-    pace = [];
-  }
+  if (kept !== undefined) await ready();
   if (ran) start();
   else tellState();
 }
@@ -260,7 +262,7 @@ async function handle(message: ToTrainer): Promise<void> {
     case 'reset':
       pause();
       newest = message.run;
-      return request(async () => {
+      return enqueue(async () => {
         forget(message.run, message.settings);
         tellState();
       });
@@ -274,11 +276,13 @@ async function handle(message: ToTrainer): Promise<void> {
         await step(true);
         tellState();
       });
-    case 'evaluate':
+    case 'evaluate': {
+      const asked = pauses;
       return request(async () => {
-        await evaluate(await ready());
+        await evaluate(await ready(), asked);
         tellState();
       });
+    }
     case 'look': {
       const { type: _, ...of } = message;
       wanted = of;
@@ -287,15 +291,20 @@ async function handle(message: ToTrainer): Promise<void> {
     // Not lost where a reset comes behind it.
     case 'save':
       return enqueue(async () => {
-        const of = await ready();
-        const bytes = await of.save();
-        tell({ type: 'saved', bytes, step: of.step, of: settings }, [bytes.buffer]);
+        try {
+          const of = await ready();
+          const bytes = await of.save();
+          tell({ type: 'saved', bytes, step: of.step, of: settings }, [bytes.buffer]);
+        } catch (error) {
+          tell({ type: 'unsaved', message: describe(error) });
+          if (isBroken()) fail(error);
+        }
         tellState();
       });
     case 'load':
       pause();
       newest = message.run;
-      return request(async () => {
+      return enqueue(async () => {
         forget(message.run, message.settings);
         const of = await ready();
         const models = of.load(message.bytes, message.file, message.step);

@@ -40,7 +40,7 @@ export interface Rate {
 export interface RateOptions {
   /** Of each candidate; 5 where it is left out. */
   readonly rounds?: number;
-  /** A round takes about as long; 10 where it is left out. */
+  /** A round takes about as long, at least 5 and two steps of the clock; 10 where it is left out. */
   readonly milliseconds?: number;
 }
 
