@@ -37,6 +37,8 @@ const buttons = {
   jsonl: byId('save-jsonl', HTMLButtonElement),
 };
 
+const pickers = ['load-files', 'load-folder'].map((id) => byId(id, HTMLInputElement));
+
 /** Where the run is: without a device, with none yet, at rest, or at work. */
 type Phase = 'opening' | 'unavailable' | 'idle' | 'preparing' | 'running' | 'paused' | 'lost';
 
@@ -174,8 +176,7 @@ function showPhase(): void {
   }
   const measured = steps.length + evaluations.length === 0;
   // A run that is picked takes the place of the weights that a lost device left.
-  for (const id of ['load-files', 'load-folder'])
-    byId(id, HTMLInputElement).disabled = phase === 'opening' || phase === 'lost';
+  for (const input of pickers) input.disabled = phase === 'opening' || phase === 'lost';
   buttons.csv.disabled = measured;
   buttons.jsonl.disabled = measured;
   const busy = phase === 'running' || phase === 'preparing';
@@ -384,10 +385,7 @@ buttons.recover.addEventListener('click', () => {
 for (const button of document.querySelectorAll<HTMLButtonElement>('[data-picture]')) {
   button.addEventListener('click', () => void savePicture(button.dataset.picture ?? ''));
 }
-for (const id of ['load-files', 'load-folder']) {
-  const input = byId(id, HTMLInputElement);
-  input.addEventListener('change', () => void pick(input));
-}
+for (const input of pickers) input.addEventListener('change', () => void pick(input));
 byId('copy-link', HTMLButtonElement).addEventListener('click', ({ currentTarget }) => {
   void navigator.clipboard.writeText(location.href).then(
     () => tellFile('The link is on the clipboard: the same settings and seed, the same run.'),

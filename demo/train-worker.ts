@@ -52,9 +52,8 @@ let lastKept = 0;
 let pace: { readonly seconds: number; readonly step: number }[] = [];
 /** The newest look that was asked for: it makes those before it stale. */
 let wanted: LookRequest | undefined;
+/** What the next pause aborts: tests that were asked for before it, under way or not begun. */
 let stopping = new AbortController();
-/** How often it was paused: tests that were asked for before a pause do not begin after it. */
-let pauses = 0;
 
 let queue: Promise<void> = Promise.resolve();
 
@@ -98,15 +97,19 @@ function lose(message: string): void {
   lost = true;
   ran ||= running;
   running = false;
-  stopping.abort();
+  stop();
   tell({ type: 'lost', message, step: kept?.step ?? 0 });
 }
 
 function pause(): void {
-  pauses++;
   running = false;
   ran = false;
+  stop();
+}
+
+function stop(): void {
   stopping.abort();
+  stopping = new AbortController();
 }
 
 /** Tells where the run is. A loop that was stopped tells it itself, when the figures of its last step are out. */
@@ -180,11 +183,9 @@ async function keep(of: Trainer, force: boolean): Promise<void> {
   lastKept = performance.now();
 }
 
-/** A round of tests. @param asked the pauses until it was asked for */
-async function evaluate(of: Trainer, asked: number): Promise<void> {
-  if (asked !== pauses) return;
-  stopping = new AbortController();
-  const { signal } = stopping;
+/** A round of tests. @param signal of when it was asked for */
+async function evaluate(of: Trainer, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
   for await (const evaluation of of.evaluate(signal)) {
     tell({ type: 'evaluation', evaluation });
     await giveWay();
@@ -195,14 +196,14 @@ async function evaluate(of: Trainer, asked: number): Promise<void> {
 
 /** One training step, with what is due after it. */
 async function step(last: boolean): Promise<void> {
-  const asked = pauses;
+  const { signal } = stopping;
   const of = await ready();
   const began = performance.now();
   await of.train();
   seconds += (performance.now() - began) / 1000;
   await read(of, last || of.step === 1);
   await keep(of, last || kept === undefined);
-  if (of.step % settings.evaluateEvery === 0) await evaluate(of, asked);
+  if (of.step % settings.evaluateEvery === 0) await evaluate(of, signal);
 }
 
 /** Trains for as long as it is to run; there is one loop at a time. */
@@ -277,9 +278,9 @@ async function handle(message: ToTrainer): Promise<void> {
         tellState();
       });
     case 'evaluate': {
-      const asked = pauses;
+      const { signal } = stopping;
       return request(async () => {
-        await evaluate(await ready(), asked);
+        await evaluate(await ready(), signal);
         tellState();
       });
     }

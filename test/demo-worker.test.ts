@@ -5,19 +5,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create, globals } from 'webgpu';
 import type { FromTrainer, ToTrainer } from '../demo/messages.ts';
-import { defaults, type Settings } from '../demo/settings.ts';
+import { fromQuery, type Settings } from '../demo/settings.ts';
 import { need } from '../engine/errors.ts';
+import { LIMIT, TINY } from './demo-browser.ts';
 
-const tiny: Settings = {
-  ...defaults,
-  ...{ digits: 1, blank: 2, modules: 3, active: 2, hidden: 4, embedding: 4, keySize: 4, valueSize: 4, commHeads: 1 },
-  ...{ commKeySize: 4, commValueSize: 4, width: 4, batch: 4, testBatches: 1, beside: 'none' },
-};
+const tiny = fromQuery(`${TINY}&beside=none`).settings;
 
 type Of<T extends FromTrainer['type']> = Extract<FromTrainer, { type: T }>;
-
-/** Milliseconds until a message that does not come is a failure. */
-const LIMIT = 120_000;
 
 /** Of all workers: Node does not end while one is open. */
 const channels: MessageChannel[] = [];
